@@ -1,0 +1,20 @@
+"""Differentiable solvers, with certificates, for layer-peeled models of neural collapse.
+
+    import lpmjax as lpm
+
+    problem = lpm.LayerPeeled.two_group(K_A=5, K_B=5, R=10.0, E_W=1.0, E_H=5.0)
+    print(lpm.solve(problem))
+"""
+
+from . import boundary as boundary
+from . import frames as frames
+from .certificate import certify as certify
+from .groups import ClassGroups as ClassGroups
+from .losses import CrossEntropy as CrossEntropy
+from .problems import LayerPeeled as LayerPeeled
+from .problems import Problem as Problem
+from .problems import UnconstrainedFeatures as UnconstrainedFeatures
+from .solution import Phase as Phase
+from .solution import Solution as Solution
+from .solution import Status as Status
+from .solve import solve as solve

@@ -1,0 +1,57 @@
+"""Callers' numbers become strong array leaves of one dtype, and bad ones an error that says what to do."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+
+def leaves(**values: Any) -> dict[str, Array]:
+    """Convert keyword arguments to arrays of one common floating dtype (float64 only if jax has it enabled).
+
+    Python numbers and integers take the default floating dtype; float32 arrays stay float32. Strong types mean
+    that a new value never retraces a compiled function.
+    """
+    for name, value in values.items():
+        if isinstance(value, (str, bytes)) or value is None:
+            raise ValueError(f"{name} must be a number or an array of numbers, got {value!r}.")
+        if isinstance(value, jax.Array):
+            continue
+        try:
+            entries = np.asarray(value)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{name} must be a number or a rectangular array of numbers, got {value!r}.") from error
+        if entries.dtype == object and any(isinstance(entry, jax.Array) for entry in entries.flat):
+            values[name] = jnp.stack([jnp.asarray(entry) for entry in entries.flat])
+        elif not (np.issubdtype(entries.dtype, np.number) or entries.dtype == bool) or np.iscomplexobj(entries):
+            raise ValueError(f"{name} must be a number or an array of real numbers, got {value!r}.")
+    floating = [v for v in values.values() if hasattr(v, "dtype") and jnp.issubdtype(v.dtype, jnp.floating)]
+    dtype = jnp.result_type(*floating) if floating else jnp.result_type(float)
+    return {name: jnp.asarray(value, dtype) for name, value in values.items()}
+
+
+def require(name: str, value: Any, allowed: str, accept, remedy: str = "") -> None:
+    """Raise ValueError unless ``accept`` holds for every entry; traced values pass (their lane becomes ``invalid``)."""
+    if isinstance(value, jax.core.Tracer):
+        return
+    entries = np.asarray(value)
+    good = np.asarray(accept(entries)) & ~np.isnan(entries)
+    if good.all():
+        return
+    where = np.argwhere(~good)[0]
+    offender = entries[tuple(where)]
+    place = f"{name}[{', '.join(map(str, where))}]" if where.size else name
+    raise ValueError(f"{place} = {offender:g} is out of range: {name} must be {allowed}.{' ' + remedy if remedy else ''}")
+
+
+def is_positive(x):
+    """Finite and > 0, for NumPy and traced arrays alike."""
+    return (x > 0) & (x < float("inf"))
+
+
+def require_positive(remedy: str, **values: Any) -> None:
+    """:func:`require` every value to be finite and > 0."""
+    for name, value in values.items():
+        require(name, value, "finite and > 0", is_positive, remedy)

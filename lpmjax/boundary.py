@@ -1,0 +1,74 @@
+"""Phase boundaries of the two-group Layer-Peeled Model: the imbalance ratios at which the minority collapses."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .arguments import leaves, require, require_positive
+from .solvers.two_group import Lane, annihilated_log_ratio, merged_log_ratio
+
+_MAX_STEPS = 60
+
+
+def merged(K_A: Any, K_B: Any, s: Any, log: bool = False) -> Float[Array, "*batch"]:
+    """R0(s): from this imbalance ratio on, the K_B minority classifiers of the Layer-Peeled Model coincide.
+
+    The minority has cosine 1 exactly when ``R >= R0`` (Minority Collapse), with ``s = sqrt(E_W E_H)``. R0 grows
+    exponentially in s and tends to 1 as s tends to 0.
+
+    Parameters
+    ----------
+    K_A, K_B, s : broadcastable; K_A, K_B >= 1 (reals allowed), s > 0. Differentiable in all three.
+    log : return log R0 (in float64 R0 itself overflows above log R0 = 709).
+
+    Returns
+    -------
+    Array of the broadcast shape; inf where K_B < 2 (a single class cannot merge).
+
+    Raises
+    ------
+    ValueError
+        For a K below 1 or s that is not finite and positive. Traced bad values give NaN.
+
+    Source: ``proofs``, ``two_group.merged_boundary``.
+    """
+    return _boundary(K_A, K_B, s, log, "merged")
+
+
+def annihilated(K_A: Any, K_B: Any, s: Any, log: bool = False) -> Float[Array, "*batch"]:
+    """R1(s): from this imbalance ratio on, minority classifiers and features are exactly zero.
+
+    Arguments as in :func:`merged`; explicit, no root. inf where K_A < 2 or past its end: there is no annihilation
+    once ``K s >= K_A (K_A - 1) log(K_A / (sqrt(K K_B) - K_B))``.
+
+    Source: ``proofs``, ``two_group.annihilated_boundary``.
+    """
+    return _boundary(K_A, K_B, s, log, "annihilated")
+
+
+def _boundary(K_A, K_B, s, log, kind):
+    values = leaves(K_A=K_A, K_B=K_B, s=s)
+    for name in ("K_A", "K_B"):
+        require(name, values[name], "a finite number >= 1", _is_class_count, "It counts classes.")
+    require_positive("s = sqrt(E_W E_H) is the norm budget.", s=values["s"])
+    log_ratio = _log_ratio(*jnp.broadcast_arrays(*values.values()), kind=kind)
+    return log_ratio if log else jnp.exp(log_ratio)
+
+
+@partial(jax.jit, static_argnames="kind")
+@partial(jnp.vectorize, excluded={"kind"})
+def _log_ratio(K_A, K_B, s, kind):
+    valid = _is_class_count(K_A) & _is_class_count(K_B) & (s > 0) & (s < jnp.inf)
+    exists = valid & ((K_B >= 2) if kind == "merged" else (K_A >= 2))
+    # Where there is no boundary the lane solves a harmless problem, so that its derivative stays clean.
+    K_A, K_B, s = (jnp.where(exists, x, 2.0).astype(x.dtype) for x in (K_A, K_B, s))
+    lane = Lane(K_A, K_B, jnp.zeros_like(s), jnp.ones_like(s), (K_A + K_B) * s)
+    found = merged_log_ratio(lane, _MAX_STEPS) if kind == "merged" else annihilated_log_ratio(lane)
+    return jnp.where(valid, jnp.where(exists, found, jnp.inf), jnp.nan)
+
+
+def _is_class_count(k):
+    return (k >= 1) & (k < float("inf"))

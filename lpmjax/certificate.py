@@ -1,0 +1,130 @@
+"""Duality-gap certificate: an upper bound on (value - global optimum) from the returned coordinates alone.
+
+For logits Z within the budget and G = grad f(Z), convexity of f gives
+
+    f(Z) - f* <= <G, Z> + budget ||G diag(1/omega)||_2,
+
+which in group coordinates is a sum of non-negative terms, so that nothing cancels at a loss of 1e-30. The penalised
+form shrinks G until its norm is the penalty and adds the Fenchel gap of that. The bound holds for the non-convex
+problem in W and H as well, whatever the feature dimension (``proofs``: ``certificate.gap``).
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from . import symmetry
+from .losses import CrossEntropy
+
+
+class Program(NamedTuple):
+    """The numbers of a problem that its certificate needs; exactly one of ``budget`` and ``penalty`` is given."""
+
+    loss: CrossEntropy
+    classes: Float[Array, "*batch G"]
+    weights: Float[Array, "*batch G"]
+    omega: Float[Array, "*batch G"]
+    budget: Float[Array, "*batch"] | None
+    penalty: Float[Array, "*batch"] | None
+
+    @staticmethod
+    def of(problem) -> "Program":
+        groups = problem.groups
+        return Program(problem.loss, groups.classes, groups.weights, problem.omega, problem.budget, problem.penalty)
+
+
+class Certificate(NamedTuple):
+    value: Float[Array, "*batch"]
+    gap: Float[Array, "*batch"]  #: includes an allowance for its own rounding, so never below its noise
+    within: Float[Array, "*batch G"]  #: the coordinates that were certified: centred, and on or inside the budget
+    between: Float[Array, "*batch G G"]
+
+
+def duality_gap(program: Program, within, between, xp) -> Certificate:
+    """Certify coordinates. ``xp`` is ``jax.numpy`` or ``numpy``; leading axes are a batch."""
+    classes, weights, omega = program.classes, program.weights, program.omega
+    repeats = xp.maximum(classes - 1, 0)
+    within = xp.where(repeats > 0, within, 0.0)
+    between = symmetry.centred(between, classes, xp)
+    cost = symmetry.spectral_cost(within, between, classes, omega, xp)
+    if program.budget is not None:
+        onto = xp.where(cost > program.budget, program.budget / xp.where(cost > 0, cost, 1.0), 1.0)
+        within, between, cost = within * onto[..., None], between * onto[..., None, None], cost * onto
+
+    others = symmetry.rivals(classes, xp)
+    margins = symmetry.margins(within, between, classes, xp)
+    loss = program.loss.on_groups(margins, others, xp)
+    value = xp.sum(classes * weights * loss.value, axis=-1)
+
+    # Gradient in group coordinates: -pull on every in-group direction, and the G x G block.
+    eye = xp.eye(classes.shape[-1], dtype=bool)
+    mass = weights[..., None, :] * others * loss.wrong
+    across = xp.where(eye, 0.0, mass)
+    leaving = xp.sum(across, axis=-2)
+    own = weights * xp.diagonal(loss.wrong, axis1=-2, axis2=-1) * classes
+    pull = xp.where(repeats > 0, own + leaving, 0.0)
+    K = symmetry.present(classes, xp)
+    block = xp.where(eye, -leaving[..., None, :], across * xp.sqrt(K[..., None, :] / K[..., :, None]))
+    norm = xp.maximum(
+        xp.max(pull / omega, axis=-1), symmetry.block_norm(block / omega[..., None, :], xp)
+    )
+
+    if program.budget is not None:
+        price, shrink = norm, xp.ones_like(norm)
+        slack = norm * (program.budget - cost)
+    else:
+        price = program.penalty
+        shrink = xp.minimum(1.0, price / xp.where(norm > 0, norm, 1.0))
+        divergence = program.loss.shrunk_divergence(loss, others, shrink[..., None], xp)
+        slack = xp.sum(classes * weights * divergence, axis=-1)
+        value = value + price * cost
+    shrunk = shrink[..., None] * pull * within
+    in_groups = xp.sum(repeats * (price[..., None] * omega * xp.abs(within) - shrunk), axis=-1)
+    nuclear = symmetry.block_norm(between * omega[..., None, :], xp)
+    across_groups = price * nuclear + shrink * xp.sum(block * between, axis=(-2, -1))
+
+    # Rounding: an exponent carries its own size in ulps into every probability, hence into each product below.
+    largest = xp.max(xp.where(others > 0, xp.abs(margins), 0.0), axis=(-2, -1))
+    rounding = 4 * xp.finfo(value.dtype).eps * (1 + largest) * (value + price * cost)
+    gap = xp.maximum(in_groups, 0.0) + xp.maximum(across_groups, 0.0) + xp.maximum(slack, 0.0) + rounding
+    return Certificate(value, gap, within, between)
+
+
+def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
+    """Evaluate the certificate on the host in NumPy float64, and return the solution with what it proves.
+
+    The only way for a float32 result to become ``certified``. Batched solutions are certified entry by entry; the
+    result holds NumPy arrays. Only ``within`` and ``between`` are trusted: value, bound, gap and status are new.
+
+    Parameters
+    ----------
+    problem : the Problem that was solved (with the same batch axes as ``solution``; ``solution.problem`` will do).
+    solution : a Solution, possibly from another machine, another precision, or tampered with.
+    tol : relative gap for ``certified``; by default the solution's own.
+    """
+    from .solution import Status  # solution.py prints certificates, so not at import time
+
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        double = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), problem)
+        program = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), Program.of(double))
+    within, between = (np.asarray(x, np.float64) for x in (solution.within, solution.between))
+    with np.errstate(all="ignore"):  # a lane that is not finite says so in its status
+        result = duality_gap(program, within, between, np)
+    tol = np.asarray(solution.tol if tol is None else tol, np.float64) * np.ones_like(result.value)
+    finite = np.isfinite(result.value) & np.isfinite(result.gap)
+    status = np.where(result.gap <= tol * np.abs(result.value), Status.certified, Status.stalled)
+    status = np.where(finite, status, Status.nonfinite)
+    status = np.where(np.asarray(solution.status) == Status.invalid, Status.invalid, status)
+    host = jax.tree.map(np.asarray, solution)
+    return host.replace(
+        problem=double,
+        value=result.value,
+        lower_bound=result.value - result.gap,
+        gap=result.gap,
+        within=result.within,
+        between=result.between,
+        tol=tol,
+        status=status.astype(np.int8),
+    )

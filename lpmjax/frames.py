@@ -1,0 +1,33 @@
+"""The geometries of collapsed classifiers, as arrays."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def simplex_etf(K: int, d: int | None = None) -> Float[Array, "K d"]:
+    """Simplex equiangular tight frame: K unit rows in R^d with pairwise cosine -1/(K-1).
+
+    ``M Mᵀ = (K I - 1 1ᵀ)/(K-1)`` and the rows sum to zero. Rows are those of an orthonormal (Helmert) basis of
+    the complement of the ones vector, so the frame is exact to rounding and deterministic.
+
+    Parameters
+    ----------
+    K : number of classes, static, at least 2.
+    d : dimension, static, at least K - 1 (the default).
+
+    Raises
+    ------
+    ValueError
+        If K < 2 or d < K - 1: no simplex ETF exists there.
+
+    Source: Papyan, Han and Donoho (2020), "Prevalence of neural collapse during the terminal phase of training".
+    """
+    if not isinstance(K, int) or K < 2:
+        raise ValueError(f"K = {K!r} is out of range: a simplex ETF needs an integer K >= 2.")
+    d = K - 1 if d is None else d
+    if not isinstance(d, int) or d < K - 1:
+        raise ValueError(f"d = {d!r} is out of range: {K} equiangular classes need an integer d >= K - 1 = {K - 1}.")
+    j = jnp.arange(1.0, K)
+    rows = jnp.arange(K)[:, None]
+    helmert = jnp.where(rows < j, 1.0, jnp.where(rows == j, -j, 0.0)) / jnp.sqrt(j * (j + 1))
+    return jnp.pad(helmert * jnp.sqrt(K / (K - 1)), ((0, 0), (0, d - (K - 1))))

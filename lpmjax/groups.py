@@ -1,0 +1,168 @@
+"""ClassGroups: how many classes, how many samples each, and how much each class weighs in the loss."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from .arguments import is_positive, leaves, require, require_positive
+
+
+class ClassOrder:
+    """Group of each class in the caller's order. Static: it is compared and hashed by content."""
+
+    def __init__(self, group_of_class: np.ndarray):
+        self.group_of_class = np.asarray(group_of_class, np.int64)
+        self._key = hash(self.group_of_class.tobytes())
+
+    def __hash__(self) -> int:
+        return self._key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ClassOrder) and np.array_equal(self.group_of_class, other.group_of_class)
+
+
+class ClassGroups(eqx.Module):
+    r"""Classes that share a count and a weight are interchangeable, so they are one group.
+
+    Parameters
+    ----------
+    classes : (G,)
+        Number of classes in each group; 0 is an absent group (it pads grids over G), else at least 1.
+        Values, not shapes: one compilation serves every K.
+    samples : (G,)
+        Samples per class (positive reals): the number of free feature vectors, which sets ``omega`` of the
+        weight-decay models.
+    weights : (G,), optional
+        Loss weight of one class, up to scale; stored normalised to ``sum(classes * weights) = 1``. Default
+        proportional to ``samples``. Oversampling by a factor w is ``weights`` proportional to ``w * samples``.
+
+    All three are differentiable leaves of one floating dtype.
+
+    Raises
+    ------
+    ValueError
+        For counts below 1 (other than 0), non-positive or non-finite samples, negative weights, unequal lengths.
+    """
+
+    classes: Float[Array, "G"]
+    samples: Float[Array, "G"]
+    weights: Float[Array, "G"]
+    order: ClassOrder | None = eqx.field(static=True, default=None)
+
+    def __init__(self, classes: Any, samples: Any, weights: Any = None, order: ClassOrder | None = None):
+        given = {"classes": classes, "samples": samples} | ({} if weights is None else {"weights": weights})
+        arrays = leaves(**given)
+        shapes = {name: array.shape for name, array in arrays.items()}
+        if any(len(shape) != 1 or shape[0] == 0 for shape in shapes.values()) or len(set(shapes.values())) > 1:
+            listed = ", ".join(f"{name} has shape {shape}" for name, shape in shapes.items())
+            raise ValueError(f"{listed}: all must be one-dimensional, of the same length G >= 1.")
+        self.classes, self.samples = arrays["classes"], arrays["samples"]
+        raw = arrays.get("weights", self.samples)
+        self.order = order
+        self._check_raw(raw)
+        # By the largest first, so that R = 1e300 does not overflow the sum.
+        raw = raw / jax.lax.stop_gradient(jnp.max(raw))
+        self.weights = raw / jnp.sum(self.classes * raw)
+
+    def _check_raw(self, raw_weights) -> None:
+        require("classes", self.classes, "0 (absent) or a finite number >= 1", _is_count, "Drop or merge the group.")
+        require_positive("Leave classes without samples out.", samples=self.samples)
+        require_positive("Leave classes of no weight out.", weights=raw_weights)
+        require("sum(classes)", jnp.sum(self.classes, -1), "at least 2", lambda k: k >= 2, "One class has no geometry.")
+
+    def check(self) -> None:
+        """Raise ValueError for the first bad entry of concrete (also batched) leaves."""
+        self._check_raw(self.weights)
+
+    def is_valid(self) -> Bool[Array, ""]:
+        """The same conditions as a traced flag."""
+        each = _is_count(self.classes) & is_positive(self.samples) & is_positive(self.weights)
+        return jnp.all(each) & (jnp.sum(self.classes) >= 2)
+
+    @property
+    def num_groups(self) -> int:
+        """G, static."""
+        return self.classes.shape[-1]
+
+    @property
+    def num_classes(self) -> Float[Array, ""]:
+        """K = sum of ``classes``: a value, not a shape."""
+        return jnp.sum(self.classes, -1)
+
+    @property
+    def class_index(self) -> np.ndarray:
+        """Group of each class, in the caller's order (host only; without ``from_counts`` group after group)."""
+        if self.order is not None:
+            return self.order.group_of_class
+        if isinstance(self.classes, jax.core.Tracer):
+            raise ValueError("class_index needs concrete class counts: the number of classes is a traced value here.")
+        if self.classes.ndim > 1:
+            raise ValueError("class_index of a batch: index one entry first, or use jax.vmap.")
+        return np.repeat(np.arange(self.num_groups), np.rint(np.asarray(self.classes)).astype(int))
+
+    @staticmethod
+    def balanced(K: Any, n: Any = 1.0) -> "ClassGroups":
+        """K classes of n samples: one group."""
+        return ClassGroups(_stack(K), _stack(n))
+
+    @staticmethod
+    def two_group(K_A: Any, K_B: Any, R: Any) -> "ClassGroups":
+        """K_A classes of R samples and K_B of one (imbalance ratio R = n_A / n_B > 0; below 1 the roles swap)."""
+        values = leaves(K_A=K_A, K_B=K_B, R=R)
+        for name in ("K_A", "K_B"):
+            require(name, values[name], "a finite number >= 1", lambda k: (k >= 1) & np.isfinite(k), "It counts classes.")
+        require_positive("R = n_A / n_B; R = 1 is balanced.", R=values["R"])
+        R = values["R"]
+        return ClassGroups(_stack(values["K_A"], values["K_B"]), _stack(R, jnp.ones_like(R)))
+
+    @staticmethod
+    def long_tail(K: int, ratio: Any) -> "ClassGroups":
+        """K classes (static) with n_k = ratio^(-k/(K-1)), k = 0..K-1: the usual exponential long tail, G = K."""
+        if not isinstance(K, (int, np.integer)) or K < 2:
+            raise ValueError(f"K = {K!r} is out of range: long_tail needs a static integer K >= 2.")
+        ratio = leaves(ratio=ratio)["ratio"]
+        require_positive("It is n_max / n_min.", ratio=ratio)
+        k = jnp.arange(K, dtype=ratio.dtype) / (K - 1)
+        return ClassGroups.per_class(jnp.exp(-k * jnp.log(ratio)))
+
+    @staticmethod
+    def per_class(n_k: Any, weights: Any = None) -> "ClassGroups":
+        """Every class its own group (G = K; traceable)."""
+        n_k = leaves(n_k=n_k)["n_k"]
+        return ClassGroups(jnp.ones_like(n_k), n_k, weights)
+
+    @staticmethod
+    def from_counts(n_k: Sequence[float], weights: Sequence[float] | None = None) -> "ClassGroups":
+        """Group classes of equal (count, weight), by decreasing count; ``class_index`` keeps the caller's order.
+
+        Host only (the number of groups is a shape): under a trace use :meth:`per_class`.
+        """
+        if isinstance(n_k, jax.core.Tracer) or isinstance(weights, jax.core.Tracer):
+            raise ValueError("from_counts groups on the host and cannot be traced; use ClassGroups.per_class.")
+        columns = leaves(n_k=n_k) if weights is None else leaves(n_k=n_k, weights=weights)
+        if len({column.shape for column in columns.values()}) > 1 or columns["n_k"].ndim != 1:
+            listed = ", ".join(f"{name} has shape {column.shape}" for name, column in columns.items())
+            raise ValueError(f"{listed}: both must be one-dimensional, one entry per class.")
+        require_positive("Leave classes without samples or weight out.", **columns)
+        table = np.stack([np.asarray(column) for column in columns.values()], axis=1)
+        kinds, group, classes = np.unique(-table, axis=0, return_inverse=True, return_counts=True)
+        chosen = None if weights is None else -kinds[:, 1]
+        return ClassGroups(classes, jnp.asarray(-kinds[:, 0], columns["n_k"].dtype), chosen, ClassOrder(group.ravel()))
+
+
+def _stack(*scalars):
+    values = leaves(**{f"entry {i}": scalar for i, scalar in enumerate(scalars)})
+    return jnp.stack([jnp.reshape(v, ()) if v.size == 1 else _refuse(v) for v in values.values()])
+
+
+def _refuse(value):
+    raise ValueError(f"expected one number, got an array of shape {value.shape}; use jax.vmap or lpmjax.sweep for grids.")
+
+
+def _is_count(k):
+    return (k == 0) | ((k >= 1) & (abs(k) < float("inf")))

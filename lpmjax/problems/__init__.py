@@ -1,0 +1,5 @@
+"""What is asked: each model with its parameters, as a frozen pytree."""
+
+from .layer_peeled import LayerPeeled as LayerPeeled
+from .problem import Problem as Problem
+from .unconstrained import UnconstrainedFeatures as UnconstrainedFeatures

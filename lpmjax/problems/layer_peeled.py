@@ -1,0 +1,78 @@
+"""The Layer-Peeled Model: cross-entropy under norm budgets on classifier and features."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from ..arguments import is_positive, require_positive
+from ..groups import ClassGroups
+from ..losses import CrossEntropy
+from .problem import Problem, check_static, common_dtype
+
+
+class LayerPeeled(Problem):
+    r"""Layer-Peeled Model:
+
+    .. math:: \min_{W, H} \sum_k \pi_k\, \frac{1}{n_k} \sum_i \ell(W h_{k,i}, k) \quad\text{s.t.}\quad
+        \frac1K \sum_k \|w_k\|^2 \le E_W,\quad \frac1K \sum_k \frac1{n_k} \sum_i \|h_{k,i}\|^2 \le E_H.
+
+    Features of a class coincide at an optimum, and the two budgets are one nuclear-norm ball:
+    ``||Z||_* <= K sqrt(E_W E_H)`` for the logits ``Z = W H`` (Schatten variational form), which is convex. Since
+    ``1ᵀ Z = 0`` at cross-entropy optima, ``dim >= K - 1`` loses nothing.
+
+    Parameters
+    ----------
+    groups : ClassGroups with G groups.
+    E_W, E_H : budgets, mean squared norm of a classifier row and of a feature. Positive, differentiable.
+    loss : CrossEntropy (nats).
+    dim : feature dimension, static; None means as large as useful.
+
+    Raises
+    ------
+    ValueError
+        If a budget is not finite and positive, ``loss`` is unknown or ``dim`` is not a positive integer.
+
+    Source: Fang, He, Long and Su (2021), "Exploring deep neural networks via layer-peeled model" (PNAS).
+    """
+
+    groups: ClassGroups
+    E_W: Float[Array, ""]
+    E_H: Float[Array, ""]
+    loss: CrossEntropy
+    dim: int | None
+
+    def __init__(self, groups: ClassGroups, E_W: Any, E_H: Any, loss: CrossEntropy | None = None, dim: int | None = None):
+        self.loss = CrossEntropy() if loss is None else loss
+        self.dim = dim
+        check_static(self.loss, dim)
+        self.groups, budgets = common_dtype(groups, E_W=E_W, E_H=E_H)
+        self.E_W, self.E_H = budgets["E_W"], budgets["E_H"]
+        self.check()
+
+    @staticmethod
+    def two_group(
+        K_A: Any, K_B: Any, R: Any, E_W: Any, E_H: Any, loss: CrossEntropy | None = None, dim: int | None = None
+    ) -> "LayerPeeled":
+        """K_A classes of R samples and K_B of one: ``LayerPeeled(ClassGroups.two_group(K_A, K_B, R), E_W, E_H)``."""
+        return LayerPeeled(ClassGroups.two_group(K_A, K_B, R), E_W, E_H, loss, dim)
+
+    @property
+    def omega(self) -> Float[Array, "G"]:
+        return jnp.ones_like(self.groups.weights)
+
+    @property
+    def budget(self) -> Float[Array, ""]:
+        # The product of the roots does not underflow where the root of the product would.
+        return self.groups.num_classes * jnp.sqrt(self.E_W) * jnp.sqrt(self.E_H)
+
+    @property
+    def classifier_scale(self) -> Float[Array, ""]:
+        return jnp.sqrt(self.E_W) / jnp.sqrt(self.E_H)
+
+    def check(self) -> None:
+        self.groups.check()
+        require_positive("It is a mean squared norm.", E_W=self.E_W, E_H=self.E_H)
+
+    def is_valid(self) -> Bool[Array, ""]:
+        return self.groups.is_valid() & is_positive(self.E_W) & is_positive(self.E_H)

@@ -1,0 +1,88 @@
+"""Problem: loss of the logits plus a spectral cost of the logits, as a hard budget or a penalty."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from ..arguments import leaves
+from ..groups import ClassGroups
+from ..losses import CrossEntropy
+
+
+class Problem(eqx.Module):
+    """Minimise ``sum_k weights_k loss(z_k, k)`` with ``||Z diag(omega)||_*`` bounded by ``budget`` or priced at ``penalty``.
+
+    Every array leaf is a parameter that can be swept and differentiated; ``loss`` and ``dim`` are static.
+    """
+
+    groups: eqx.AbstractVar[ClassGroups]
+    loss: eqx.AbstractVar[CrossEntropy]
+    dim: eqx.AbstractVar[int | None]
+
+    @property
+    @abc.abstractmethod
+    def omega(self) -> Float[Array, "G"]:
+        """(G,) weight of each class's logit column in the spectral cost."""
+
+    @property
+    def budget(self) -> Float[Array, ""] | None:
+        """Largest spectral cost allowed, or None for a penalised problem."""
+        return None
+
+    @property
+    def penalty(self) -> Float[Array, ""] | None:
+        """Price of the spectral cost, or None for a constrained problem."""
+        return None
+
+    @property
+    @abc.abstractmethod
+    def classifier_scale(self) -> Float[Array, ""]:
+        """sqrt(E_W / E_H) or its like: W Wᵀ is this times (Z Omega² Zᵀ)^(1/2), and Hᵀ H that over this."""
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Solvers whose static conditions hold, preferred first."""
+        by_groups = {1: ("closed_form",), 2: ("two_group",)}
+        return by_groups.get(self.groups.num_groups, ())
+
+    def closed_form(self):
+        """The optimum in closed form as a ``Solution``, or None where none is known for this structure."""
+        if "closed_form" not in self.methods:
+            return None
+        from ..solve import solve  # the solver registry imports problems, so not at import time
+
+        return solve(self, method="closed_form")
+
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Raise ValueError for the first bad entry of concrete (also batched) leaves."""
+
+    @abc.abstractmethod
+    def is_valid(self) -> Bool[Array, ""]:
+        """The same conditions as a traced flag: a bad traced lane becomes NaN with status ``invalid``."""
+
+
+def check_static(loss: Any, dim: Any) -> None:
+    """Refuse a loss or feature dimension that no solver knows."""
+    if not isinstance(loss, CrossEntropy):
+        raise ValueError(f"loss = {loss!r} is not supported: use lpmjax.CrossEntropy().")
+    if dim is not None and (not isinstance(dim, int) or isinstance(dim, bool) or dim < 1):
+        raise ValueError(f"dim = {dim!r} is out of range: the feature dimension is a static integer >= 1, or None.")
+
+
+def common_dtype(groups: Any, **values: Any) -> tuple[ClassGroups, dict[str, Array]]:
+    """Groups and parameters as leaves of one dtype."""
+    if not isinstance(groups, ClassGroups):
+        raise ValueError(f"groups must be a lpmjax.ClassGroups, got {type(groups).__name__}.")
+    arrays = leaves(**values, weights=groups.weights)
+    dtype = arrays.pop("weights").dtype
+    for name, array in arrays.items():
+        if array.ndim:
+            raise ValueError(f"{name} must be one number, got shape {array.shape}; use jax.vmap or lpmjax.sweep for grids.")
+    if dtype != groups.weights.dtype:
+        fields = (groups.classes, groups.samples, groups.weights)
+        groups = eqx.tree_at(lambda g: (g.classes, g.samples, g.weights), groups, [jnp.asarray(f, dtype) for f in fields])
+    return groups, arrays

@@ -1,0 +1,219 @@
+"""Solution, Status and Phase: what a solver found, what proves it, and what it looks like."""
+
+import enum
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Int8
+
+from . import symmetry
+from .problems import Problem
+
+
+class Status(enum.IntEnum):
+    """How far a result can be trusted; :meth:`message` says what to do about it."""
+
+    certified = 0
+    converged = 1
+    stalled = 2
+    nonfinite = 3
+    invalid = 4
+    max_steps = 5
+
+    @staticmethod
+    def message(code: int) -> str:
+        """Meaning of a status code and the remedy."""
+        return _MESSAGES[Status(int(code))]
+
+
+_MESSAGES = {
+    Status.certified: "certified: the duality gap, in float64, is at most tol * |value|.",
+    Status.converged: "converged, but not certified: float32 results become certified through lpmjax.certify.",
+    Status.stalled: "stalled: the gap exceeds tol * |value|; solve in float64, or raise tol above gap / |value|.",
+    Status.nonfinite: "nonfinite: NaN or infinity in the solver; solve in float64, or scale the parameters down.",
+    Status.invalid: "invalid: a parameter is out of range, or dim is below the rank of the optimum; see check().",
+    Status.max_steps: "max_steps: the step limit came first; raise max_steps.",
+}
+
+
+class Phase(enum.IntEnum):
+    """Structure of the optimum, with A the number of classes with slack > 0.
+
+    ``separated``: all K class directions differ (rank K - 1); ``merged``: at least two classes share one direction
+    and none vanishes (rank A, Minority Collapse); ``annihilated``: classes have zero classifier and features
+    (rank A - 1; there is no cosine); ``undetermined``: not solved. A single class cannot merge.
+    """
+
+    separated = 0
+    merged = 1
+    annihilated = 2
+    undetermined = 3
+
+
+#: long_name, units and dimensions beyond the batch, for tables and data sets
+DESCRIPTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "value": ("optimal value of the objective", "nat", ()),
+    "lower_bound": ("certified lower bound on the optimal value", "nat", ()),
+    "gap": ("duality gap, rounding included", "nat", ()),
+    "multiplier": ("multiplier of the spectral budget, or its price", "nat", ()),
+    "status": ("solver status", "1", ()),
+    "phase": ("structure of the optimum", "1", ()),
+    "rank": ("rank of the optimal logits", "1", ()),
+    "steps": ("solver steps", "1", ()),
+    "slack": ("log of loss weight over multiplier times omega; below 0 is collapsed", "1", ("group",)),
+    "cosine": ("cosine between two classifiers of a group", "1", ("group",)),
+    "w_norm2": ("squared norm of a classifier row", "1", ("group",)),
+    "h_norm2": ("squared norm of a feature", "1", ("group",)),
+    "margin": ("least margin of a class over its rivals", "1", ("group",)),
+    "within": ("in-group margin coordinate of the logits", "1", ("group",)),
+    "between": ("between-group block of the logits", "1", ("logit_group", "group")),
+}
+
+
+class Solution(eqx.Module):
+    """Optimum of a :class:`Problem` in group coordinates, with its certificate.
+
+    Leaves carry leading batch axes after ``jax.vmap``. ``within`` and ``between`` are the differentiable primary
+    output; ``value``, ``multiplier``, ``slack``, ``cosine``, ``w_norm2``, ``h_norm2`` and ``margin`` are differentiable
+    too (at a phase boundary one-sided: the side on which the entry was classified; tangents of NaN entries are 0).
+    ``gap``, ``lower_bound`` and the integers are not.
+
+    Attributes
+    ----------
+    value, lower_bound, gap, tol : nats (``tol`` relative); ``lower_bound = value - gap <= optimum <= value``.
+    multiplier : of the spectral budget (the penalty itself in a penalised problem).
+    slack : (G,) ``log(weight_g / (multiplier omega_g))``; below 0 the group is collapsed; finite in every phase.
+    within, between : (G,), (G, G) group coordinates of the logits (:mod:`lpmjax.symmetry`).
+    cosine, w_norm2, h_norm2, margin : (G,) within-group cosine of classifier rows (NaN where undefined), squared
+        norms of a classifier row and of a feature, least logit margin.
+    status, phase : int8 codes of :class:`Status` and :class:`Phase`;  rank, steps : int32;  method : static.
+    """
+
+    problem: Problem
+    value: Float[Array, ""]
+    lower_bound: Float[Array, ""]
+    gap: Float[Array, ""]
+    tol: Float[Array, ""]
+    multiplier: Float[Array, ""]
+    slack: Float[Array, "G"]
+    within: Float[Array, "G"]
+    between: Float[Array, "G G"]
+    cosine: Float[Array, "G"]
+    w_norm2: Float[Array, "G"]
+    h_norm2: Float[Array, "G"]
+    margin: Float[Array, "G"]
+    status: Int8[Array, ""]
+    phase: Int8[Array, ""]
+    rank: Int[Array, ""]
+    steps: Int[Array, ""]
+    method: str = eqx.field(static=True)
+
+    def replace(self, **changes: Any) -> "Solution":
+        """A copy with some fields changed."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return Solution(**(fields | changes))
+
+    def cosines(self) -> Float[Array, "G G"]:
+        """(..., G, G) cosine between classifier rows of two groups (within a group on the diagonal)."""
+        frame = symmetry.classifier_frame(self.within, self.between, self.problem.omega, jnp)
+        return symmetry.cosines(frame, self.problem.groups.classes, jnp)
+
+    def logits(self, num_classes: int | None = None) -> Float[Array, "K K"]:
+        """(K, K) logit matrix; column k holds the logits of every sample of class k, in the caller's class order.
+
+        Under a trace K is a value, so pass it as a static ``num_classes``. Raises ValueError for a batched solution.
+        """
+        if self.within.ndim > 1:
+            raise ValueError("logits of a batched solution: use jax.vmap(lambda s: s.logits(num_classes=K))(solution).")
+        groups = self.problem.groups
+        if num_classes is None or groups.order is not None:
+            group = jnp.asarray(groups.class_index)
+        else:
+            ends = jnp.cumsum(groups.classes)
+            group = jnp.searchsorted(ends, jnp.arange(num_classes, dtype=ends.dtype), side="right")
+            group = jnp.minimum(group, groups.num_groups - 1)
+        K = symmetry.present(groups.classes, jnp)[group]
+        shared = self.between[group[:, None], group[None, :]] / jnp.sqrt(K[:, None] * K[None, :])
+        same = group[:, None] == group[None, :]
+        own = self.within[group] * jnp.where(same, jnp.eye(group.size) - 1 / K, 0.0)
+        return own + shared
+
+    def factors(self, dim: int | None = None) -> tuple[Float[Array, "K d"], Float[Array, "d K"]]:
+        """Optimal classifier W (K, d) and class features H (d, K) with ``W @ H = logits()`` and balanced norms.
+
+        ``d`` defaults to the problem's ``dim``, else K - 1. Unique up to a rotation of R^d, so not for
+        differentiation (use ``within`` and ``between``). Raises ValueError if d is below the rank.
+        """
+        Z = self.logits()
+        d = dim or self.problem.dim or Z.shape[0] - 1
+        if d < int(self.rank):
+            raise ValueError(f"dim = {d} is below the rank {int(self.rank)} of the optimum: pass dim >= {int(self.rank)}.")
+        omega = self.problem.omega[jnp.asarray(self.problem.groups.class_index)]
+        left, singular, right = jnp.linalg.svd(Z * omega, full_matrices=False)
+        root = jnp.sqrt(singular)
+        scale = jnp.sqrt(self.problem.classifier_scale)
+        W, H = scale * left * root, root[:, None] * right / (omega * scale)
+        keep = min(d, root.size)
+        pad = d - keep
+        return jnp.pad(W[:, :keep], ((0, 0), (0, pad))), jnp.pad(H[:keep], ((0, pad), (0, 0)))
+
+    def check(self) -> "Solution":
+        """Return self if every entry is certified or converged; else raise RuntimeError naming entries and remedies.
+
+        On the host: call it outside jit.
+        """
+        status = np.asarray(self.status)
+        bad = np.argwhere((status != Status.certified) & (status != Status.converged))
+        if len(bad) == 0:
+            return self
+        lines = [f"{len(bad)} of {status.size} solutions are neither certified nor converged."]
+        for index in bad[:5]:
+            at = tuple(int(i) for i in index)
+            ratio = float(np.asarray(self.gap)[at] / np.abs(np.asarray(self.value)[at]))
+            where = f"entry {at}: " if at else ""
+            lines.append(f"{where}{Status.message(status[at])} (gap / |value| = {ratio:.2g})")
+        raise RuntimeError("\n".join(lines))
+
+    def __str__(self) -> str:
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(self)):
+            return repr(self)
+        return _table(self) if np.ndim(self.value) == 0 else _summary(self)
+
+
+def _table(s: Solution) -> str:
+    kind = type(s.problem).__name__
+    relative = float(s.gap) / abs(float(s.value)) if float(s.value) else float("nan")
+    lines = [
+        f"{kind}, K = {float(s.problem.groups.num_classes):g}: {Phase(int(s.phase)).name}, "
+        f"{Status(int(s.status)).name} by {s.method} in {int(s.steps)} steps",
+        f"value {float(s.value):.10g}   gap {float(s.gap):.2g} (relative {relative:.2g})   "
+        f"multiplier {float(s.multiplier):.6g}   rank {int(s.rank)}",
+        f"{'group':>5} {'classes':>9} {'samples':>10} {'slack':>9} {'cosine':>9} {'|w|^2':>10} {'|h|^2':>10} {'margin':>8}",
+    ]
+    columns = [s.problem.groups.classes, s.problem.groups.samples, s.slack, s.cosine, s.w_norm2, s.h_norm2, s.margin]
+    for name, row in zip(group_names(s.problem.groups.num_groups), np.stack(columns, axis=1), strict=True):
+        classes, samples, slack, cosine, w, h, margin = row
+        cells = f"{classes:9g} {samples:10.4g} {slack:9.4f} {cosine:9.5f} {w:10.4g} {h:10.4g} {margin:8.4f}"
+        lines.append(f"{name:>5} {cells}")
+    return "\n".join(lines)
+
+
+def _summary(s: Solution) -> str:
+    status, phase = np.asarray(s.status).ravel(), np.asarray(s.phase).ravel()
+    with np.errstate(all="ignore"):
+        relative = np.asarray(s.gap / np.abs(s.value))
+    worst = f"{np.nanmax(relative):.2g}" if np.isfinite(relative).any() else "nan"
+    count = [f"{(status == code).sum()} {code.name}" for code in Status if (status == code).any()]
+    where = [f"{(phase == code).sum()} {code.name}" for code in Phase if (phase == code).any()]
+    return (
+        f"{type(s.problem).__name__}, batch {tuple(s.value.shape)}: {', '.join(count)}\n"
+        f"phases: {', '.join(where)}\nworst relative gap {worst}, at most {int(np.max(s.steps))} steps"
+    )
+
+
+def group_names(G: int) -> list[str]:
+    """A, B for two groups (the names theory gives them), numbers otherwise."""
+    return ["A", "B"] if G == 2 else [str(g) for g in range(G)]

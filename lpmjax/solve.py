@@ -1,0 +1,175 @@
+"""solve: pick a solver, attach the certificate, the geometry and the envelope derivative of the value."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import symmetry
+from .certificate import Program, duality_gap
+from .problems import Problem
+from .solution import Phase, Solution, Status
+from .solvers import SOLVERS
+
+_DEFAULT_TOL = {"float64": 1e-10, "float32": 1e-3}
+
+
+def solve(problem: Problem, method: str = "auto", tol: float | None = None, max_steps: int = 60) -> Solution:
+    """Global optimum of ``problem`` in group coordinates, with a certificate of optimality.
+
+    Compiled on first use for each structure (problem type, G, dtype, method) and never again for new values; works
+    under ``jax.jit``, ``vmap``, ``grad``, ``jvp`` and ahead-of-time compilation.
+
+    Parameters
+    ----------
+    problem : a Problem such as :class:`LayerPeeled`.
+    method : "auto" (the first of ``problem.methods``), "closed_form" or "two_group". Static.
+    tol : relative duality gap for ``Status.certified``; default 1e-10 in float64. In float32 no gap certifies:
+        the status is ``converged`` if the float32 gap is at most ``tol`` (default 1e-3); then :func:`lpmjax.certify`.
+    max_steps : limit on root-finding steps. Static.
+
+    Returns
+    -------
+    Solution. An entry whose traced parameters are out of range is NaN with status ``invalid``; its neighbours are
+    untouched.
+
+    Raises
+    ------
+    ValueError
+        For an unknown or inapplicable method, tol <= 0, max_steps < 1, or (eagerly) a ``dim`` below the rank of the
+        optimum, for which the relaxation that these methods solve is only a lower bound.
+    """
+    if not isinstance(problem, Problem):
+        raise ValueError(f"problem must be a lpmjax Problem such as LayerPeeled, got {type(problem).__name__}.")
+    method = _choose(problem, method)
+    if not isinstance(max_steps, int) or max_steps < 1:
+        raise ValueError(f"max_steps = {max_steps!r} is out of range: it must be an integer >= 1.")
+    dtype = problem.groups.weights.dtype
+    if tol is None:
+        tol = _DEFAULT_TOL[dtype.name]
+    elif not isinstance(tol, jax.core.Tracer) and not tol > 0:
+        raise ValueError(f"tol = {tol!r} is out of range: it must be > 0 (it is relative to |value|).")
+    solution = _solve(problem, jnp.asarray(tol, dtype), method, max_steps)
+    if problem.dim is not None and not isinstance(solution.status, jax.core.Tracer):
+        _refuse_small_dim(problem, solution)
+    return solution
+
+
+def _choose(problem: Problem, method: str) -> str:
+    available = problem.methods
+    if not available:
+        raise ValueError(
+            f"no solver for {type(problem).__name__} with {problem.groups.num_groups} groups: "
+            "merge classes of equal count into at most two groups."
+        )
+    if method != "auto" and method not in available:
+        raise ValueError(f"method = {method!r} cannot solve this problem: use 'auto' or one of {available}.")
+    return available[0] if method == "auto" else method
+
+
+def _refuse_small_dim(problem: Problem, solution: Solution) -> None:
+    if (np.asarray(solution.status) == Status.invalid).any():
+        raise ValueError(
+            f"dim = {problem.dim} is below the rank of the optimum, so W and H of that dimension cannot reach it: "
+            "use dim >= K - 1 (or dim=None)."
+        )
+
+
+@partial(jax.jit, static_argnames=("method", "max_steps"))
+def _solve(problem: Problem, tol, method: str, max_steps: int) -> Solution:
+    with jax.default_matmul_precision("highest"):
+        valid = problem.is_valid()
+        safe = _with_safe_parameters(problem, valid)
+        found = SOLVERS[method](safe, max_steps)
+        program = Program.of(safe)
+        proof = jax.lax.stop_gradient(duality_gap(program, found.within, found.between, jnp))
+        if safe.penalty is None:
+            # Of the group with the largest slack: the others' weights may have underflowed.
+            top = jnp.argmax(found.slack)
+            multiplier = safe.groups.weights[top] / safe.omega[top] * jnp.exp(-found.slack[top])
+        else:
+            multiplier = safe.penalty
+        value = _optimal_value(proof.value, safe, found.within, found.between, multiplier)
+        groups = safe.groups
+        views = symmetry.geometry(
+            found.within, found.between, groups.classes, safe.omega, safe.classifier_scale, jnp
+        )
+        phase, rank = _structure(groups.classes, found.within, found.between)
+        fits = True if problem.dim is None else rank <= problem.dim
+        finite = jnp.isfinite(value) & jnp.isfinite(proof.gap)
+        status = _status(proof.gap <= tol * jnp.abs(value), found.converged, finite, valid & fits, value.dtype)
+        shown = (status != Status.invalid) & (status != Status.nonfinite)
+
+        def masked(x):
+            return jnp.where(shown, x, jnp.nan)
+
+        return Solution(
+            problem=problem,
+            value=masked(value),
+            lower_bound=masked(proof.value - proof.gap),
+            gap=masked(proof.gap),
+            tol=tol,
+            multiplier=masked(multiplier),
+            slack=masked(found.slack),
+            within=masked(found.within),
+            between=masked(found.between),
+            cosine=masked(views.cosine),
+            w_norm2=masked(views.w_norm2),
+            h_norm2=masked(views.h_norm2),
+            margin=masked(views.margin),
+            status=status,
+            phase=jnp.where(shown, phase, Phase.undetermined).astype(jnp.int8),
+            rank=jnp.where(shown, rank, -1).astype(jnp.int32),
+            steps=found.steps,
+            method=method,
+        )
+
+
+def _with_safe_parameters(problem: Problem, valid) -> Problem:
+    """Ones in the place of an invalid lane's parameters: NaN must not reach its derivatives through a mask."""
+    return jax.tree.map(lambda leaf: jnp.where(valid, leaf, jnp.ones_like(leaf)), problem)
+
+
+def _structure(classes, within, between):
+    """Phase and rank, from which coordinates are exactly zero."""
+    alone = classes <= 1
+    distinct = jnp.all(alone | (within > 0))
+    connected = (jnp.max(jnp.abs(between)) > 0) | (jnp.sum(classes > 0) == 1)
+    zero = jnp.all(alone | (within <= 0)) & (jnp.max(jnp.abs(between)) == 0)
+    separated = distinct & connected & ~zero
+    phase = jnp.where(separated, Phase.separated, jnp.where(connected & ~zero, Phase.merged, Phase.annihilated))
+    rank = jnp.sum(jnp.where(within > 0, classes - 1, 0)) + (jnp.max(jnp.abs(between)) > 0)
+    return phase, jnp.rint(rank)
+
+
+def _status(within_tol, converged, finite, valid, dtype):
+    best = Status.certified if dtype == jnp.float64 else Status.converged
+    code = jnp.where(within_tol, best, jnp.where(converged, Status.stalled, Status.max_steps))
+    code = jnp.where(finite, code, Status.nonfinite)
+    return jnp.where(valid, code, Status.invalid).astype(jnp.int8)
+
+
+@jax.custom_jvp
+def _optimal_value(value, problem, within, between, multiplier):
+    """``value`` as is; its derivative is that of the Lagrangian in the parameters alone (envelope theorem)."""
+    return value
+
+
+@_optimal_value.defjvp
+def _envelope(primals: Any, tangents: Any):
+    value, problem, within, between, multiplier = primals
+    _, tangent = jax.jvp(lambda p: _lagrangian(p, within, between, multiplier), (problem,), (tangents[1],))
+    return _optimal_value(value, problem, within, between, multiplier), tangent
+
+
+def _lagrangian(problem, within, between, multiplier):
+    groups = problem.groups
+    margins = symmetry.margins(within, between, groups.classes, jnp)
+    loss = problem.loss.on_groups(margins, symmetry.rivals(groups.classes, jnp), jnp)
+    objective = jnp.sum(groups.classes * groups.weights * loss.value)
+    cost = symmetry.spectral_cost(within, between, groups.classes, problem.omega, jnp)
+    if problem.penalty is None:
+        return objective + multiplier * (cost - problem.budget)
+    return objective + problem.penalty * cost

@@ -1,0 +1,34 @@
+"""One group of equal classes: the simplex ETF, or zero."""
+
+import jax.numpy as jnp
+
+from .coordinates import Coordinates, margin_at
+
+
+def solve_closed_form(problem, max_steps: int) -> Coordinates:
+    """Balanced cross-entropy optimum ``Z = a (I - J/K)`` (``proofs``: ``lpm.balanced``, ``ufm.balanced``).
+
+    Absent groups (0 classes) are ignored, so it also serves padded problems of which one group is left.
+    """
+    groups, omega = problem.groups, problem.omega
+    here = groups.classes > 0
+    K = jnp.max(groups.classes)
+    weight = jnp.max(jnp.where(here, groups.weights, 0.0))
+    scale = jnp.max(jnp.where(here, omega, 0.0))
+    if problem.penalty is None:
+        a = problem.budget / (jnp.maximum(K - 1, 1.0) * scale)
+        log_inv_t = a + jnp.log1p((1 - 1 / K) * jnp.expm1(-a))
+    else:
+        log_inv_t = jnp.log(weight) - jnp.log(scale) - jnp.log(problem.penalty)
+        alive = log_inv_t > 0
+        a = jnp.where(alive, margin_at(jnp.where(alive, log_inv_t, 1.0), -jnp.log(K)), 0.0)
+    # Absent groups get the slack their weight would have.
+    shift = jnp.log(groups.weights / weight) - jnp.log(omega / scale)
+    G = groups.num_groups
+    return Coordinates(
+        within=jnp.where(here, a, 0.0),
+        between=jnp.zeros((G, G), a.dtype),
+        slack=log_inv_t + shift,
+        steps=jnp.int32(0),
+        converged=jnp.bool_(True),
+    )

@@ -1,0 +1,22 @@
+"""What every solver returns, and the margin formula that they share."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+class Coordinates(NamedTuple):
+    """Group coordinates of the logits and where the multiplier stands; no certificate, no view of them."""
+
+    within: Float[Array, "G"]
+    between: Float[Array, "G G"]
+    slack: Float[Array, "G"]
+    steps: Int[Array, ""]
+    converged: Bool[Array, ""]
+
+
+def margin_at(log_inv_t: Array, log_k: Array) -> Array:
+    """In-group margin ``log(1 + (1/t - 1) / k)`` of an active group (t = multiplier omega / weight < 1), no overflow."""
+    return jax.nn.softplus(log_inv_t + jnp.log(-jnp.expm1(-log_inv_t)) - log_k)

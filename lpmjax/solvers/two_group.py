@@ -1,0 +1,268 @@
+"""Two groups of equal classes, cross-entropy, L = 2: the exact optimum from one scalar root.
+
+Every invariant optimum is the in-group margins (a, e) and a rank-one part of singular value sigma whose right
+vector is (cos theta, -sin theta). Given theta, stationarity fixes the two log-ratios of in-group to cross-group
+probability; after that the budget (or the multiplier) equation is *linear*, so a, e and sigma are explicit, and
+one scalar equation remains:
+
+    log(1/t_A) - log(1/t_B) = log((weight_A / omega_A) / (weight_B / omega_B)),    t_g = multiplier omega_g / weight_g.
+
+Its left side increases along the path from the simplex ETF (chi = 0) to theta = 0 (chi = inf), because each theta
+is the optimum of one convex problem and that optimum is unique (``proofs``: ``two_group.reduction``,
+``two_group.monotone``). Everything is elementwise and stays in the log domain: R = 1e20 and s = 100 are ordinary.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool
+
+from .closed_form import solve_closed_form
+from .coordinates import Coordinates, margin_at
+from .scalar import increasing_root
+
+
+class Lane(NamedTuple):
+    """One two-group program, majority first: ``log_ratio`` = log t_B - log t_A and ``omega`` = omega_B / omega_A."""
+
+    K_A: Array
+    K_B: Array
+    log_ratio: Array
+    omega: Array
+    #: budget / omega_A for the constrained form; log(1/t_A) for the penalised form
+    resource: Array
+
+
+class _Angle(NamedTuple):
+    """theta in units of the simplex ETF's: every entry is accurate to a few ulps for K from 2 to 1e6."""
+
+    ratio: Array  # 1 - K_A h / K = 1 / cosine
+    cosine: Array  # cos(theta) / cos(theta_ETF) >= 1
+    sine: Array  # sin(theta) / sin(theta_ETF) <= 1
+    sine_root: Array  # sine = exp(-chi / 2) sine_root / ratio
+    in_A: Array  # log(rho_A / p_A) = u >= 0: cross over in-group probability for the majority
+    in_B: Array  # log(p_B / rho_B) for a minority that is not merged
+    h: Array  # 1 - exp(-u)
+
+
+def _angle(chi, K_A, K_B) -> _Angle:
+    K = K_A + K_B
+    cos_etf = jnp.sqrt(K_B / K)
+    h = -jnp.expm1(-chi) / (1 + cos_etf)
+    ratio = 1 - h * K_A / K
+    sine_root = jnp.sqrt(1 - h * (K_A / K) / (1 + cos_etf))
+    sine = jnp.exp(-0.5 * chi) * sine_root / ratio
+    in_B = jnp.log1p(h * (2 - h * K_A / K) / (ratio * ratio * sine * (1 + sine)))
+    return _Angle(ratio, 1 / ratio, sine, sine_root, -jnp.log1p(-h), in_B, h)
+
+
+class _State(NamedTuple):
+    a: Array
+    e: Array
+    sigma: Array
+    spare: Array  # > 0 exactly while sigma > 0: annihilation is its zero
+    log_inv_t_A: Array
+    residual: Array
+    magnitude: Array  # of the terms that the residual was summed from
+
+
+def _log_mean_exp(margin, within, K_own, K_other, factor):
+    """log of factor / P, P the probability of the right class, less the margin and over K."""
+    return jnp.log(factor * (K_other * jnp.exp(-margin) + 1 + (K_own - 1) * jnp.exp(-within)) / (K_own + K_other))
+
+
+def _minority(chi, lane: Lane, angle: _Angle, sigma, e):
+    """log(1/t_B) from the softmax; sine is written out so that the log survives where it underflows."""
+    margin = e * (1 - 1 / lane.K_B) + angle.sine * sigma / (lane.omega * lane.K_B)
+    factor = angle.sine_root / angle.ratio
+    return margin - 0.5 * chi + _log_mean_exp(margin, e, lane.K_B, lane.K_A, factor)
+
+
+def _budget_state(chi, lane: Lane) -> _State:
+    """Budget form: (K_A-1) a + (K_B-1) omega e + sigma = resource, solved for sigma at this angle."""
+    K_A, K_B, omega = lane.K_A, lane.K_B, lane.omega
+    angle = _angle(chi, K_A, K_B)
+    spare = lane.resource - K_A * (K_A - 1) * angle.in_A
+    weight_A = 1 + (K_A - 1) * angle.cosine
+    weight = weight_A + (K_B - 1) * angle.sine
+    surplus = angle.sine * spare / omega - K_B * angle.in_B * weight_A
+    separated = (surplus > 0) & (K_B > 1)
+    e = jnp.where(separated, surplus / weight, 0.0)
+    sigma = jnp.where(separated, (spare + K_B * (K_B - 1) * omega * angle.in_B) / weight, spare / weight_A)
+    a = angle.cosine * sigma + K_A * angle.in_A
+    margin = a - angle.in_A
+    log_inv_t_A = margin + _log_mean_exp(margin, a, K_A, K_B, angle.cosine)
+    residual = log_inv_t_A - _minority(chi, lane, angle, sigma, e) - lane.log_ratio
+    return _State(a, e, sigma, spare / lane.resource, log_inv_t_A, residual, 1 + a + e + lane.log_ratio)
+
+
+def _penalty_state(chi, lane: Lane) -> _State:
+    """Penalised form: t_A is given, so the margin a and with it sigma follow at this angle; so does e where t_B < 1."""
+    K_A, K_B, omega, log_inv_t_A = lane.K_A, lane.K_B, lane.omega, lane.resource
+    angle = _angle(chi, K_A, K_B)
+    alive_A = log_inv_t_A > 0
+    log_k_A = jnp.log((1 - angle.h) / (angle.ratio * (K_A + K_B)))
+    a = jnp.where(alive_A, margin_at(jnp.where(alive_A, log_inv_t_A, 1.0), log_k_A), 0.0)
+    spare = a - K_A * angle.in_A
+    sigma = spare / angle.cosine
+    log_inv_t_B = log_inv_t_A - lane.log_ratio
+    separated = (log_inv_t_B > 0) & (K_B > 1)
+    log_k_B = jnp.log((1 - angle.sine * K_A / (K_A + K_B)) / K_B)
+    margin_B = margin_at(jnp.where(separated, log_inv_t_B, 1.0), log_k_B)
+    left_B = angle.sine * sigma / omega - K_B * angle.in_B
+    e = jnp.where(separated, margin_B, 0.0)
+    residual = jnp.where(separated, margin_B - left_B, log_inv_t_B - _minority(chi, lane, angle, sigma, e))
+    magnitude = 1 + a + K_B * angle.in_B + jnp.abs(lane.log_ratio) + K_A * angle.in_A
+    return _State(a, e, sigma, spare, log_inv_t_A, residual, magnitude)
+
+
+def _increasing(state_of):
+    """The scalar equation of a closure. Where sigma would turn negative the annihilation equation takes over."""
+
+    def residual(chi, lane: Lane):
+        state = state_of(chi, lane)
+        value = jnp.where(state.residual >= -state.spare, state.residual, -state.spare)
+        return value, state.magnitude
+
+    return residual
+
+
+_budget_equation = _increasing(_budget_state)
+_penalty_equation = _increasing(_penalty_state)
+
+
+def _merging_equation(chi, lane: Lane):
+    """log of (in-group margin that a minority needs) / (what the budget leaves it): zero where e reaches zero."""
+    K_A, K_B = lane.K_A, lane.K_B
+    angle = _angle(chi, K_A, K_B)
+    spare = lane.resource - K_A * (K_A - 1) * angle.in_A
+    needed = K_B * angle.in_B * (1 + (K_A - 1) * angle.cosine)
+    return jnp.log(needed * lane.omega / (spare * angle.sine)), jnp.ones_like(chi)
+
+
+def _annihilation_angle(lane: Lane):
+    """chi at which a budget is spent on the majority alone; inf where theta = 0 comes first."""
+    u = lane.resource / jnp.where(lane.K_A > 1, lane.K_A * (lane.K_A - 1), 1.0)
+    reached = -jnp.expm1(-u) * (1 + jnp.sqrt(lane.K_B / (lane.K_A + lane.K_B)))
+    exists = (lane.K_A > 1) & (reached < 1)
+    return jnp.where(exists, -jnp.log1p(-jnp.where(exists, reached, 0.0)), jnp.inf)
+
+
+def _last_angle(lane: Lane, largest_sigma):
+    """chi beyond which the scalar equation is positive: there log(1/t_B) <= log(sine) + 1 <= 0 (or e would be < 0)."""
+    log_cos_etf = 0.5 * jnp.log(lane.K_B / (lane.K_A + lane.K_B))
+    needed = jnp.maximum(jnp.maximum(lane.log_ratio, 0.0) + 1, jnp.log(largest_sigma / lane.omega))
+    return 2 * (needed - log_cos_etf)
+
+
+def _merging_guess(lane: Lane, upper):
+    K_A, K = lane.K_A, lane.K_A + lane.K_B
+    u = lane.resource / (K_A * (K - 1))
+    reached = -jnp.expm1(-u) * (1 + jnp.sqrt(lane.K_B / K))
+    small = reached < 0.9
+    guess = jnp.where(small, -jnp.log1p(-jnp.where(small, reached, 0.0)), 2.3 + 2 * jnp.log1p(jnp.log1p(u)))
+    return jnp.minimum(guess, 0.999 * upper)
+
+
+def _order(problem) -> tuple[Lane, Bool[Array, ""]]:
+    """The lane with its majority first, and whether the caller's groups were swapped to get there.
+
+    The majority is the group with the larger margin at the ETF angle, so that the root has chi >= 0.
+    """
+    classes, omega = problem.groups.classes, problem.omega
+    log_rate = jnp.log(problem.groups.weights) - jnp.log(omega)
+    if problem.penalty is None:
+        swap = log_rate[1] > log_rate[0]
+    else:
+        log_inv_t = log_rate - jnp.log(problem.penalty)
+        alive = jnp.maximum(log_inv_t, 0.0)
+        margin = jnp.where(log_inv_t > 0, omega * jnp.log1p(jnp.sum(classes) * jnp.expm1(alive)), log_inv_t)
+        swap = margin[1] > margin[0]
+    first, second = jnp.where(swap, 1, 0), jnp.where(swap, 0, 1)
+    if problem.penalty is None:
+        resource = problem.budget / omega[first]
+    else:
+        resource = log_rate[first] - jnp.log(problem.penalty)
+    return (
+        Lane(classes[first], classes[second], log_rate[first] - log_rate[second], omega[second] / omega[first], resource),
+        swap,
+    )
+
+
+def merging_angle(lane: Lane, max_steps: int):
+    """chi at which the in-group margin of the minority reaches zero on the budget (K_B >= 2)."""
+    upper = _annihilation_angle(lane)
+    return increasing_root(_merging_equation, lane, _merging_guess(lane, upper), upper, max_steps)
+
+
+def merged_log_ratio(lane: Lane, max_steps: int):
+    """log of the weight ratio from which the minority is merged, at this budget."""
+    return _budget_state(merging_angle(lane, max_steps).x, lane).log_inv_t_A
+
+
+def annihilated_log_ratio(lane: Lane):
+    """log of the weight ratio from which the minority is annihilated, at this budget; inf where it never is."""
+    end = _annihilation_angle(lane)
+    exists = jnp.isfinite(end)
+    lane = lane._replace(log_ratio=jnp.zeros_like(lane.log_ratio))
+    return jnp.where(exists, _budget_state(jnp.where(exists, end, 1.0), lane).residual, jnp.inf)
+
+
+def _solve_budget(lane: Lane, max_steps: int):
+    end = _annihilation_angle(lane)
+    annihilated = lane.log_ratio >= annihilated_log_ratio(lane)
+    # Three steps towards the merging angle put the start on the right side of the only kink.
+    near_kink = jnp.where(lane.K_B > 1, merging_angle(lane, 3).x, 0.0)
+    upper = jnp.minimum(end, _last_angle(lane, lane.resource))
+    start = jnp.where(annihilated, end, jnp.minimum(near_kink, upper))
+    root = increasing_root(_budget_equation, lane, start, upper, max_steps, known=annihilated)
+    return root, _budget_state(root.x, lane), annihilated
+
+
+def _solve_penalty(lane: Lane, max_steps: int):
+    # sigma <= a, and a is largest at theta = 0.
+    largest = _penalty_state(jnp.full_like(lane.resource, jnp.inf), lane).a
+    upper = _last_angle(lane, jnp.maximum(largest, jnp.finfo(largest.dtype).tiny))
+    root = increasing_root(_penalty_equation, lane, jnp.zeros_like(upper), upper, max_steps)
+    state = _penalty_state(root.x, lane)
+    return root, state, state.residual < -state.spare
+
+
+def solve_two_group(problem, max_steps: int) -> Coordinates:
+    """Optimum of a two-group cross-entropy problem, budget or penalty form, in any phase and for any group sizes."""
+    lane, swap = _order(problem)
+    lone = jnp.any(problem.groups.classes == 0)  # an absent group leaves a balanced problem
+    lane = lane._replace(K_A=jnp.maximum(lane.K_A, 1.0), K_B=jnp.maximum(lane.K_B, 1.0))
+    solve_lane = _solve_budget if problem.penalty is None else _solve_penalty
+    root, state, annihilated = solve_lane(lane, max_steps)
+
+    angle = _angle(root.x, lane.K_A, lane.K_B)
+    alive = ~annihilated & (state.sigma > 0)
+    sigma = jnp.where(alive, state.sigma, 0.0)
+    within_A = jnp.where(lane.K_A > 1, state.a, 0.0)
+    within_B = jnp.where(alive, state.e, 0.0)
+    # u vᵀ with u = (sqrt K_B, -sqrt K_A) / sqrt K and v = (x, -y), written without square roots of ratios of K.
+    K = lane.K_A + lane.K_B
+    mean_root = jnp.sqrt(lane.K_A * lane.K_B) / K
+    x, y = angle.cosine * sigma, angle.sine * sigma / lane.omega
+    block = ((x * lane.K_B / K, -y * mean_root), (-x * mean_root, y * lane.K_A / K))
+    slack_A = state.log_inv_t_A
+    slack_B = slack_A - lane.log_ratio
+
+    def in_order(first, second):
+        return jnp.where(swap, second, first), jnp.where(swap, first, second)
+
+    within = jnp.stack(in_order(within_A, within_B))
+    slack = jnp.stack(in_order(slack_A, slack_B))
+    (AA, AB), (BA, BB) = block
+    AA, BB = in_order(AA, BB)
+    AB, BA = in_order(AB, BA)
+    between = jnp.stack([AA, AB, BA, BB]).reshape(2, 2)
+    balanced = solve_closed_form(problem, max_steps)
+    return Coordinates(
+        within=jnp.where(lone, balanced.within, within),
+        between=jnp.where(lone, 0.0, between),
+        slack=jnp.where(lone, balanced.slack, slack),
+        steps=root.steps,
+        converged=root.converged | lone,
+    )
