@@ -18,3 +18,4 @@ from .solution import Phase as Phase
 from .solution import Solution as Solution
 from .solution import Status as Status
 from .solve import solve as solve
+from .sweep import sweep as sweep

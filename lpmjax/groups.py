@@ -117,8 +117,9 @@ class ClassGroups(eqx.Module):
         for name in ("K_A", "K_B"):
             require(name, values[name], "a finite number >= 1", lambda k: (k >= 1) & np.isfinite(k), "It counts classes.")
         require_positive("R = n_A / n_B; R = 1 is balanced.", R=values["R"])
-        R = values["R"]
-        return ClassGroups(_stack(values["K_A"], values["K_B"]), _stack(R, jnp.ones_like(R)))
+        # A traced count below 1 must not pass for an absent group.
+        K_A, K_B = (jnp.where(values[name] >= 1, values[name], jnp.nan) for name in ("K_A", "K_B"))
+        return ClassGroups(_stack(K_A, K_B), _stack(values["R"], jnp.ones_like(values["R"])))
 
     @staticmethod
     def long_tail(K: int, ratio: Any) -> "ClassGroups":

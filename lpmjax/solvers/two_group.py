@@ -66,16 +66,18 @@ class _State(NamedTuple):
     magnitude: Array  # of the terms that the residual was summed from
 
 
-def _log_mean_exp(margin, within, K_own, K_other, factor):
-    """log of factor / P, P the probability of the right class, less the margin and over K."""
-    return jnp.log(factor * (K_other * jnp.exp(-margin) + 1 + (K_own - 1) * jnp.exp(-within)) / (K_own + K_other))
+def _majority_log_inv_t(a, angle: _Angle, K):
+    """log(1/t_A) = log(1 + k_A (exp(a) - 1)), k_A = (1 - h) / (K ratio): relatively accurate, also near zero."""
+    bulk = jnp.minimum(a, 50.0)  # beyond it the logarithm is linear to rounding, and exp(a) may overflow
+    return jnp.log1p((1 - angle.h) / (K * angle.ratio) * jnp.expm1(bulk)) + (a - bulk)
 
 
-def _minority(chi, lane: Lane, angle: _Angle, sigma, e):
-    """log(1/t_B) from the softmax; sine is written out so that the log survives where it underflows."""
-    margin = e * (1 - 1 / lane.K_B) + angle.sine * sigma / (lane.omega * lane.K_B)
-    factor = angle.sine_root / angle.ratio
-    return margin - 0.5 * chi + _log_mean_exp(margin, e, lane.K_B, lane.K_A, factor)
+def _minority_log_inv_t(chi, lane: Lane, angle: _Angle, sigma, e):
+    """log(1/t_B) from the softmax; log(sine) is written out so that it survives where the sine underflows."""
+    K_A, K_B = lane.K_A, lane.K_B
+    margin = e * (1 - 1 / K_B) + angle.sine * sigma / (lane.omega * K_B)
+    inverse_P = K_A * jnp.exp(-margin) + 1 + (K_B - 1) * jnp.exp(-e)
+    return margin - 0.5 * chi + jnp.log(angle.sine_root / angle.ratio * inverse_P / (K_A + K_B))
 
 
 def _budget_state(chi, lane: Lane) -> _State:
@@ -90,9 +92,8 @@ def _budget_state(chi, lane: Lane) -> _State:
     e = jnp.where(separated, surplus / weight, 0.0)
     sigma = jnp.where(separated, (spare + K_B * (K_B - 1) * omega * angle.in_B) / weight, spare / weight_A)
     a = angle.cosine * sigma + K_A * angle.in_A
-    margin = a - angle.in_A
-    log_inv_t_A = margin + _log_mean_exp(margin, a, K_A, K_B, angle.cosine)
-    residual = log_inv_t_A - _minority(chi, lane, angle, sigma, e) - lane.log_ratio
+    log_inv_t_A = _majority_log_inv_t(a, angle, K_A + K_B)
+    residual = log_inv_t_A - _minority_log_inv_t(chi, lane, angle, sigma, e) - lane.log_ratio
     return _State(a, e, sigma, spare / lane.resource, log_inv_t_A, residual, 1 + a + e + lane.log_ratio)
 
 
@@ -111,7 +112,7 @@ def _penalty_state(chi, lane: Lane) -> _State:
     margin_B = margin_at(jnp.where(separated, log_inv_t_B, 1.0), log_k_B)
     left_B = angle.sine * sigma / omega - K_B * angle.in_B
     e = jnp.where(separated, margin_B, 0.0)
-    residual = jnp.where(separated, margin_B - left_B, log_inv_t_B - _minority(chi, lane, angle, sigma, e))
+    residual = jnp.where(separated, margin_B - left_B, log_inv_t_B - _minority_log_inv_t(chi, lane, angle, sigma, e))
     magnitude = 1 + a + K_B * angle.in_B + jnp.abs(lane.log_ratio) + K_A * angle.in_A
     return _State(a, e, sigma, spare, log_inv_t_A, residual, magnitude)
 
@@ -204,8 +205,16 @@ def annihilated_log_ratio(lane: Lane):
     """log of the weight ratio from which the minority is annihilated, at this budget; inf where it never is."""
     end = _annihilation_angle(lane)
     exists = jnp.isfinite(end)
-    lane = lane._replace(log_ratio=jnp.zeros_like(lane.log_ratio))
-    return jnp.where(exists, _budget_state(jnp.where(exists, end, 1.0), lane).residual, jnp.inf)
+    chi = jnp.where(exists, end, 1.0)
+    K = lane.K_A + lane.K_B
+    angle = _angle(chi, lane.K_A, lane.K_B)
+    # There y = 0 = e, so log(1/t_B) is log(sine), from 1 - sine² where that is small.
+    loss = angle.h * (2 - angle.h * lane.K_A / K) / (angle.ratio * angle.ratio) * lane.K_B / K
+    near = loss < 0.5
+    far = -0.5 * chi + jnp.log(angle.sine_root / angle.ratio)
+    log_sine = jnp.where(near, 0.5 * jnp.log1p(-jnp.where(near, loss, 0.0)), far)
+    a = lane.resource / jnp.where(lane.K_A > 1, lane.K_A - 1, 1.0)
+    return jnp.where(exists, _majority_log_inv_t(a, angle, K) - log_sine, jnp.inf)
 
 
 def _solve_budget(lane: Lane, max_steps: int):

@@ -1,0 +1,234 @@
+"""sweep: any builder of a Problem over named axes, as an xarray.Dataset with coordinates, units and provenance."""
+
+import inspect
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import jax
+import numpy as np
+
+from .problems import Problem
+from .solution import DESCRIPTIONS, Phase, Status, group_names
+from .solve import solve
+
+#: long_name and units of the arguments that builders take
+_ARGUMENTS = {
+    "K": ("number of classes", "1"),
+    "K_A": ("number of classes in group A", "1"),
+    "K_B": ("number of classes in group B", "1"),
+    "R": ("imbalance ratio n_A / n_B", "1"),
+    "E_W": ("budget: mean squared norm of a classifier row", "1"),
+    "E_H": ("budget: mean squared norm of a feature", "1"),
+    "lambda_W": ("weight decay of the classifier", "1"),
+    "lambda_H": ("weight decay of the features", "1"),
+}
+_LANES_ON_CPU = 4096  # about 100 temporaries of this length stay in the second-level cache
+_LANES_ELSEWHERE = 1 << 20
+
+
+def sweep(
+    builder: Callable[..., Problem],
+    *,
+    method: str = "auto",
+    tol: float | None = None,
+    max_steps: int = 60,
+    variables: Sequence[str] | None = None,
+    dtype: str = "float64",
+    max_bytes: int = 2**32,
+    progress: Callable[[int, int], None] | None = None,
+    **arguments: Any,
+) -> Any:
+    """Solve ``builder(**arguments)`` at every point of a grid.
+
+    Every keyword whose value is a list, tuple, range or one-dimensional array becomes a dimension of that name; the
+    others are passed as they are (numbers among them become scalar coordinates).
+
+    Parameters
+    ----------
+    builder : returns a Problem, e.g. ``LayerPeeled.two_group``; it is called under ``jax.vmap``.
+    method, tol, max_steps : as in :func:`solve`.
+    variables : names of Solution attributes to keep; by default all.
+    dtype : "float64" (whatever jax's own setting) or "float32".
+    max_bytes : refuse results larger than this.
+    progress : called with (cells done, cells in all) from time to time.
+
+    Returns
+    -------
+    xarray.Dataset with one variable per attribute, dimension ``group`` where it is per group, CF flags for ``phase``
+    and ``status``, and versions, dtype, device and tolerance in its attributes. Cells that failed say so in
+    ``status``; they are NaN or uncertified, never dropped.
+
+    Raises
+    ------
+    ValueError
+        For an empty or multi-dimensional axis, a keyword that the builder does not take, a value that it refuses
+        (naming axis and position), an unknown variable, or a result above ``max_bytes``.
+
+    Example
+    -------
+    >>> sweep(LayerPeeled.two_group, K_A=5, K_B=5, R=[1, 10, 100], E_W=1.0, E_H=[1.0, 5.0])
+    """
+    if dtype not in ("float64", "float32"):
+        raise ValueError(f"dtype = {dtype!r} is out of range: use 'float64' or 'float32'.")
+    names = tuple(DESCRIPTIONS) if variables is None else tuple(variables)
+    unknown = [name for name in names if name not in DESCRIPTIONS]
+    if unknown or not names:
+        raise ValueError(f"variables = {list(names)!r}: choose from {', '.join(DESCRIPTIONS)}.")
+    _check_keywords(builder, arguments)
+    with jax.enable_x64(dtype == "float64"):
+        axes = {name: _axis(name, value, dtype) for name, value in arguments.items() if _is_axis(value)}
+        fixed = {name: value for name, value in arguments.items() if name not in axes}
+        first = _check_values(builder, axes, fixed)
+        shape = tuple(axis.size for axis in axes.values())
+        out = _allocate(names, shape, first.groups.num_groups, dtype, max_bytes)
+        _fill(out, builder, axes, fixed, partial(_solve_batch, names=names, method=method, tol=tol, max_steps=max_steps), progress)
+        return _dataset(out, axes, fixed, builder, first, dict(method=method, tol=tol, dtype=dtype))
+
+
+def _is_axis(value: Any) -> bool:
+    return isinstance(value, (list, tuple, range)) or (hasattr(value, "ndim") and value.ndim > 0)
+
+
+def _axis(name: str, value: Any, dtype: str) -> np.ndarray:
+    try:
+        axis = np.asarray(value, dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"axis {name} must hold numbers, got {value!r}.") from error
+    if axis.ndim != 1 or axis.size == 0:
+        raise ValueError(f"axis {name} has shape {axis.shape}: it must be one-dimensional with at least one value.")
+    return axis
+
+
+def _check_keywords(builder: Callable[..., Problem], arguments: dict[str, Any]) -> None:
+    parameters = inspect.signature(builder).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    accepted = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    title = getattr(builder, "__qualname__", repr(builder))
+    for name in arguments:
+        if name not in accepted:
+            raise ValueError(f"{title} does not take {name!r}: its arguments are {', '.join(accepted)}.")
+    needed = {p.name for p in parameters if p.default is p.empty} - set(arguments)
+    if needed:
+        raise ValueError(f"{title} also needs {', '.join(sorted(needed))}.")
+
+
+def _check_values(builder, axes, fixed) -> Problem:
+    """Build along each axis with the others at their first value; a bad value is an error before any work is done."""
+    corner = {name: axis[0] for name, axis in axes.items()}
+    for name, axis in axes.items():
+        try:
+            jax.vmap(lambda v, name=name: builder(**(corner | {name: v}), **fixed))(axis).check()
+        except ValueError:
+            for i, value in enumerate(axis):
+                try:
+                    builder(**(corner | {name: value}), **fixed)
+                except ValueError as error:
+                    raise ValueError(f"axis {name}, position {i}: {error}") from error
+            raise
+    problem = builder(**corner, **fixed)
+    if not isinstance(problem, Problem):
+        raise ValueError(f"the builder must return a Problem, got {type(problem).__name__}.")
+    return problem
+
+
+_INTEGERS = {"status": np.int8, "phase": np.int8, "rank": np.int32, "steps": np.int32}
+
+
+def _allocate(names, shape, groups: int, dtype: str, max_bytes: int) -> dict[str, np.ndarray]:
+    cells = int(np.prod(shape, dtype=np.int64))
+    plan = {name: (shape + (groups,) * len(DESCRIPTIONS[name][2]), _INTEGERS.get(name, dtype)) for name in names}
+    size = {name: int(np.prod(full, dtype=np.int64)) * np.dtype(kind).itemsize for name, (full, kind) in plan.items()}
+    total = sum(size.values())
+    if total > max_bytes:
+        largest = ", ".join(sorted(size, key=lambda name: -size[name])[:4])
+        raise ValueError(
+            f"{cells} cells x {len(names)} variables take {total / 2**30:.1f} GiB, above max_bytes = "
+            f"{max_bytes / 2**30:.1f} GiB: keep fewer with variables=['value', 'phase', ...] (the largest are "
+            f"{largest}), or raise max_bytes."
+        )
+    return {name: np.empty(full, kind) for name, (full, kind) in plan.items()}
+
+
+@partial(jax.jit, static_argnames=("names", "method", "tol", "max_steps"))
+def _solve_batch(problems: Problem, names, method, tol, max_steps):
+    def one(problem):
+        solution = solve(problem, method=method, tol=tol, max_steps=max_steps)
+        return {name: getattr(solution, name) for name in names}
+
+    return jax.vmap(one)(problems)
+
+
+def _fill(out, builder, axes, fixed, solve_batch, progress) -> None:
+    shape = tuple(axis.size for axis in axes.values())
+    cells = int(np.prod(shape, dtype=np.int64))
+    flat = {name: array.reshape((cells,) + array.shape[len(shape) :]) for name, array in out.items()}
+    on_cpu = jax.default_backend() == "cpu"
+    lanes = min(_LANES_ON_CPU if on_cpu else _LANES_ELSEWHERE, cells)
+    x64 = jax.config.jax_enable_x64  # thread-local inside `enable_x64`, so workers must be told
+    # Compiled for this sweep only, which is cheap; the solver is compiled once for all sweeps of a structure.
+    build = jax.jit(jax.vmap(lambda values, _: builder(**values, **fixed)))
+
+    def work(start: int) -> None:
+        # The last piece is shifted back rather than shortened: one shape, one compilation.
+        begin = min(start, cells - lanes)
+        points = np.unravel_index(np.arange(begin, begin + lanes), shape)
+        values = {name: axis[index] for (name, axis), index in zip(axes.items(), points, strict=True)}
+        with jax.enable_x64(x64):
+            for name, value in solve_batch(build(values, np.zeros(lanes))).items():
+                flat[name][begin : begin + lanes] = np.asarray(value)
+
+    # XLA runs such short pieces on one core each, so on CPU the cores are filled from here.
+    with ThreadPoolExecutor(_usable_cores() if on_cpu else 1) as pool:
+        jobs = [pool.submit(work, start) for start in range(0, cells, lanes)]
+        for done, job in enumerate(jobs, start=1):
+            job.result()
+            if progress is not None:
+                progress(min(done * lanes, cells), cells)
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _dataset(out, axes, fixed, builder, first: Problem, settings: dict[str, Any]):
+    import xarray as xr  # a third of a second that only sweeps need
+
+    dims = tuple(axes)
+    groups = group_names(first.groups.num_groups)
+    coords: dict[str, Any] = {name: (name, axis, _argument_attrs(name)) for name, axis in axes.items()}
+    for name, value in fixed.items():
+        if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
+            coords[name] = ((), value, _argument_attrs(name))
+    variables = {}
+    for name, array in out.items():
+        long_name, units, extra = DESCRIPTIONS[name]
+        attrs: dict[str, Any] = {"long_name": long_name, "units": units}
+        codes = {"phase": Phase, "status": Status}.get(name)
+        if codes is not None:
+            attrs |= {"flag_values": np.array(list(codes), np.int8), "flag_meanings": " ".join(c.name for c in codes)}
+        variables[name] = (dims + extra, array, attrs)
+        for dim in extra:
+            coords[dim] = (dim, groups, {"long_name": "group of equal classes"})
+    tol = settings["tol"] if settings["tol"] is not None else "default of solve"
+    attrs = {
+        "title": f"optima of {type(first).__name__}",
+        "builder": getattr(builder, "__qualname__", repr(builder)),
+        "loss": type(first.loss).__name__,
+        "method": settings["method"],
+        "tol": tol,
+        "dtype": settings["dtype"],
+        "device": str(jax.devices()[0]),
+        "lpmjax_version": version("lpmjax"),
+        "jax_version": jax.__version__,
+    }
+    return xr.Dataset(variables, coords, attrs)
+
+
+def _argument_attrs(name: str) -> dict[str, str]:
+    long_name, units = _ARGUMENTS.get(name, (name, "1"))
+    return {"long_name": long_name, "units": units}
