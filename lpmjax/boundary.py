@@ -49,6 +49,20 @@ def annihilated(K_A: Any, K_B: Any, s: Any, log: bool = False) -> Float[Array, "
     return _boundary(K_A, K_B, s, log, "annihilated")
 
 
+def annihilation_end(K_A: Any, K_B: Any) -> Float[Array, "*batch"]:
+    """The budget s from which on no imbalance ratio annihilates the minority: the vertical asymptote of R1.
+
+    ``K_A (K_A - 1) / K log(K_A / (sqrt(K K_B) - K_B))``; 0 for K_A = 1. Arguments as in :func:`merged`.
+    """
+    values = leaves(K_A=K_A, K_B=K_B)
+    K_A, K_B = values["K_A"], values["K_B"]
+    for name in values:
+        require(name, values[name], "a finite number >= 1", _is_class_count, "It counts classes.")
+    K = K_A + K_B
+    # K_A / (sqrt(K K_B) - K_B) = 1 + sqrt(K / K_B), without the difference
+    return K_A * (K_A - 1) / K * jnp.log1p(jnp.sqrt(K / K_B))
+
+
 def _boundary(K_A, K_B, s, log, kind):
     values = leaves(K_A=K_A, K_B=K_B, s=s)
     for name in ("K_A", "K_B"):

@@ -168,19 +168,19 @@ def _fill(out, builder, axes, fixed, solve_batch, progress) -> None:
     cells = int(np.prod(shape, dtype=np.int64))
     flat = {name: array.reshape((cells,) + array.shape[len(shape) :]) for name, array in out.items()}
     on_cpu = jax.default_backend() == "cpu"
-    lanes = min(_LANES_ON_CPU if on_cpu else _LANES_ELSEWHERE, cells)
+    # A small sweep is padded to the usual length: lanes cost microseconds, another compilation seconds.
+    lanes = _LANES_ON_CPU if on_cpu else min(_LANES_ELSEWHERE, max(_LANES_ON_CPU, cells))
     x64 = jax.config.jax_enable_x64  # thread-local inside `enable_x64`, so workers must be told
     # Compiled for this sweep only, which is cheap; the solver is compiled once for all sweeps of a structure.
     build = jax.jit(jax.vmap(lambda values, _: builder(**values, **fixed)))
 
     def work(start: int) -> None:
-        # The last piece is shifted back rather than shortened: one shape, one compilation.
-        begin = min(start, cells - lanes)
-        points = np.unravel_index(np.arange(begin, begin + lanes), shape)
+        used = min(lanes, cells - start)
+        points = np.unravel_index(np.minimum(np.arange(start, start + lanes), cells - 1), shape)
         values = {name: axis[index] for (name, axis), index in zip(axes.items(), points, strict=True)}
         with jax.enable_x64(x64):
             for name, value in solve_batch(build(values, np.zeros(lanes))).items():
-                flat[name][begin : begin + lanes] = np.asarray(value)
+                flat[name][start : start + used] = np.asarray(value)[:used]
 
     # XLA runs such short pieces on one core each, so on CPU the cores are filled from here.
     with ThreadPoolExecutor(_usable_cores() if on_cpu else 1) as pool:

@@ -220,11 +220,12 @@ def annihilated_log_ratio(lane: Lane):
 def _solve_budget(lane: Lane, max_steps: int):
     end = _annihilation_angle(lane)
     annihilated = lane.log_ratio >= annihilated_log_ratio(lane)
+    balanced = lane.log_ratio == 0  # the simplex ETF itself, chi = 0, at the edge of the bracket
     # Three steps towards the merging angle put the start on the right side of the only kink.
     near_kink = jnp.where(lane.K_B > 1, merging_angle(lane, 3).x, 0.0)
     upper = jnp.minimum(end, _last_angle(lane, lane.resource))
-    start = jnp.where(annihilated, end, jnp.minimum(near_kink, upper))
-    root = increasing_root(_budget_equation, lane, start, upper, max_steps, known=annihilated)
+    start = jnp.where(annihilated, end, jnp.where(balanced, 0.0, jnp.minimum(near_kink, upper)))
+    root = increasing_root(_budget_equation, lane, start, upper, max_steps, known=annihilated | balanced)
     return root, _budget_state(root.x, lane), annihilated
 
 

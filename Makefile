@@ -1,0 +1,40 @@
+# Two commands do everything on a machine with Python >= 3.11 and make: `make phase-diagram` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: phase-diagram test test-slow lint types bench wheel-check clean
+
+phase-diagram: .venv/cli.stamp
+	$(BIN)/lpmjax phase-diagram --out results
+
+test: .venv/test.stamp
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: .venv/test.stamp
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/test.stamp
+	$(BIN)/pyright
+
+bench: .venv/test.stamp
+	$(BIN)/python -m benchmarks
+
+# The wheel in an environment of its own, used from another folder.
+wheel-check: .venv/test.stamp
+	rm -rf dist build/wheel && $(BIN)/python -m build --wheel --no-isolation --outdir dist .
+	$(PYTHON) -m venv build/wheel && build/wheel/bin/pip install -q "$$(ls dist/*.whl)[cli]"
+	cd build && wheel/bin/python -m lpmjax.cli solve --R 100 && wheel/bin/lpmjax boundary --json > /dev/null
+	cd build && wheel/bin/python -c "import lpmjax, pathlib; assert (pathlib.Path(lpmjax.__file__).parent / 'py.typed').exists()"
+
+.venv/%.stamp: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$*]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist results .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
