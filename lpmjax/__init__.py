@@ -1,9 +1,8 @@
 """Differentiable solvers, with certificates, for layer-peeled models of neural collapse.
 
-    import lpmjax as lpm
-
-    problem = lpm.LayerPeeled.two_group(K_A=5, K_B=5, R=10.0, E_W=1.0, E_H=5.0)
-    print(lpm.solve(problem))
+>>> import lpmjax as lpm
+>>> problem = lpm.LayerPeeled.two_group(K_A=5, K_B=5, R=10.0, E_W=1.0, E_H=5.0)
+>>> print(lpm.solve(problem))
 """
 
 from . import boundary as boundary

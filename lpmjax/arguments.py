@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array
 
 
@@ -34,7 +35,7 @@ def leaves(**values: Any) -> dict[str, Array]:
 
 def require(name: str, value: Any, allowed: str, accept, remedy: str = "") -> None:
     """Raise ValueError unless ``accept`` holds for every entry; traced values pass (their lane becomes ``invalid``)."""
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return
     entries = np.asarray(value)
     good = np.asarray(accept(entries)) & ~np.isnan(entries)
@@ -43,12 +44,19 @@ def require(name: str, value: Any, allowed: str, accept, remedy: str = "") -> No
     where = np.argwhere(~good)[0]
     offender = entries[tuple(where)]
     place = f"{name}[{', '.join(map(str, where))}]" if where.size else name
-    raise ValueError(f"{place} = {offender:g} is out of range: {name} must be {allowed}.{' ' + remedy if remedy else ''}")
+    raise ValueError(
+        f"{place} = {offender:g} is out of range: {name} must be {allowed}.{' ' + remedy if remedy else ''}"
+    )
 
 
 def is_positive(x):
     """Finite and > 0, for NumPy and traced arrays alike."""
     return (x > 0) & (x < float("inf"))
+
+
+def is_class_count(k):
+    """Finite and >= 1 (reals allowed: counts are differentiable), for NumPy and traced arrays alike."""
+    return (k >= 1) & (k < float("inf"))
 
 
 def require_positive(remedy: str, **values: Any) -> None:

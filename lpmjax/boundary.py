@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .arguments import leaves, require, require_positive
+from .arguments import is_class_count, leaves, require, require_positive
 from .solvers.two_group import Lane, annihilated_log_ratio, merged_log_ratio
 
 _MAX_STEPS = 60
@@ -57,7 +57,7 @@ def annihilation_end(K_A: Any, K_B: Any) -> Float[Array, "*batch"]:
     values = leaves(K_A=K_A, K_B=K_B)
     K_A, K_B = values["K_A"], values["K_B"]
     for name in values:
-        require(name, values[name], "a finite number >= 1", _is_class_count, "It counts classes.")
+        require(name, values[name], "a finite number >= 1", is_class_count, "It counts classes.")
     K = K_A + K_B
     # K_A / (sqrt(K K_B) - K_B) = 1 + sqrt(K / K_B), without the difference
     return K_A * (K_A - 1) / K * jnp.log1p(jnp.sqrt(K / K_B))
@@ -66,7 +66,7 @@ def annihilation_end(K_A: Any, K_B: Any) -> Float[Array, "*batch"]:
 def _boundary(K_A, K_B, s, log, kind):
     values = leaves(K_A=K_A, K_B=K_B, s=s)
     for name in ("K_A", "K_B"):
-        require(name, values[name], "a finite number >= 1", _is_class_count, "It counts classes.")
+        require(name, values[name], "a finite number >= 1", is_class_count, "It counts classes.")
     require_positive("s = sqrt(E_W E_H) is the norm budget.", s=values["s"])
     log_ratio = _log_ratio(*jnp.broadcast_arrays(*values.values()), kind=kind)
     return log_ratio if log else jnp.exp(log_ratio)
@@ -75,14 +75,10 @@ def _boundary(K_A, K_B, s, log, kind):
 @partial(jax.jit, static_argnames="kind")
 @partial(jnp.vectorize, excluded={"kind"})
 def _log_ratio(K_A, K_B, s, kind):
-    valid = _is_class_count(K_A) & _is_class_count(K_B) & (s > 0) & (s < jnp.inf)
+    valid = is_class_count(K_A) & is_class_count(K_B) & (s > 0) & (s < jnp.inf)
     exists = valid & ((K_B >= 2) if kind == "merged" else (K_A >= 2))
     # Where there is no boundary the lane solves a harmless problem, so that its derivative stays clean.
     K_A, K_B, s = (jnp.where(exists, x, 2.0).astype(x.dtype) for x in (K_A, K_B, s))
     lane = Lane(K_A, K_B, jnp.zeros_like(s), jnp.ones_like(s), (K_A + K_B) * s)
     found = merged_log_ratio(lane, _MAX_STEPS) if kind == "merged" else annihilated_log_ratio(lane)
     return jnp.where(valid, jnp.where(exists, found, jnp.inf), jnp.nan)
-
-
-def _is_class_count(k):
-    return (k >= 1) & (k < float("inf"))

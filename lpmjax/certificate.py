@@ -30,12 +30,15 @@ class Program(NamedTuple):
     penalty: Float[Array, "*batch"] | None
 
     @staticmethod
-    def of(problem) -> "Program":
+    def of(problem: Any) -> "Program":
+        """Evaluate the derived quantities (omega, budget or penalty) of a Problem."""
         groups = problem.groups
         return Program(problem.loss, groups.classes, groups.weights, problem.omega, problem.budget, problem.penalty)
 
 
 class Certificate(NamedTuple):
+    """What :func:`duality_gap` proves: ``value - gap`` bounds the global optimum from below."""
+
     value: Float[Array, "*batch"]
     gap: Float[Array, "*batch"]  #: includes an allowance for its own rounding, so never below its noise
     within: Float[Array, "*batch G"]  #: the coordinates that were certified: centred, and on or inside the budget
@@ -67,15 +70,13 @@ def duality_gap(program: Program, within, between, xp) -> Certificate:
     pull = xp.where(repeats > 0, own + leaving, 0.0)
     K = symmetry.present(classes, xp)
     block = xp.where(eye, -leaving[..., None, :], across * xp.sqrt(K[..., None, :] / K[..., :, None]))
-    norm = xp.maximum(
-        xp.max(pull / omega, axis=-1), symmetry.block_norm(block / omega[..., None, :], xp)
-    )
+    norm = xp.maximum(xp.max(pull / omega, axis=-1), symmetry.block_norm(block / omega[..., None, :], xp))
 
     if program.budget is not None:
         price, shrink = norm, xp.ones_like(norm)
         slack = norm * (program.budget - cost)
     else:
-        price = program.penalty
+        price = xp.asarray(program.penalty)
         shrink = xp.minimum(1.0, price / xp.where(norm > 0, norm, 1.0))
         divergence = program.loss.shrunk_divergence(loss, others, shrink[..., None], xp)
         slack = xp.sum(classes * weights * divergence, axis=-1)
@@ -112,9 +113,9 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     within, between = (np.asarray(x, np.float64) for x in (solution.within, solution.between))
     with np.errstate(all="ignore"):  # a lane that is not finite says so in its status
         result = duality_gap(program, within, between, np)
-    tol = np.asarray(solution.tol if tol is None else tol, np.float64) * np.ones_like(result.value)
+    limit = np.asarray(solution.tol if tol is None else tol, np.float64) * np.ones_like(result.value)
     finite = np.isfinite(result.value) & np.isfinite(result.gap)
-    status = np.where(result.gap <= tol * np.abs(result.value), Status.certified, Status.stalled)
+    status = np.where(result.gap <= limit * np.abs(result.value), Status.certified, Status.stalled)
     status = np.where(finite, status, Status.nonfinite)
     status = np.where(np.asarray(solution.status) == Status.invalid, Status.invalid, status)
     host = jax.tree.map(np.asarray, solution)
@@ -125,6 +126,6 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         gap=result.gap,
         within=result.within,
         between=result.between,
-        tol=tol,
+        tol=limit,
         status=status.astype(np.int8),
     )

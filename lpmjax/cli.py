@@ -51,7 +51,9 @@ def solve(
         float | None, typer.Option("--lambda-W", help="Weight decay of the classifier (with --lambda-H and --n-B).")
     ] = None,
     lambda_H: Annotated[float | None, typer.Option("--lambda-H", help="Weight decay of the features.")] = None,
-    n_B: Annotated[float, typer.Option("--n-B", help="Samples in a class of group B, for the weight-decay form.")] = 1.0,
+    n_B: Annotated[
+        float, typer.Option("--n-B", help="Samples in a class of group B, for the weight-decay form.")
+    ] = 1.0,
     tol: Annotated[float | None, typer.Option(help="Relative duality gap to certify (default 1e-10).")] = None,
     json_: Json = False,
     out: Out = None,
@@ -121,7 +123,9 @@ def sweep(
 def boundary(
     K_A: K_A = 5,
     K_B: K_B = 5,
-    s: Annotated[str, typer.Option("--s", help="Norm budget sqrt(E_W E_H): number, list or from:to:points.")] = "0.1:10:9",
+    s: Annotated[
+        str, typer.Option("--s", help="Norm budget sqrt(E_W E_H): number, list or from:to:points.")
+    ] = "0.1:10:9",
     log: Annotated[bool, typer.Option("--log", help="Print log R0 and log R1 (R0 overflows at large s).")] = False,
     json_: Json = False,
     out: Out = None,
@@ -245,6 +249,8 @@ def _summary(ds: Any) -> dict[str, Any]:
 def _print_sweep(ds: Any, files: list[Path]) -> None:
     console = _console()
     console.print("grid: " + " x ".join(f"{name} ({size})" for name, size in ds["status"].sizes.items()))
+    if ds["status"].size <= _ROWS:
+        console.print(_cell_table(ds))
     if {"gap", "value", "phase", "steps"} <= set(ds):
         summary = _summary(ds)
         for name in ("status", "phase"):
@@ -252,6 +258,24 @@ def _print_sweep(ds: Any, files: list[Path]) -> None:
         console.print(f"worst relative gap {summary['worst_relative_gap']:.2g}, at most {summary['most_steps']} steps")
     for path in files:
         console.print(f"wrote {path}", soft_wrap=True)
+
+
+_ROWS = 60  # grids up to here are printed cell by cell
+
+
+def _cell_table(ds: Any) -> Table:
+    axes = list(ds["status"].dims)
+    per_cell = [name for name in ("value", "phase", "status") if name in ds]
+    per_group = [name for name in ("slack", "cosine") if name in ds]
+    table = Table(*axes, *per_cell, *(f"{name} {group}" for name in per_group for group in ds["group"].values))
+    codes = {"phase": Phase, "status": Status}
+    for index in np.ndindex(*ds["status"].shape):
+        cell = ds.isel(dict(zip(axes, index, strict=True)))
+        row = [f"{float(cell[name]):.5g}" for name in axes]
+        row += [codes[name](int(cell[name])).name if name in codes else f"{float(cell[name]):.8g}" for name in per_cell]
+        row += [f"{x:.5f}" if np.isfinite(x) else "-" for name in per_group for x in cell[name].values]
+        table.add_row(*row)
+    return table
 
 
 class _progress:

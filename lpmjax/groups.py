@@ -7,9 +7,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
-from .arguments import is_positive, leaves, require, require_positive
+from .arguments import is_class_count, is_positive, leaves, require, require_positive
 
 
 class ClassOrder:
@@ -49,9 +50,9 @@ class ClassGroups(eqx.Module):
         For counts below 1 (other than 0), non-positive or non-finite samples, negative weights, unequal lengths.
     """
 
-    classes: Float[Array, "G"]
-    samples: Float[Array, "G"]
-    weights: Float[Array, "G"]
+    classes: Float[Array, " G"]
+    samples: Float[Array, " G"]
+    weights: Float[Array, " G"]
     order: ClassOrder | None = eqx.field(static=True, default=None)
 
     def __init__(self, classes: Any, samples: Any, weights: Any = None, order: ClassOrder | None = None):
@@ -99,7 +100,7 @@ class ClassGroups(eqx.Module):
         """Group of each class, in the caller's order (host only; without ``from_counts`` group after group)."""
         if self.order is not None:
             return self.order.group_of_class
-        if isinstance(self.classes, jax.core.Tracer):
+        if isinstance(self.classes, Tracer):
             raise ValueError("class_index needs concrete class counts: the number of classes is a traced value here.")
         if self.classes.ndim > 1:
             raise ValueError("class_index of a batch: index one entry first, or use jax.vmap.")
@@ -115,7 +116,7 @@ class ClassGroups(eqx.Module):
         """K_A classes of R samples and K_B of one (imbalance ratio R = n_A / n_B > 0; below 1 the roles swap)."""
         values = leaves(K_A=K_A, K_B=K_B, R=R)
         for name in ("K_A", "K_B"):
-            require(name, values[name], "a finite number >= 1", lambda k: (k >= 1) & np.isfinite(k), "It counts classes.")
+            require(name, values[name], "a finite number >= 1", is_class_count, "It counts classes.")
         require_positive("R = n_A / n_B; R = 1 is balanced.", R=values["R"])
         # A traced count below 1 must not pass for an absent group.
         K_A, K_B = (jnp.where(values[name] >= 1, values[name], jnp.nan) for name in ("K_A", "K_B"))
@@ -143,7 +144,7 @@ class ClassGroups(eqx.Module):
 
         Host only (the number of groups is a shape): under a trace use :meth:`per_class`.
         """
-        if isinstance(n_k, jax.core.Tracer) or isinstance(weights, jax.core.Tracer):
+        if isinstance(n_k, Tracer) or isinstance(weights, Tracer):
             raise ValueError("from_counts groups on the host and cannot be traced; use ClassGroups.per_class.")
         columns = leaves(n_k=n_k) if weights is None else leaves(n_k=n_k, weights=weights)
         if len({column.shape for column in columns.values()}) > 1 or columns["n_k"].ndim != 1:
@@ -162,8 +163,8 @@ def _stack(*scalars):
 
 
 def _refuse(value):
-    raise ValueError(f"expected one number, got an array of shape {value.shape}; use jax.vmap or lpmjax.sweep for grids.")
+    raise ValueError(f"expected one number, got an array of shape {value.shape}; for grids use lpmjax.sweep or vmap.")
 
 
 def _is_count(k):
-    return (k == 0) | ((k >= 1) & (abs(k) < float("inf")))
+    return (k == 0) | is_class_count(k)

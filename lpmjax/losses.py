@@ -7,6 +7,8 @@ from jaxtyping import Array, Float
 
 
 class GroupLoss(NamedTuple):
+    """Loss and probabilities of one sample of each group."""
+
     value: Float[Array, "*batch G"]  #: nats, of one sample of each group
     wrong: Float[Array, "*batch G G"]  #: [j, g] probability of one wrong class of group j
     log_right: Float[Array, "*batch G"]  #: log-probability of the right class
@@ -30,7 +32,7 @@ class CrossEntropy(eqx.Module):
         total = mass + xp.exp(lowest)
         return GroupLoss(shifted - lowest, rivals / total[..., None, :], lowest - shifted)
 
-    def shrunk_divergence(self, at: GroupLoss, others: Float[Array, "*batch G G"], shrink, xp) -> Float[Array, "*batch G"]:
+    def shrunk_divergence(self, at: GroupLoss, others, shrink, xp) -> Float[Array, "*batch G"]:
         """Fenchel gap ``loss + conjugate(shrink * gradient) - shrink <gradient, z>``, >= 0 and 0 at ``shrink = 1``.
 
         It is the Kullback-Leibler divergence from the softmax p of ``shrink p + (1 - shrink) e_right``.

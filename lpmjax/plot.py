@@ -7,7 +7,12 @@ import numpy as np
 from . import boundary
 from .solution import Phase
 
-_COLOURS = {Phase.separated: "#dbe9f6", Phase.merged: "#fdd9a0", Phase.annihilated: "#e39a8c", Phase.undetermined: "#ffffff"}
+_COLOURS = {
+    Phase.separated: "#dbe9f6",
+    Phase.merged: "#fdd9a0",
+    Phase.annihilated: "#e39a8c",
+    Phase.undetermined: "#ffffff",
+}
 _NAMES = {
     Phase.separated: "separated",
     Phase.merged: "merged (Minority Collapse)",
@@ -71,7 +76,7 @@ def cosine(ds: Any, ax: Any = None, group: str = "B") -> Any:
     ax : matplotlib Axes; by default new ones.
     group : which group's cosine, the minority "B" by default.
     """
-    pyplot, colors = _matplotlib()
+    pyplot, _ = _matplotlib()
     lines = ds["cosine"].sel(group=group)
     others = [name for name in lines.dims if name != "R"]
     if "R" not in lines.dims or len(others) > 1:

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Int8
 
 from . import symmetry
@@ -98,13 +99,13 @@ class Solution(eqx.Module):
     gap: Float[Array, ""]
     tol: Float[Array, ""]
     multiplier: Float[Array, ""]
-    slack: Float[Array, "G"]
-    within: Float[Array, "G"]
+    slack: Float[Array, " G"]
+    within: Float[Array, " G"]
     between: Float[Array, "G G"]
-    cosine: Float[Array, "G"]
-    w_norm2: Float[Array, "G"]
-    h_norm2: Float[Array, "G"]
-    margin: Float[Array, "G"]
+    cosine: Float[Array, " G"]
+    w_norm2: Float[Array, " G"]
+    h_norm2: Float[Array, " G"]
+    margin: Float[Array, " G"]
     status: Int8[Array, ""]
     phase: Int8[Array, ""]
     rank: Int[Array, ""]
@@ -150,7 +151,7 @@ class Solution(eqx.Module):
         Z = self.logits()
         d = dim or self.problem.dim or Z.shape[0] - 1
         if d < int(self.rank):
-            raise ValueError(f"dim = {d} is below the rank {int(self.rank)} of the optimum: pass dim >= {int(self.rank)}.")
+            raise ValueError(f"dim = {d} is below the rank of the optimum: pass dim >= {int(self.rank)}.")
         omega = self.problem.omega[jnp.asarray(self.problem.groups.class_index)]
         left, singular, right = jnp.linalg.svd(Z * omega, full_matrices=False)
         root = jnp.sqrt(singular)
@@ -178,7 +179,7 @@ class Solution(eqx.Module):
         raise RuntimeError("\n".join(lines))
 
     def __str__(self) -> str:
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(self)):
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self)):
             return repr(self)
         return _table(self) if np.ndim(self.value) == 0 else _summary(self)
 
@@ -191,7 +192,8 @@ def _table(s: Solution) -> str:
         f"{Status(int(s.status)).name} by {s.method} in {int(s.steps)} steps",
         f"value {float(s.value):.10g}   gap {float(s.gap):.2g} (relative {relative:.2g})   "
         f"multiplier {float(s.multiplier):.6g}   rank {int(s.rank)}",
-        f"{'group':>5} {'classes':>9} {'samples':>10} {'slack':>9} {'cosine':>9} {'|w|^2':>10} {'|h|^2':>10} {'margin':>8}",
+        f"{'group':>5} {'classes':>9} {'samples':>10} {'slack':>9} {'cosine':>9} "
+        f"{'|w|^2':>10} {'|h|^2':>10} {'margin':>8}",
     ]
     columns = [s.problem.groups.classes, s.problem.groups.samples, s.slack, s.cosine, s.w_norm2, s.h_norm2, s.margin]
     for name, row in zip(group_names(s.problem.groups.num_groups), np.stack(columns, axis=1), strict=True):

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from . import symmetry
 from .certificate import Program, duality_gap
@@ -49,10 +50,10 @@ def solve(problem: Problem, method: str = "auto", tol: float | None = None, max_
     dtype = problem.groups.weights.dtype
     if tol is None:
         tol = _DEFAULT_TOL[dtype.name]
-    elif not isinstance(tol, jax.core.Tracer) and not tol > 0:
+    elif not isinstance(tol, Tracer) and not tol > 0:
         raise ValueError(f"tol = {tol!r} is out of range: it must be > 0 (it is relative to |value|).")
     solution = _solve(problem, jnp.asarray(tol, dtype), method, max_steps)
-    if problem.dim is not None and not isinstance(solution.status, jax.core.Tracer):
+    if problem.dim is not None and not isinstance(solution.status, Tracer):
         _refuse_small_dim(problem, solution)
     return solution
 
@@ -93,9 +94,7 @@ def _solve(problem: Problem, tol, method: str, max_steps: int) -> Solution:
             multiplier = safe.penalty
         value = _optimal_value(proof.value, safe, found.within, found.between, multiplier)
         groups = safe.groups
-        views = symmetry.geometry(
-            found.within, found.between, groups.classes, safe.omega, safe.classifier_scale, jnp
-        )
+        views = symmetry.geometry(found.within, found.between, groups.classes, safe.omega, safe.classifier_scale, jnp)
         phase, rank = _structure(groups.classes, found.within, found.between)
         fits = True if problem.dim is None else rank <= problem.dim
         finite = jnp.isfinite(value) & jnp.isfinite(proof.gap)

@@ -85,8 +85,10 @@ def sweep(
         first = _check_values(builder, axes, fixed)
         shape = tuple(axis.size for axis in axes.values())
         out = _allocate(names, shape, first.groups.num_groups, dtype, max_bytes)
-        _fill(out, builder, axes, fixed, partial(_solve_batch, names=names, method=method, tol=tol, max_steps=max_steps), progress)
-        return _dataset(out, axes, fixed, builder, first, dict(method=method, tol=tol, dtype=dtype))
+        solve_batch = partial(_solve_batch, names=names, method=method, tol=tol, max_steps=max_steps)
+        _fill(out, builder, axes, fixed, solve_batch, dtype == "float64", progress)
+        settings = {"method": method, "tol": "default of solve" if tol is None else tol, "dtype": dtype}
+        return _dataset(out, axes, fixed, builder, first, settings)
 
 
 def _is_axis(value: Any) -> bool:
@@ -163,14 +165,13 @@ def _solve_batch(problems: Problem, names, method, tol, max_steps):
     return jax.vmap(one)(problems)
 
 
-def _fill(out, builder, axes, fixed, solve_batch, progress) -> None:
+def _fill(out, builder, axes, fixed, solve_batch, x64: bool, progress) -> None:
     shape = tuple(axis.size for axis in axes.values())
     cells = int(np.prod(shape, dtype=np.int64))
-    flat = {name: array.reshape((cells,) + array.shape[len(shape) :]) for name, array in out.items()}
+    flat = {name: array.reshape(cells, *array.shape[len(shape) :]) for name, array in out.items()}
     on_cpu = jax.default_backend() == "cpu"
     # A small sweep is padded to the usual length: lanes cost microseconds, another compilation seconds.
     lanes = _LANES_ON_CPU if on_cpu else min(_LANES_ELSEWHERE, max(_LANES_ON_CPU, cells))
-    x64 = jax.config.jax_enable_x64  # thread-local inside `enable_x64`, so workers must be told
     # Compiled for this sweep only, which is cheap; the solver is compiled once for all sweeps of a structure.
     build = jax.jit(jax.vmap(lambda values, _: builder(**values, **fixed)))
 
@@ -178,17 +179,20 @@ def _fill(out, builder, axes, fixed, solve_batch, progress) -> None:
         used = min(lanes, cells - start)
         points = np.unravel_index(np.minimum(np.arange(start, start + lanes), cells - 1), shape)
         values = {name: axis[index] for (name, axis), index in zip(axes.items(), points, strict=True)}
-        with jax.enable_x64(x64):
+        with jax.enable_x64(x64):  # it is thread-local
             for name, value in solve_batch(build(values, np.zeros(lanes))).items():
                 flat[name][start : start + used] = np.asarray(value)[:used]
 
     # XLA runs such short pieces on one core each, so on CPU the cores are filled from here.
-    with ThreadPoolExecutor(_usable_cores() if on_cpu else 1) as pool:
+    pool = ThreadPoolExecutor(_usable_cores() if on_cpu else 1)
+    try:
         jobs = [pool.submit(work, start) for start in range(0, cells, lanes)]
         for done, job in enumerate(jobs, start=1):
             job.result()
             if progress is not None:
                 progress(min(done * lanes, cells), cells)
+    finally:
+        pool.shutdown(cancel_futures=True)  # an error or Ctrl-C must not wait for the rest of the grid
 
 
 def _usable_cores() -> int:
@@ -214,14 +218,11 @@ def _dataset(out, axes, fixed, builder, first: Problem, settings: dict[str, Any]
         variables[name] = (dims + extra, array, attrs)
         for dim in extra:
             coords[dim] = (dim, groups, {"long_name": "group of equal classes"})
-    tol = settings["tol"] if settings["tol"] is not None else "default of solve"
     attrs = {
         "title": f"optima of {type(first).__name__}",
         "builder": getattr(builder, "__qualname__", repr(builder)),
         "loss": type(first.loss).__name__,
-        "method": settings["method"],
-        "tol": tol,
-        "dtype": settings["dtype"],
+        **settings,
         "device": str(jax.devices()[0]),
         "lpmjax_version": version("lpmjax"),
         "jax_version": jax.__version__,

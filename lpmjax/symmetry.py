@@ -24,6 +24,7 @@ def present(classes, xp):
 
 
 def diagonal(block, xp):
+    """(..., G) diagonal of a (..., G, G) block."""
     return xp.diagonal(block, axis1=-2, axis2=-1)
 
 

@@ -42,7 +42,9 @@ class LayerPeeled(Problem):
     loss: CrossEntropy
     dim: int | None
 
-    def __init__(self, groups: ClassGroups, E_W: Any, E_H: Any, loss: CrossEntropy | None = None, dim: int | None = None):
+    def __init__(
+        self, groups: ClassGroups, E_W: Any, E_H: Any, loss: CrossEntropy | None = None, dim: int | None = None
+    ):
         self.loss = CrossEntropy() if loss is None else loss
         self.dim = dim
         check_static(self.loss, dim)
@@ -58,21 +60,26 @@ class LayerPeeled(Problem):
         return LayerPeeled(ClassGroups.two_group(K_A, K_B, R), E_W, E_H, loss, dim)
 
     @property
-    def omega(self) -> Float[Array, "G"]:
+    def omega(self) -> Float[Array, " G"]:
+        """Ones: both budgets average over classes."""
         return jnp.ones_like(self.groups.weights)
 
     @property
     def budget(self) -> Float[Array, ""]:
+        """K sqrt(E_W E_H)."""
         # The product of the roots does not underflow where the root of the product would.
         return self.groups.num_classes * jnp.sqrt(self.E_W) * jnp.sqrt(self.E_H)
 
     @property
     def classifier_scale(self) -> Float[Array, ""]:
+        """sqrt(E_W / E_H)."""
         return jnp.sqrt(self.E_W) / jnp.sqrt(self.E_H)
 
     def check(self) -> None:
+        """Raise ValueError for the first bad entry of concrete (also batched) leaves."""
         self.groups.check()
         require_positive("It is a mean squared norm.", E_W=self.E_W, E_H=self.E_H)
 
     def is_valid(self) -> Bool[Array, ""]:
+        """The same conditions as a traced flag."""
         return self.groups.is_valid() & is_positive(self.E_W) & is_positive(self.E_H)

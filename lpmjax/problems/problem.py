@@ -4,6 +4,7 @@ import abc
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -13,7 +14,7 @@ from ..losses import CrossEntropy
 
 
 class Problem(eqx.Module):
-    """Minimise ``sum_k weights_k loss(z_k, k)`` with ``||Z diag(omega)||_*`` bounded by ``budget`` or priced at ``penalty``.
+    """Minimise ``sum_k weights_k loss(z_k, k)`` with ``||Z diag(omega)||_*`` within a budget or at a price.
 
     Every array leaf is a parameter that can be swept and differentiated; ``loss`` and ``dim`` are static.
     """
@@ -24,7 +25,7 @@ class Problem(eqx.Module):
 
     @property
     @abc.abstractmethod
-    def omega(self) -> Float[Array, "G"]:
+    def omega(self) -> Float[Array, " G"]:
         """(G,) weight of each class's logit column in the spectral cost."""
 
     @property
@@ -81,8 +82,7 @@ def common_dtype(groups: Any, **values: Any) -> tuple[ClassGroups, dict[str, Arr
     dtype = arrays.pop("weights").dtype
     for name, array in arrays.items():
         if array.ndim:
-            raise ValueError(f"{name} must be one number, got shape {array.shape}; use jax.vmap or lpmjax.sweep for grids.")
+            raise ValueError(f"{name} must be one number, got shape {array.shape}; for grids use lpmjax.sweep or vmap.")
     if dtype != groups.weights.dtype:
-        fields = (groups.classes, groups.samples, groups.weights)
-        groups = eqx.tree_at(lambda g: (g.classes, g.samples, g.weights), groups, [jnp.asarray(f, dtype) for f in fields])
+        groups = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), groups)
     return groups, arrays

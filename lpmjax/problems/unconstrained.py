@@ -42,7 +42,12 @@ class UnconstrainedFeatures(Problem):
     dim: int | None
 
     def __init__(
-        self, groups: ClassGroups, lambda_W: Any, lambda_H: Any, loss: CrossEntropy | None = None, dim: int | None = None
+        self,
+        groups: ClassGroups,
+        lambda_W: Any,
+        lambda_H: Any,
+        loss: CrossEntropy | None = None,
+        dim: int | None = None,
     ):
         self.loss = CrossEntropy() if loss is None else loss
         self.dim = dim
@@ -52,20 +57,25 @@ class UnconstrainedFeatures(Problem):
         self.check()
 
     @property
-    def omega(self) -> Float[Array, "G"]:
+    def omega(self) -> Float[Array, " G"]:
+        """Square roots of the samples per class: every sample has its own decayed feature."""
         return jnp.sqrt(self.groups.samples)
 
     @property
     def penalty(self) -> Float[Array, ""]:
+        """sqrt(lambda_W lambda_H)."""
         return jnp.sqrt(self.lambda_W) * jnp.sqrt(self.lambda_H)
 
     @property
     def classifier_scale(self) -> Float[Array, ""]:
+        """sqrt(lambda_H / lambda_W)."""
         return jnp.sqrt(self.lambda_H) / jnp.sqrt(self.lambda_W)
 
     def check(self) -> None:
+        """Raise ValueError for the first bad entry of concrete (also batched) leaves."""
         self.groups.check()
-        require_positive("It is a weight decay; for none, use a norm budget.", lambda_W=self.lambda_W, lambda_H=self.lambda_H)
+        require_positive("It is a weight decay.", lambda_W=self.lambda_W, lambda_H=self.lambda_H)
 
     def is_valid(self) -> Bool[Array, ""]:
+        """The same conditions as a traced flag."""
         return self.groups.is_valid() & is_positive(self.lambda_W) & is_positive(self.lambda_H)

@@ -10,13 +10,13 @@ from jaxtyping import Array, Bool, Float, Int
 class Coordinates(NamedTuple):
     """Group coordinates of the logits and where the multiplier stands; no certificate, no view of them."""
 
-    within: Float[Array, "G"]
+    within: Float[Array, " G"]
     between: Float[Array, "G G"]
-    slack: Float[Array, "G"]
+    slack: Float[Array, " G"]
     steps: Int[Array, ""]
     converged: Bool[Array, ""]
 
 
 def margin_at(log_inv_t: Array, log_k: Array) -> Array:
-    """In-group margin ``log(1 + (1/t - 1) / k)`` of an active group (t = multiplier omega / weight < 1), no overflow."""
+    """In-group margin ``log(1 + (1/t - 1) / k)`` of an active group, t = multiplier omega / weight < 1."""
     return jax.nn.softplus(log_inv_t + jnp.log(-jnp.expm1(-log_inv_t)) - log_k)

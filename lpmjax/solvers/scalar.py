@@ -12,6 +12,8 @@ Residual = Callable[[Array, Any], tuple[Array, Array]]
 
 
 class Root(NamedTuple):
+    """A root, the steps it took and whether the iteration ended by its own criterion."""
+
     x: Float[Array, ""]
     steps: Int[Array, ""]
     converged: Bool[Array, ""]

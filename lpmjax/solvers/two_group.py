@@ -184,10 +184,8 @@ def _order(problem) -> tuple[Lane, Bool[Array, ""]]:
         resource = problem.budget / omega[first]
     else:
         resource = log_rate[first] - jnp.log(problem.penalty)
-    return (
-        Lane(classes[first], classes[second], log_rate[first] - log_rate[second], omega[second] / omega[first], resource),
-        swap,
-    )
+    log_ratio = log_rate[first] - log_rate[second]
+    return Lane(classes[first], classes[second], log_ratio, omega[second] / omega[first], resource), swap
 
 
 def merging_angle(lane: Lane, max_steps: int):
