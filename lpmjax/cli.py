@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 try:
     import typer
+    from rich import box
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Table
@@ -17,7 +18,7 @@ import jax
 import numpy as np
 
 from . import boundary as boundaries
-from .files import check_writable, json_text, write_dataset, write_figure, write_json
+from .files import check_figure, check_writable, json_text, write_dataset, write_figure, write_json
 from .groups import ClassGroups
 from .problems import LayerPeeled, UnconstrainedFeatures
 from .solution import DESCRIPTIONS, Phase, Solution, Status, group_names
@@ -84,7 +85,7 @@ def sweep(
     R: Annotated[str, typer.Option("--R", help="Imbalance ratio.")] = "1:1e4:41",
     E_W: Annotated[str, typer.Option("--E-W", help="Classifier budget.")] = "1",
     E_H: Annotated[str, typer.Option("--E-H", help="Feature budget.")] = "5",
-    variables: Annotated[str | None, typer.Option(help="Comma-separated variables to keep (default: all).")] = None,
+    variables: Annotated[str | None, typer.Option(help="Variables to keep, besides status (default: all).")] = None,
     json_: Json = False,
     out: Annotated[Path | None, typer.Option("--out", help="NetCDF file to write (.nc).")] = None,
     plot: PlotFile = None,
@@ -94,14 +95,13 @@ def sweep(
     A value is a number, a list 1,10,100 or a logarithmic range from:to:points (1:1e4:41). Every value that is not a
     single number becomes an axis. The figure is the phase diagram (R and one budget swept) or the minority cosine.
     """
-    for path in (out, plot):
-        if path is not None:
-            check_writable(path)
+    if out is not None:
+        check_writable(out)
+    if plot is not None:
+        check_figure(plot)
     given = {"K_A": K_A, "K_B": K_B, "R": R, "E_W": E_W, "E_H": E_H}
     values = {name: _values(name, text) for name, text in given.items()}
-    names = None if variables is None else [name.strip() for name in variables.split(",")]
-    if names is not None:
-        names = list(dict.fromkeys([*names, "status"]))
+    names = None if variables is None else ["status", *(name.strip() for name in variables.split(","))]
     with _progress() as show:
         ds = sweep_grid(LayerPeeled.two_group, variables=names, progress=show, **values)
     if out is not None:
@@ -143,7 +143,7 @@ def boundary(
     if json_:
         print(json_text(record))
         return
-    table = Table(title=f"K_A = {K_A:g}, K_B = {K_B:g}")
+    table = Table(title=f"K_A = {K_A:g}, K_B = {K_B:g}", box=box.SIMPLE_HEAD)
     for heading in ("s", f"merged from {label.format(0)}", f"annihilated from {label.format(1)}"):
         table.add_column(heading, justify="right")
     for row in zip(budget, R0, R1, strict=True):
@@ -265,16 +265,17 @@ _ROWS = 60  # grids up to here are printed cell by cell
 
 def _cell_table(ds: Any) -> Table:
     axes = list(ds["status"].dims)
-    per_cell = [name for name in ("value", "phase", "status") if name in ds]
-    per_group = [name for name in ("slack", "cosine") if name in ds]
-    table = Table(*axes, *per_cell, *(f"{name} {group}" for name in per_group for group in ds["group"].values))
-    codes = {"phase": Phase, "status": Status}
+    per_cell = [name for name in ("value", "phase") if name in ds]
+    per_group = [(name, group) for name in ("slack", "cosine") if name in ds for group in ds["group"].values[1:]]
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in [*axes, *per_cell, *(f"{name} {group}" for name, group in per_group)]:
+        table.add_column(heading, justify="right", no_wrap=True)
     for index in np.ndindex(*ds["status"].shape):
         cell = ds.isel(dict(zip(axes, index, strict=True)))
         row = [f"{float(cell[name]):.5g}" for name in axes]
-        row += [codes[name](int(cell[name])).name if name in codes else f"{float(cell[name]):.8g}" for name in per_cell]
-        row += [f"{x:.5f}" if np.isfinite(x) else "-" for name in per_group for x in cell[name].values]
-        table.add_row(*row)
+        row += [Phase(int(cell[name])).name if name == "phase" else f"{float(cell[name]):.10g}" for name in per_cell]
+        per_group_values = [float(cell[name].sel(group=group)) for name, group in per_group]
+        table.add_row(*row, *(f"{x:.5f}" if np.isfinite(x) else "-" for x in per_group_values))
     return table
 
 

@@ -22,6 +22,16 @@ def check_writable(path: Path) -> None:
         raise OSError(f"cannot write {path}: {error.strerror or error}; choose another place with --out.") from error
 
 
+def check_figure(path: Path) -> None:
+    """:func:`check_writable`, and ValueError for a suffix that matplotlib cannot write."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = sorted(FigureCanvasBase.filetypes)
+    if path.suffix.lstrip(".").lower() not in known:
+        raise ValueError(f"cannot write {path}: the suffix must be one of {', '.join(known)}.")
+    check_writable(path)
+
+
 def _replace(path: Path, write: Callable[[Path], Any]) -> None:
     """Write beside the target under its own suffix, then rename: a reader never sees half a file."""
     check_writable(path)
@@ -41,9 +51,7 @@ def write_dataset(path: Path, ds: Any) -> None:
 
 def write_figure(path: Path, figure: Any) -> None:
     """In the format that the suffix names."""
-    known = sorted(figure.canvas.get_supported_filetypes())
-    if path.suffix.lstrip(".").lower() not in known:
-        raise ValueError(f"cannot write {path}: the suffix must be one of {', '.join(known)}.")
+    check_figure(path)
     _replace(path, lambda partial: figure.savefig(partial, dpi=160))
 
 

@@ -74,10 +74,12 @@ def sweep(
     """
     if dtype not in ("float64", "float32"):
         raise ValueError(f"dtype = {dtype!r} is out of range: use 'float64' or 'float32'.")
-    names = tuple(DESCRIPTIONS) if variables is None else tuple(variables)
+    names = tuple(DESCRIPTIONS) if variables is None else tuple(dict.fromkeys(variables))
     unknown = [name for name in names if name not in DESCRIPTIONS]
     if unknown or not names:
-        raise ValueError(f"variables = {list(names)!r}: choose from {', '.join(DESCRIPTIONS)}.")
+        raise ValueError(
+            f"variables has {', '.join(map(repr, unknown)) or 'no name'}: choose from {', '.join(DESCRIPTIONS)}."
+        )
     _check_keywords(builder, arguments)
     with jax.enable_x64(dtype == "float64"):
         axes = {name: _axis(name, value, dtype) for name, value in arguments.items() if _is_axis(value)}

@@ -1,0 +1,162 @@
+"""The certificate accepts optima, refuses everything else, and agrees with dense linear algebra."""
+
+import jax
+import numpy as np
+import pytest
+
+import lpmjax as lpm
+from lpmjax.certificate import Program, duality_gap
+
+
+def dense_gap(problem, Z):
+    """The same bound from K x K matrices: <G, Z> + budget ||G||_2."""
+    index = problem.groups.class_index
+    weights = np.asarray(problem.groups.weights)[index]
+    p = np.exp(Z - Z.max(0))
+    p /= p.sum(0)
+    G = (p - np.eye(len(Z))) * weights
+    value = -(weights * np.log(np.diag(p))).sum()
+    return value, (G * Z).sum() + float(problem.budget) * np.linalg.norm(G, 2)
+
+
+PROBLEMS = {
+    "separated": lpm.LayerPeeled.two_group(5, 5, 10.0, 1.0, 5.0),
+    "merged": lpm.LayerPeeled.two_group(5, 5, 100.0, 1.0, 5.0),
+    "annihilated": lpm.LayerPeeled.two_group(7, 3, 10.0, 1.0, 5.0),
+    "decay": lpm.UnconstrainedFeatures(lpm.ClassGroups([3, 4], [40.0, 2.0]), 5e-3, 4e-3),
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_certify_repeats_the_compiled_certificate(name):
+    problem = PROBLEMS[name]
+    s = lpm.solve(problem)
+    again = lpm.certify(problem, s)
+    assert again.status == lpm.Status.certified
+    assert isinstance(again.value, np.generic | np.ndarray)
+    assert float(again.value) == pytest.approx(float(s.value), rel=1e-14)
+    assert float(again.gap) == pytest.approx(float(s.gap), abs=1e-14)
+
+
+def perturbed(problem, entry, size):
+    """The optimum with its largest coordinate shrunk by ``size`` (growing would be scaled back onto the budget)."""
+    s = lpm.solve(problem)
+    coordinates = np.array(getattr(s, entry))
+    largest = np.unravel_index(np.abs(coordinates).argmax(), coordinates.shape)
+    if coordinates[largest] == 0:
+        coordinates[largest] = size  # the annihilated block: put something there
+    else:
+        coordinates[largest] *= 1 - size
+    return s, lpm.certify(problem, s.replace(**{entry: coordinates}))
+
+
+@pytest.mark.parametrize("name", ["separated", "merged", "annihilated"])
+@pytest.mark.parametrize("entry", ["within", "between"])
+@pytest.mark.parametrize("size", [1e-6, 1e-3])
+def test_perturbed_coordinates_lose_the_certificate(name, entry, size):
+    s, mutant = perturbed(PROBLEMS[name], entry, size)
+    assert mutant.status == lpm.Status.stalled
+    assert float(mutant.gap) > 1e3 * float(s.gap)
+    # First order in the perturbation, neither less nor absurdly more.
+    assert 1e-4 * size < float(mutant.gap) < 1e2 * size
+    with pytest.raises(RuntimeError, match="stalled"):
+        mutant.check()
+
+
+@pytest.mark.parametrize("entry", ["within", "between"])
+def test_perturbed_weight_decay_loses_the_certificate_quadratically(entry):
+    # The penalised bound shrinks the gradient first, so its gap is of the order of the true suboptimality.
+    gaps = [float(perturbed(PROBLEMS["decay"], entry, size)[1].gap) for size in (1e-4, 1e-3, 1e-2)]
+    assert perturbed(PROBLEMS["decay"], entry, 1e-3)[1].status == lpm.Status.stalled
+    assert gaps[0] > 100 * float(lpm.solve(PROBLEMS["decay"]).gap)
+    for small, large in zip(gaps[:-1], gaps[1:], strict=True):
+        assert 5 < large / small < 200
+
+
+def test_solver_with_a_perturbed_root_or_multiplier_is_caught(monkeypatch):
+    from lpmjax.solvers import two_group
+
+    problem = lpm.LayerPeeled.two_group(5, 5, 10.0, 1.0, 5.0)
+    good = float(lpm.solve(problem).gap)
+    original = two_group.increasing_root
+
+    def shifted(residual, params, start, upper, max_steps, known=False):
+        root = original(residual, params, start, upper, max_steps, known)
+        return root._replace(x=root.x * (1 + 1e-6))
+
+    monkeypatch.setattr(two_group, "increasing_root", shifted)
+    jax.clear_caches()
+    bad = lpm.solve(problem)
+    monkeypatch.undo()
+    jax.clear_caches()
+    assert bad.status == lpm.Status.stalled
+    assert float(bad.gap) > 1e4 * good
+
+
+def test_optimum_of_another_multiplier_is_caught():
+    groups = lpm.ClassGroups([3, 4], [40.0, 2.0])
+    exact, wrong = (lpm.UnconstrainedFeatures(groups, d, d) for d in (4e-3, 4e-3 * (1 + 1e-3)))
+    mutant = lpm.certify(exact, lpm.solve(wrong))
+    assert mutant.status == lpm.Status.stalled
+    assert float(mutant.gap) > 1e4 * float(lpm.solve(exact).gap)
+    # Budget form: the optimum of a budget (hence multiplier) off by 1e-6 is off by as much.
+    exact, wrong = (lpm.LayerPeeled.two_group(5, 5, 10.0, 1.0, E_H) for E_H in (5.0, 5.0 * (1 - 1e-6)))
+    mutant = lpm.certify(exact, lpm.solve(wrong))
+    assert mutant.status == lpm.Status.stalled
+    assert float(mutant.gap) > 1e4 * float(lpm.solve(exact).gap)
+
+
+@pytest.mark.parametrize("name", ["separated", "merged", "annihilated"])
+def test_group_certificate_is_the_dense_one(name, rng):
+    problem = PROBLEMS[name]
+    s = lpm.solve(problem)
+    for size in (0.0, 1e-3, 0.3):
+        within = np.asarray(s.within) * (1 - size * rng.random(2))
+        between = np.asarray(s.between) * (1 - size * rng.random())
+        got = duality_gap(Program.of(problem), within, between, np)
+        value, gap = dense_gap(problem, np.asarray(s.replace(within=within, between=between).logits()))
+        assert float(got.value) == pytest.approx(value, rel=1e-13)
+        assert float(got.gap) == pytest.approx(gap, rel=1e-9, abs=1e-13)
+
+
+def test_gap_bounds_the_distance_to_the_optimum(rng):
+    problem = PROBLEMS["separated"]
+    optimum = float(lpm.solve(problem).value)
+    for _ in range(200):
+        within, between = rng.normal(size=2) * 5, rng.normal(size=(2, 2)) * 5
+        got = duality_gap(Program.of(problem), within, between, np)
+        assert float(got.value) - float(got.gap) <= optimum <= float(got.value) + 1e-12
+
+
+def test_coordinates_outside_the_budget_are_brought_onto_it():
+    problem = PROBLEMS["separated"]
+    s = lpm.solve(problem)
+    double = duality_gap(Program.of(problem), 2 * np.asarray(s.within), 2 * np.asarray(s.between), np)
+    assert float(double.value) == pytest.approx(float(s.value), rel=1e-12)
+    assert float(double.gap) <= 1e-12
+
+
+def test_certificate_is_relative_to_a_tiny_loss():
+    s = lpm.solve(lpm.LayerPeeled.two_group(1, 1, 3.0, 40.0, 40.0))
+    assert float(s.value) < 1e-30
+    assert s.status == lpm.Status.certified
+    mutant = lpm.certify(s.problem, s.replace(between=np.asarray(s.between) * (1 - 1e-6)))
+    assert mutant.status == lpm.Status.stalled
+
+
+def test_tolerance_below_rounding_is_never_met():
+    s = lpm.solve(PROBLEMS["separated"], tol=1e-17)
+    assert s.status == lpm.Status.stalled
+    assert "raise tol" in lpm.Status.message(s.status)
+
+
+def test_every_status_has_a_message_and_a_case():
+    problem = PROBLEMS["separated"]
+    assert lpm.solve(problem, max_steps=1).status == lpm.Status.max_steps
+    traced = jax.jit(lambda R: lpm.solve(lpm.LayerPeeled.two_group(5, 5, R, 1.0, 5.0)))
+    assert traced(-1.0).status == lpm.Status.invalid
+    assert traced(np.nan).status == lpm.Status.invalid
+    spoiled = lpm.certify(problem, lpm.solve(problem).replace(within=np.array([np.nan, 1.0])))
+    assert spoiled.status == lpm.Status.nonfinite
+    for status in lpm.Status:
+        assert lpm.Status.message(status).startswith(status.name)

@@ -1,0 +1,117 @@
+"""Derivatives of every output by every parameter against central differences, forward and reverse."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lpmjax as lpm
+
+
+def outputs(s):
+    parts = [s.value[None], s.multiplier[None], s.slack, s.within, s.between.ravel(), s.cosine, s.w_norm2, s.h_norm2]
+    return jnp.concatenate([*parts, s.margin])
+
+
+def layer_peeled(v):
+    return lpm.solve(lpm.LayerPeeled(lpm.ClassGroups(v[0:2], v[2:4], v[4:6]), v[6], v[7]))
+
+
+def weight_decay(v):
+    return lpm.solve(lpm.UnconstrainedFeatures(lpm.ClassGroups(v[0:2], v[2:4], v[4:6]), v[6], v[7]))
+
+
+CASES = {
+    "separated": (layer_peeled, [5, 5, 10, 1, 10, 1, 1, 5], lpm.Phase.separated),
+    "balanced": (layer_peeled, [4, 6, 1, 1, 1, 1, 2, 3], lpm.Phase.separated),
+    "merged": (layer_peeled, [5, 5, 100, 1, 100, 1, 1, 5], lpm.Phase.merged),
+    "annihilated": (layer_peeled, [7, 3, 10, 1, 10, 1, 1, 5], lpm.Phase.annihilated),
+    "swapped": (layer_peeled, [3, 7, 1, 3, 1, 3, 1, 5], lpm.Phase.separated),
+    "decay": (weight_decay, [2, 3, 20, 2, 0.8, 0.1, 5e-3, 2e-3], lpm.Phase.separated),
+    "decay annihilated": (weight_decay, [4, 3, 200, 1, 0.8, 0.01, 5e-2, 2e-3], lpm.Phase.annihilated),
+}
+
+
+def central(f, v):
+    columns = []
+    for i in range(v.size):
+        h = np.zeros_like(v)
+        h[i] = 1e-4 * v[i]
+        columns.append((8 * (f(v + h) - f(v - h)) - (f(v + 2 * h) - f(v - 2 * h))) / (12 * h[i]))
+    return np.stack(columns, axis=1)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_jacobian_of_everything(name):
+    solve, at, phase = CASES[name]
+    v = np.array(at, float)
+    assert solve(v).phase == phase
+    f = jax.jit(lambda v: outputs(solve(v)))
+    forward = np.asarray(jax.jit(jax.jacfwd(f))(v))
+    backward = np.asarray(jax.jit(jax.jacrev(f))(v))
+    undefined = np.isnan(f(v))
+    assert np.isfinite(forward).all()  # also where the output is NaN: there the tangent is zero
+    assert (forward[undefined] == 0).all()
+    size = np.abs(forward).max(axis=1, keepdims=True) + 1e-3
+    np.testing.assert_allclose(backward / size, forward / size, atol=1e-9)
+    reference = central(lambda v: np.asarray(f(v)), v)
+    good = ~undefined
+    if name == "balanced":
+        good[-2:] = False  # the least margin is a minimum of two equal ones here: only one-sided derivatives
+    np.testing.assert_allclose((forward / size)[good], (reference / size)[good], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_value_to_second_order(name):
+    solve, at, _ = CASES[name]
+    v = np.array(at, float)
+    gradient = jax.jit(jax.grad(lambda v: solve(v).value))
+    hessian = np.asarray(jax.jit(jax.jacfwd(gradient))(v))
+    np.testing.assert_allclose(hessian, hessian.T, atol=1e-7 * np.abs(hessian).max())
+    reference = central(lambda v: np.asarray(gradient(v)), v)
+    np.testing.assert_allclose(hessian, reference, atol=1e-6 * np.abs(reference).max())
+
+
+def test_balanced_closed_form_derivative():
+    def value(E_H):
+        return lpm.solve(lpm.LayerPeeled.two_group(5, 5, 1.0, 1.0, E_H)).value
+
+    def closed(E_H):
+        return lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.balanced(10), 1.0, E_H)).value
+
+    def explicit(E_H):
+        return jnp.log1p(9 * jnp.exp(-jnp.sqrt(E_H) * 10 / 9))
+
+    expected = float(jax.grad(explicit)(5.0))
+    assert float(jax.grad(value)(5.0)) == pytest.approx(expected, rel=1e-12)
+    assert float(jax.grad(closed)(5.0)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_value_derivative_is_minus_the_multiplier():
+    def value(E_H):
+        return lpm.solve(lpm.LayerPeeled.two_group(5, 5, 30.0, 1.0, E_H)).value
+
+    s = lpm.solve(lpm.LayerPeeled.two_group(5, 5, 30.0, 1.0, 5.0))
+    d_budget = 10 / (2 * np.sqrt(5.0))
+    assert float(jax.grad(value)(5.0)) == pytest.approx(-float(s.multiplier) * d_budget, rel=1e-12)
+
+
+def test_under_vmap_and_jit_with_masked_lanes():
+    # The second lane is annihilated (NaN cosine) and the third invalid; neither may touch the first.
+    def cosine(R):
+        return lpm.solve(lpm.LayerPeeled.two_group(7, 3, R, 1.0, 5.0)).cosine[1]
+
+    slopes = jax.jit(jax.vmap(jax.grad(cosine)))(jnp.array([2.0, 10.0, -1.0]))
+    h = 1e-5
+    assert float(slopes[0]) == pytest.approx(float(cosine(2 + h) - cosine(2 - h)) / (2 * h), rel=1e-6)
+    assert float(slopes[1]) == 0.0
+    total = jax.jit(jax.grad(lambda R: jnp.nansum(jax.vmap(cosine)(R))))(jnp.array([2.0, 10.0, 3.0]))
+    assert np.isfinite(total).all()
+
+
+def test_extreme_lanes_have_finite_derivatives():
+    def value(R, s):
+        return lpm.solve(lpm.LayerPeeled.two_group(1e6, 10.0, R, s, s)).value
+
+    for R, s in [(1e20, 1e-6), (1e20, 100.0), (1.0, 1e-6), (3.0, 100.0)]:
+        assert np.isfinite(jax.grad(value, argnums=(0, 1))(R, s)).all()
