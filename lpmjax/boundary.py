@@ -33,7 +33,7 @@ def merged(K_A: Any, K_B: Any, s: Any, log: bool = False) -> Float[Array, "*batc
     ValueError
         For a K below 1 or s that is not finite and positive. Traced bad values give NaN.
 
-    Source: ``proofs``, ``two_group.merged_boundary``.
+    Source: ``proofs``, ``lpm.merged_boundary``.
     """
     return _boundary(K_A, K_B, s, log, "merged")
 
@@ -44,7 +44,7 @@ def annihilated(K_A: Any, K_B: Any, s: Any, log: bool = False) -> Float[Array, "
     Arguments as in :func:`merged`; explicit, no root. inf where K_A < 2 or past its end: there is no annihilation
     once ``K s >= K_A (K_A - 1) log(K_A / (sqrt(K K_B) - K_B))``.
 
-    Source: ``proofs``, ``two_group.annihilated_boundary``.
+    Source: ``proofs``, ``lpm.annihilated_boundary``.
     """
     return _boundary(K_A, K_B, s, log, "annihilated")
 

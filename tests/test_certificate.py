@@ -1,5 +1,7 @@
 """The certificate accepts optima, refuses everything else, and agrees with dense linear algebra."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -69,7 +71,7 @@ def test_perturbed_weight_decay_loses_the_certificate_quadratically(entry):
     gaps = [float(perturbed(PROBLEMS["decay"], entry, size)[1].gap) for size in (1e-4, 1e-3, 1e-2)]
     assert perturbed(PROBLEMS["decay"], entry, 1e-3)[1].status == lpm.Status.stalled
     assert gaps[0] > 100 * float(lpm.solve(PROBLEMS["decay"]).gap)
-    for small, large in zip(gaps[:-1], gaps[1:], strict=True):
+    for small, large in itertools.pairwise(gaps):
         assert 5 < large / small < 200
 
 

@@ -8,8 +8,8 @@ one scalar equation remains:
     log(1/t_A) - log(1/t_B) = log((weight_A / omega_A) / (weight_B / omega_B)),    t_g = multiplier omega_g / weight_g.
 
 Its left side increases along the path from the simplex ETF (chi = 0) to theta = 0 (chi = inf), because each theta
-is the optimum of one convex problem and that optimum is unique (``proofs``: ``two_group.reduction``,
-``two_group.monotone``). Everything is elementwise and stays in the log domain: R = 1e20 and s = 100 are ordinary.
+is the optimum of one convex problem and that optimum is unique (``proofs``: ``lpm.one_scalar``, ``lpm.unique``).
+Everything is elementwise and stays in the log domain: R = 1e20 and s = 100 are ordinary.
 """
 
 from typing import NamedTuple
