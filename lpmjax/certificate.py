@@ -6,7 +6,7 @@ For logits Z within the budget and G = grad f(Z), convexity of f gives
 
 which in group coordinates is a sum of non-negative terms, so that nothing cancels at a loss of 1e-30. The penalised
 form shrinks G until its norm is the penalty and adds the Fenchel gap of that. The bound holds for the non-convex
-problem in W and H as well, whatever the feature dimension (``proofs``: ``certificate.budget``, ``certificate.penalty``).
+problem in W and H as well, whatever the feature dimension (``proofs``: ``certificate.budget`` and ``.penalty``).
 """
 
 from typing import Any, NamedTuple
