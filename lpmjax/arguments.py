@@ -18,15 +18,15 @@ def leaves(**values: Any) -> dict[str, Array]:
     for name, value in values.items():
         if isinstance(value, (str, bytes)) or value is None:
             raise ValueError(f"{name} must be a number or an array of numbers, got {value!r}.")
+        if isinstance(value, (list, tuple)) and any(isinstance(entry, jax.Array) for entry in value):
+            values[name] = value = jnp.stack([jnp.asarray(entry) for entry in value])
         if isinstance(value, jax.Array):
             continue
         try:
             entries = np.asarray(value)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{name} must be a number or a rectangular array of numbers, got {value!r}.") from error
-        if entries.dtype == object and any(isinstance(entry, jax.Array) for entry in entries.flat):
-            values[name] = jnp.stack([jnp.asarray(entry) for entry in entries.flat])
-        elif not (np.issubdtype(entries.dtype, np.number) or entries.dtype == bool) or np.iscomplexobj(entries):
+        if not (np.issubdtype(entries.dtype, np.number) or entries.dtype == bool) or np.iscomplexobj(entries):
             raise ValueError(f"{name} must be a number or an array of real numbers, got {value!r}.")
     floating = [v for v in values.values() if hasattr(v, "dtype") and jnp.issubdtype(v.dtype, jnp.floating)]
     dtype = jnp.result_type(*floating) if floating else jnp.result_type(float)

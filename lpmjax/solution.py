@@ -188,17 +188,16 @@ def _table(s: Solution) -> str:
     kind = type(s.problem).__name__
     relative = float(s.gap) / abs(float(s.value)) if float(s.value) else float("nan")
     lines = [
-        f"{kind}, K = {float(s.problem.groups.num_classes):g}: {Phase(int(s.phase)).name}, "
+        f"{kind}, K = {float(s.problem.groups.num_classes):g}: {Phase(int(s.phase)).name}, rank {int(s.rank)}, "
         f"{Status(int(s.status)).name} by {s.method} in {int(s.steps)} steps",
-        f"value {float(s.value):.10g}   gap {float(s.gap):.2g} (relative {relative:.2g})   "
-        f"multiplier {float(s.multiplier):.6g}   rank {int(s.rank)}",
-        f"{'group':>5} {'classes':>9} {'samples':>10} {'slack':>9} {'cosine':>9} "
-        f"{'|w|^2':>10} {'|h|^2':>10} {'margin':>8}",
+        f"value {float(s.value):.10g}, gap {float(s.gap):.2g} (relative {relative:.2g}), "
+        f"multiplier {float(s.multiplier):.6g}",
+        "group  classes   samples     slack   cosine     |w|^2     |h|^2   margin",
     ]
     columns = [s.problem.groups.classes, s.problem.groups.samples, s.slack, s.cosine, s.w_norm2, s.h_norm2, s.margin]
     for name, row in zip(group_names(s.problem.groups.num_groups), np.stack(columns, axis=1), strict=True):
         classes, samples, slack, cosine, w, h, margin = row
-        cells = f"{classes:9g} {samples:10.4g} {slack:9.4f} {cosine:9.5f} {w:10.4g} {h:10.4g} {margin:8.4f}"
+        cells = f"{classes:8g} {samples:9.4g} {slack:9.4f} {cosine:8.5f} {w:9.4g} {h:9.4g} {margin:8.4f}"
         lines.append(f"{name:>5} {cells}")
     return "\n".join(lines)
 

@@ -124,6 +124,12 @@ def _check_keywords(builder: Callable[..., Problem], arguments: dict[str, Any]) 
 def _check_values(builder, axes, fixed) -> Problem:
     """Build along each axis with the others at their first value; a bad value is an error before any work is done."""
     corner = {name: axis[0] for name, axis in axes.items()}
+    try:
+        problem = builder(**corner, **fixed)
+    except ValueError as error:
+        raise ValueError(f"at the first value of every axis: {error}") from error
+    if not isinstance(problem, Problem):
+        raise ValueError(f"the builder must return a Problem, got {type(problem).__name__}.")
     for name, axis in axes.items():
         try:
             jax.vmap(lambda v, name=name: builder(**(corner | {name: v}), **fixed))(axis).check()
@@ -134,9 +140,6 @@ def _check_values(builder, axes, fixed) -> Problem:
                 except ValueError as error:
                     raise ValueError(f"axis {name}, position {i}: {error}") from error
             raise
-    problem = builder(**corner, **fixed)
-    if not isinstance(problem, Problem):
-        raise ValueError(f"the builder must return a Problem, got {type(problem).__name__}.")
     return problem
 
 

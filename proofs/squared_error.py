@@ -30,7 +30,7 @@ def theorem(sigma_claim: sp.Expr = SIGMA) -> Theorem:
     dead = Domain({n_k: above(0), N: above(0), lam: at_least(sp.sqrt(n_k) / N), sigma: at_least(0)})
     scales = Domain({n_k: above(0), N: above(0), lambda_W: above(0), lambda_H: above(0)})
     cost = (sp.sqrt(n_k) - sigma) ** 2 / (2 * N) + lam * sigma
-    own, other, _root = sp.symbols("a_kk a_jk r", real=True)
+    own, other = sp.symbols("a_kk a_jk", real=True)
     at_claim = sigma_claim.subs(lam, PENALTY)
     steps = (
         Cited(r"features of a class may be replaced by their mean (the loss is convex in them)", JENSEN),

@@ -1,0 +1,121 @@
+"""The command as a user runs it: output, files, exit codes, one-line errors."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from lpmjax import cli
+
+
+def run(capsys, *arguments):
+    """(exit code, standard output, standard error) of ``lpmjax arguments``."""
+    sys.argv = ["lpmjax", *map(str, arguments)]
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as stop:
+        code = stop.code or 0
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_solve(capsys, tmp_path):
+    code, out, _ = run(capsys, "solve", "--R", 100)
+    assert code == 0
+    assert "merged, rank 5, certified" in out
+    code, out, _ = run(capsys, "solve", "--K-A", 7, "--K-B", 3, "--json", "--out", tmp_path / "a.json")
+    record = json.loads(out)
+    assert code == 0
+    assert record["phase"] == "annihilated"
+    assert record["cosine"][1] is None
+    assert json.loads((tmp_path / "a.json").read_text()) == record
+    code, out, _ = run(capsys, "solve", "--lambda-W", 5e-3, "--lambda-H", 2e-3, "--R", 20, "--n-B", 2, "--json")
+    assert json.loads(out)["model"] == "UnconstrainedFeatures"
+
+
+def test_sweep(capsys, tmp_path):
+    out_file, figure = tmp_path / "new" / "a.nc", tmp_path / "a.png"
+    code, out, err = run(capsys, "sweep", "--R", "1:1000:7", "--E-H", "1,5", "--out", out_file, "--plot", figure)
+    assert code == 0, err
+    assert "14 certified" in out
+    assert out_file.stat().st_size > 0 < figure.stat().st_size
+    assert max(map(len, out.replace(str(tmp_path), "").splitlines())) <= 80
+    code, out, _ = run(capsys, "sweep", "--R", "1,10", "--variables", "value", "--json")
+    assert set(json.loads(out)["data_vars"]) == {"value", "status"}
+
+
+def test_boundary(capsys):
+    _, out, _ = run(capsys, "boundary", "--s", 2.23606797749979)
+    assert "12.19244708" in out
+    assert "never" in out
+    _, out, _ = run(capsys, "boundary", "--K-A", 7, "--K-B", 3, "--s", "1,2.23606797749979", "--json", "--log")
+    assert json.loads(out)["log R1"][1] == pytest.approx(math.log(5.70533), abs=1e-6)
+
+
+def test_phase_diagram(capsys, tmp_path):
+    code, out, _ = run(capsys, "phase-diagram", "--cells", 20, "--out", tmp_path / "r", "--json")
+    record = json.loads(out)
+    assert code == 0
+    assert record["cells"] == 400 == record["status"]["certified"]
+    assert record["worst_relative_gap"] < 1e-10
+    assert sorted(p.name for p in (tmp_path / "r").iterdir()) == [
+        "cosine.nc",
+        "cosine.png",
+        "phase_diagram.nc",
+        "phase_diagram.png",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["solve", "--R", 0], "R = 0"),
+        (["solve", "--E-H", "nan"], "E_H = nan"),
+        (["solve", "--K-A", 0.5], "K_A = 0.5"),
+        (["solve", "--lambda-W", 1e-3], "--lambda-H"),
+        (["solve", "--tol", 0], "tol = 0"),
+        (["solve", "--out", "/dev/null/a.json"], "/dev/null/a.json"),
+        (["sweep", "--R", "1:2"], "--R = '1:2'"),
+        (["sweep", "--R", "1,-2"], "axis R, position 1"),
+        (["sweep", "--variables", "bogus"], "bogus"),
+        (["sweep", "--plot", "a.bogus"], "suffix"),
+        (["boundary", "--s", 0], "s[0] = 0"),
+        (["phase-diagram", "--cells", 1], "--cells = 1"),
+        (["phase-diagram", "--R-max", 0.5], "--R-max"),
+        (["phase-diagram", "--out", "/dev/null/x"], "/dev/null/x"),
+        (["solve", "--bogus"], "bogus"),
+        (["bogus"], "bogus"),
+    ],
+)
+def test_errors_are_short_and_exit_with_two(capsys, monkeypatch, tmp_path, arguments, named):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert named in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_uncertified_results_exit_with_one(capsys):
+    code, _, err = run(capsys, "solve", "--tol", "1e-18")
+    assert code == 1
+    assert "stalled" in err
+
+
+def test_help_names_the_commands(capsys):
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    for command in ("solve", "sweep", "boundary", "phase-diagram"):
+        assert command in out
+
+
+def test_import_is_light():
+    heavy = ["xarray", "matplotlib", "typer", "sympy", "cvxpy", "scipy.optimize"]
+    code = f"import sys, lpmjax; print([m for m in {heavy!r} if m in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

@@ -1,0 +1,107 @@
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+import lpmjax as lpm
+from lpmjax.files import write_dataset
+
+GRID = {"K_A": 5, "K_B": 5, "R": [1, 10, 100], "E_W": 1.0, "E_H": np.array([1.0, 5.0])}
+
+
+@pytest.fixture(scope="module")
+def ds():
+    return lpm.sweep(lpm.LayerPeeled.two_group, **GRID)
+
+
+def test_every_cell_is_the_single_solve(ds):
+    assert dict(ds.sizes) == {"R": 3, "E_H": 2, "group": 2, "logit_group": 2}
+    for R in (1, 10, 100):
+        for E_H in (1.0, 5.0):
+            cell, single = ds.sel(R=R, E_H=E_H), lpm.solve(lpm.LayerPeeled.two_group(5, 5, R, 1.0, E_H))
+            for name in ds.data_vars:
+                expected = np.asarray(getattr(single, name))
+                np.testing.assert_allclose(cell[name], expected, rtol=1e-11, atol=1e-13, err_msg=name)
+
+
+def test_metadata(ds):
+    assert ds["value"].attrs["units"] == "nat"
+    assert ds["phase"].attrs["flag_meanings"].split() == [p.name for p in lpm.Phase]
+    assert ds["phase"].attrs["flag_values"].tolist() == list(lpm.Phase)
+    assert ds["R"].attrs["long_name"].startswith("imbalance ratio")
+    assert float(ds["E_W"]) == 1.0
+    assert ds.attrs["dtype"] == "float64"
+    assert ds.attrs["jax_version"] == jax.__version__
+    assert ds["group"].values.tolist() == ["A", "B"]
+
+
+def test_netcdf_round_trip(ds, tmp_path):
+    write_dataset(tmp_path / "a.nc", ds)
+    with xr.open_dataset(tmp_path / "a.nc", engine="h5netcdf") as back:
+        xr.testing.assert_equal(back.load(), ds)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.nc"]
+
+
+def test_more_cells_than_one_piece_and_progress():
+    seen = []
+    ds = lpm.sweep(
+        lpm.LayerPeeled.two_group,
+        K_A=[4, 5],
+        K_B=5,
+        R=np.geomspace(1, 50, 2500),
+        E_W=1.0,
+        E_H=5.0,
+        variables=["value", "status"],
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert set(ds.data_vars) == {"value", "status"}
+    assert seen == [(4096, 5000), (5000, 5000)]
+    for i, j in [(0, 0), (1, 1595), (1, 1596), (1, 2499)]:
+        single = lpm.solve(lpm.LayerPeeled.two_group(4 + i, 5, float(ds["R"][j]), 1.0, 5.0))
+        assert float(ds["value"][i, j]) == pytest.approx(float(single.value), rel=1e-13)
+
+
+def test_other_builders_and_static_arguments():
+    def decayed(n_B, decay):
+        return lpm.UnconstrainedFeatures(lpm.ClassGroups([4, 6], [50.0, n_B]), decay, decay)
+
+    ds = lpm.sweep(decayed, n_B=[1.0, 50.0], decay=1e-2)
+    assert ds["phase"].values.tolist() == [lpm.Phase.merged, lpm.Phase.separated]
+    groups = lpm.ClassGroups.balanced(10)
+    line = lpm.sweep(lpm.LayerPeeled, groups=groups, E_W=1.0, E_H=[1.0, 5.0], dim=9)
+    assert float(line["value"][1]) == pytest.approx(0.55978152, abs=5e-9)
+    point = lpm.sweep(lpm.LayerPeeled.two_group, K_A=5, K_B=5, R=10.0, E_W=1.0, E_H=5.0)
+    assert point["value"].shape == ()
+
+
+def test_float32_opts_out():
+    ds = lpm.sweep(lpm.LayerPeeled.two_group, **(GRID | {"R": [1.0]}), dtype="float32")
+    assert ds["value"].dtype == np.float32
+    assert (ds["status"] == lpm.Status.converged).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"R": []}, "axis R has shape"),
+        ({"R": [[1, 2]]}, "axis R has shape"),
+        ({"R": ["a"]}, "axis R must hold numbers"),
+        ({"R": [1.0, -2.0]}, "axis R, position 1: R = -2"),
+        ({"K_A": [5, 0]}, "axis K_A, position 1: K_A = 0"),
+        ({"E_H": [np.nan]}, "first value of every axis: E_H = nan"),
+        ({"E_H": -1.0, "R": [1.0]}, "E_H = -1"),
+        ({"ratio": [1.0]}, "does not take 'ratio'"),
+        ({"variables": ["valu"]}, "variables has 'valu'"),
+        ({"variables": []}, "variables has no name"),
+        ({"dtype": "float16"}, "dtype"),
+        ({"max_bytes": 100}, r"variables=\["),
+    ],
+)
+def test_bad_input_is_named_before_any_work(changes, named):
+    with pytest.raises(ValueError, match=named):
+        lpm.sweep(lpm.LayerPeeled.two_group, **(GRID | changes))
+
+
+def test_missing_argument_is_named():
+    with pytest.raises(ValueError, match="also needs E_H"):
+        lpm.sweep(lpm.LayerPeeled.two_group, K_A=5, K_B=5, R=[1.0], E_W=1.0)
