@@ -182,8 +182,8 @@ def _fill(out, builder, axes, fixed, solve_batch, x64: bool, progress) -> None:
 
     def work(start: int) -> None:
         used = min(lanes, cells - start)
-        points = np.unravel_index(np.minimum(np.arange(start, start + lanes), cells - 1), shape)
-        values = {name: axis[index] for (name, axis), index in zip(axes.items(), points, strict=True)}
+        points = np.unravel_index(np.minimum(np.arange(start, start + lanes), cells - 1), shape or (1,))
+        values = {name: axis[index] for (name, axis), index in zip(axes.items(), points, strict=bool(axes))}
         with jax.enable_x64(x64):  # it is thread-local
             for name, value in solve_batch(build(values, np.zeros(lanes))).items():
                 flat[name][start : start + used] = np.asarray(value)[:used]
