@@ -93,6 +93,11 @@ def duality_gap(program: Program, within, between, xp) -> Certificate:
     return Certificate(value, gap, within, between)
 
 
+def closes(proof: Certificate, tol, xp):
+    """Whether the gap is within ``tol`` of the value; never for a value that has underflowed."""
+    return (proof.gap <= tol * xp.abs(proof.value)) & (xp.abs(proof.value) >= xp.finfo(proof.value.dtype).tiny)
+
+
 def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     """Evaluate the certificate on the host in NumPy float64, and return the solution with what it proves.
 
@@ -104,6 +109,11 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     problem : the Problem that was solved (with the same batch axes as ``solution``; ``solution.problem`` will do).
     solution : a Solution, possibly from another machine, another precision, or tampered with.
     tol : relative gap for ``certified``; by default the solution's own.
+
+    Raises
+    ------
+    ValueError
+        If the groups or batch axes of ``problem`` and ``solution`` differ.
     """
     from .solution import Status  # solution.py prints certificates, so not at import time
 
@@ -111,11 +121,16 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         double = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), problem)
         program = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), Program.of(double))
     within, between = (np.asarray(x, np.float64) for x in (solution.within, solution.between))
+    if within.shape != program.classes.shape or between.shape != (*within.shape, within.shape[-1]):
+        raise ValueError(
+            f"solution has coordinates of shape {within.shape} and {between.shape}, problem has groups of shape "
+            f"{program.classes.shape}: pass the problem that was solved (solution.problem)."
+        )
     with np.errstate(all="ignore"):  # a lane that is not finite says so in its status
         result = duality_gap(program, within, between, np)
     limit = np.asarray(solution.tol if tol is None else tol, np.float64) * np.ones_like(result.value)
     finite = np.isfinite(result.value) & np.isfinite(result.gap)
-    status = np.where(result.gap <= limit * np.abs(result.value), Status.certified, Status.stalled)
+    status = np.where(closes(result, limit, np), Status.certified, Status.stalled)
     status = np.where(finite, status, Status.nonfinite)
     status = np.where(np.asarray(solution.status) == Status.invalid, Status.invalid, status)
     host = jax.tree.map(np.asarray, solution)

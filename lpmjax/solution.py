@@ -33,7 +33,7 @@ class Status(enum.IntEnum):
 _MESSAGES = {
     Status.certified: "certified: the duality gap, in float64, is at most tol * |value|.",
     Status.converged: "converged, but not certified: float32 results become certified through lpmjax.certify.",
-    Status.stalled: "stalled: the gap exceeds tol * |value|; solve in float64, or raise tol above gap / |value|.",
+    Status.stalled: "stalled: the gap exceeds tol * |value|, or the value underflows; solve in float64, or raise tol.",
     Status.nonfinite: "nonfinite: NaN or infinity in the solver; solve in float64, or scale the parameters down.",
     Status.invalid: "invalid: a parameter is out of range, or dim is below the rank of the optimum; see check().",
     Status.max_steps: "max_steps: the step limit came first; raise max_steps.",

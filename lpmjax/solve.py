@@ -1,15 +1,18 @@
 """solve: pick a solver, attach the certificate, the geometry and the envelope derivative of the value."""
 
+import dataclasses
 from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
 from . import symmetry
-from .certificate import Program, duality_gap
+from .arguments import leaves, require_positive
+from .certificate import Program, closes, duality_gap
 from .problems import Problem
 from .solution import Phase, Solution, Status
 from .solvers import SOLVERS
@@ -48,11 +51,15 @@ def solve(problem: Problem, method: str = "auto", tol: float | None = None, max_
     if not isinstance(max_steps, int) or max_steps < 1:
         raise ValueError(f"max_steps = {max_steps!r} is out of range: it must be an integer >= 1.")
     dtype = problem.groups.weights.dtype
-    if tol is None:
-        tol = _DEFAULT_TOL[dtype.name]
-    elif not isinstance(tol, Tracer) and not tol > 0:
-        raise ValueError(f"tol = {tol!r} is out of range: it must be > 0 (it is relative to |value|).")
-    solution = _solve(problem, jnp.asarray(tol, dtype), method, max_steps)
+    limit = leaves(tol=_DEFAULT_TOL[dtype.name] if tol is None else tol)["tol"]
+    require_positive("It is relative to |value|.", tol=limit)
+    if problem.groups.order is None:
+        solution = _solve(problem, limit.astype(dtype), method, max_steps)
+    else:
+        # The class order is static but only views need it: it must not cost a compilation per data set.
+        groups = dataclasses.replace(problem.groups, order=None)
+        core = eqx.tree_at(lambda p: p.groups, problem, groups)
+        solution = _solve(core, limit.astype(dtype), method, max_steps).replace(problem=problem)
     if problem.dim is not None and not isinstance(solution.status, Tracer):
         _refuse_small_dim(problem, solution)
     return solution
@@ -98,7 +105,8 @@ def _solve(problem: Problem, tol, method: str, max_steps: int) -> Solution:
         phase, rank = _structure(groups.classes, found.within, found.between)
         fits = True if problem.dim is None else rank <= problem.dim
         finite = jnp.isfinite(value) & jnp.isfinite(proof.gap)
-        status = _status(proof.gap <= tol * jnp.abs(value), found.converged, finite, valid & fits, value.dtype)
+        proved = closes(proof, tol, jnp)
+        status = _status(proved, found.converged, finite, valid & fits, value.dtype)
         shown = (status != Status.invalid) & (status != Status.nonfinite)
 
         def masked(x):
@@ -143,9 +151,9 @@ def _structure(classes, within, between):
     return phase, jnp.rint(rank)
 
 
-def _status(within_tol, converged, finite, valid, dtype):
+def _status(proved, converged, finite, valid, dtype):
     best = Status.certified if dtype == jnp.float64 else Status.converged
-    code = jnp.where(within_tol, best, jnp.where(converged, Status.stalled, Status.max_steps))
+    code = jnp.where(proved, best, jnp.where(converged, Status.stalled, Status.max_steps))
     code = jnp.where(finite, code, Status.nonfinite)
     return jnp.where(valid, code, Status.invalid).astype(jnp.int8)
 

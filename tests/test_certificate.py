@@ -152,6 +152,21 @@ def test_tolerance_below_rounding_is_never_met():
     assert "raise tol" in lpm.Status.message(s.status)
 
 
+def test_an_underflowing_loss_is_not_certified():
+    s = lpm.solve(lpm.LayerPeeled.two_group(1, 1, 3.0, 1e3, 1e3))
+    assert float(s.value) == 0.0
+    assert s.status == lpm.Status.stalled
+    assert s.phase == lpm.Phase.separated
+    assert lpm.certify(s.problem, s).status == lpm.Status.stalled
+
+
+def test_certify_refuses_another_problems_solution():
+    batch = jax.vmap(lambda R: lpm.solve(lpm.LayerPeeled.two_group(5, 5, R, 1.0, 5.0)))(np.array([1.0, 2.0]))
+    with pytest.raises(ValueError, match="pass the problem that was solved"):
+        lpm.certify(PROBLEMS["separated"], batch)
+    assert (lpm.certify(batch.problem, batch).status == lpm.Status.certified).all()
+
+
 def test_every_status_has_a_message_and_a_case():
     problem = PROBLEMS["separated"]
     assert lpm.solve(problem, max_steps=1).status == lpm.Status.max_steps

@@ -39,6 +39,22 @@ def test_second_eager_solve_does_not_retrace():
     assert _solve._cache_size() == before
 
 
+def test_another_class_order_does_not_retrace():
+    from lpmjax.solve import _solve
+
+    lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.from_counts([9, 9, 1]), 1.0, 5.0))
+    before = _solve._cache_size()
+    s = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.from_counts([1, 9, 1, 9]), 1.0, 5.0))
+    assert _solve._cache_size() == before
+    assert s.problem.groups.class_index.tolist() == [1, 0, 1, 0]
+
+
+def test_gradient_by_the_problem_itself():
+    slopes = jax.grad(lambda p: lpm.solve(p).value)(problem(10.0))
+    s = lpm.solve(problem(10.0))
+    assert float(slopes.E_H) == pytest.approx(-float(s.multiplier) * 10 / (2 * 5**0.5), rel=1e-12)
+
+
 def test_vmap_equals_the_loop_and_lanes_do_not_touch():
     R = jnp.array([1.0, 10.0, -3.0, 100.0, jnp.nan, 1e20])
     batch = jax.vmap(lambda R: lpm.solve(problem(R)))(R)
@@ -134,7 +150,7 @@ def test_printed_table():
         (lambda: lpm.solve(5), "problem must be"),
         (lambda: lpm.solve(problem(), method="closed_form"), "method = 'closed_form'"),
         (lambda: lpm.solve(problem(), method="magic"), "method = 'magic'"),
-        (lambda: lpm.solve(problem(), tol=0.0), "tol = 0.0"),
+        (lambda: lpm.solve(problem(), tol=0.0), "tol = 0 is out"),
         (lambda: lpm.solve(problem(), max_steps=0), "max_steps = 0"),
         (lambda: lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.long_tail(5, 10.0), 1.0, 5.0)), "no solver .* 5 groups"),
     ],
