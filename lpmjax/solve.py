@@ -17,7 +17,8 @@ from .problems import Problem
 from .solution import Phase, Solution, Status
 from .solvers import SOLVERS
 
-_DEFAULT_TOL = {"float64": 1e-10, "float32": 1e-3}
+#: relative duality gap of ``certified`` (float64) and of ``converged`` in float32
+DEFAULT_TOL = {"float64": 1e-10, "float32": 1e-3}
 
 
 def solve(problem: Problem, method: str = "auto", tol: float | None = None, max_steps: int = 60) -> Solution:
@@ -51,7 +52,7 @@ def solve(problem: Problem, method: str = "auto", tol: float | None = None, max_
     if not isinstance(max_steps, int) or max_steps < 1:
         raise ValueError(f"max_steps = {max_steps!r} is out of range: it must be an integer >= 1.")
     dtype = problem.groups.weights.dtype
-    limit = leaves(tol=_DEFAULT_TOL[dtype.name] if tol is None else tol)["tol"]
+    limit = leaves(tol=DEFAULT_TOL[dtype.name] if tol is None else tol)["tol"]
     require_positive("It is relative to |value|.", tol=limit)
     if problem.groups.order is None:
         solution = _solve(problem, limit.astype(dtype), method, max_steps)

@@ -13,7 +13,7 @@ import numpy as np
 
 from .problems import Problem
 from .solution import DESCRIPTIONS, Phase, Status, group_names
-from .solve import solve
+from .solve import DEFAULT_TOL, solve
 
 #: long_name and units of the arguments that builders take
 _ARGUMENTS = {
@@ -89,7 +89,7 @@ def sweep(
         out = _allocate(names, shape, first.groups.num_groups, dtype, max_bytes)
         solve_batch = partial(_solve_batch, names=names, method=method, tol=tol, max_steps=max_steps)
         _fill(out, builder, axes, fixed, solve_batch, dtype == "float64", progress)
-        settings = {"method": method, "tol": "default of solve" if tol is None else tol, "dtype": dtype}
+        settings = {"method": method, "tol": DEFAULT_TOL[dtype] if tol is None else tol, "dtype": dtype}
         return _dataset(out, axes, fixed, builder, first, settings)
 
 
@@ -231,6 +231,7 @@ def _dataset(out, axes, fixed, builder, first: Problem, settings: dict[str, Any]
         "device": str(jax.devices()[0]),
         "lpmjax_version": version("lpmjax"),
         "jax_version": jax.__version__,
+        "numpy_version": np.__version__,
     }
     return xr.Dataset(variables, coords, attrs)
 

@@ -31,6 +31,7 @@ def test_metadata(ds):
     assert ds["R"].attrs["long_name"].startswith("imbalance ratio")
     assert float(ds["E_W"]) == 1.0
     assert ds.attrs["dtype"] == "float64"
+    assert ds.attrs["tol"] == 1e-10
     assert ds.attrs["jax_version"] == jax.__version__
     assert ds["group"].values.tolist() == ["A", "B"]
 
