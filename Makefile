@@ -8,7 +8,7 @@ phase-diagram: .venv/cli.stamp
 	$(BIN)/lpmjax phase-diagram --out results
 
 test: .venv/test.stamp
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: .venv/test.stamp
 	$(BIN)/python -m pytest -m slow

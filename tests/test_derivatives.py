@@ -13,6 +13,18 @@ def outputs(s):
     return jnp.concatenate([*parts, s.margin])
 
 
+class Model:
+    """A model as a function of eight numbers, each derivative compiled once for all cases."""
+
+    def __init__(self, solve):
+        self.solve = solve
+        self.outputs = jax.jit(lambda v: outputs(solve(v)))
+        self.forward = jax.jit(jax.jacfwd(self.outputs))
+        self.backward = jax.jit(jax.jacrev(self.outputs))
+        self.gradient = jax.jit(jax.grad(lambda v: solve(v).value))
+        self.hessian = jax.jit(jax.jacfwd(self.gradient))
+
+
 def layer_peeled(v):
     return lpm.solve(lpm.LayerPeeled(lpm.ClassGroups(v[0:2], v[2:4], v[4:6]), v[6], v[7]))
 
@@ -21,14 +33,15 @@ def weight_decay(v):
     return lpm.solve(lpm.UnconstrainedFeatures(lpm.ClassGroups(v[0:2], v[2:4], v[4:6]), v[6], v[7]))
 
 
+LAYER_PEELED, WEIGHT_DECAY = Model(layer_peeled), Model(weight_decay)
 CASES = {
-    "separated": (layer_peeled, [5, 5, 10, 1, 10, 1, 1, 5], lpm.Phase.separated),
-    "balanced": (layer_peeled, [4, 6, 1, 1, 1, 1, 2, 3], lpm.Phase.separated),
-    "merged": (layer_peeled, [5, 5, 100, 1, 100, 1, 1, 5], lpm.Phase.merged),
-    "annihilated": (layer_peeled, [7, 3, 10, 1, 10, 1, 1, 5], lpm.Phase.annihilated),
-    "swapped": (layer_peeled, [3, 7, 1, 3, 1, 3, 1, 5], lpm.Phase.separated),
-    "decay": (weight_decay, [2, 3, 20, 2, 0.8, 0.1, 5e-3, 2e-3], lpm.Phase.separated),
-    "decay annihilated": (weight_decay, [4, 3, 200, 1, 0.8, 0.01, 5e-2, 2e-3], lpm.Phase.annihilated),
+    "separated": (LAYER_PEELED, [5, 5, 10, 1, 10, 1, 1, 5], lpm.Phase.separated),
+    "balanced": (LAYER_PEELED, [4, 6, 1, 1, 1, 1, 2, 3], lpm.Phase.separated),
+    "merged": (LAYER_PEELED, [5, 5, 100, 1, 100, 1, 1, 5], lpm.Phase.merged),
+    "annihilated": (LAYER_PEELED, [7, 3, 10, 1, 10, 1, 1, 5], lpm.Phase.annihilated),
+    "swapped": (LAYER_PEELED, [3, 7, 1, 3, 1, 3, 1, 5], lpm.Phase.separated),
+    "decay": (WEIGHT_DECAY, [2, 3, 20, 2, 0.8, 0.1, 5e-3, 2e-3], lpm.Phase.separated),
+    "decay annihilated": (WEIGHT_DECAY, [4, 3, 200, 1, 0.8, 0.01, 5e-2, 2e-3], lpm.Phase.annihilated),
 }
 
 
@@ -43,18 +56,16 @@ def central(f, v):
 
 @pytest.mark.parametrize("name", CASES)
 def test_jacobian_of_everything(name):
-    solve, at, phase = CASES[name]
+    model, at, phase = CASES[name]
     v = np.array(at, float)
-    assert solve(v).phase == phase
-    f = jax.jit(lambda v: outputs(solve(v)))
-    forward = np.asarray(jax.jit(jax.jacfwd(f))(v))
-    backward = np.asarray(jax.jit(jax.jacrev(f))(v))
-    undefined = np.isnan(f(v))
+    assert model.solve(v).phase == phase
+    forward, backward = np.asarray(model.forward(v)), np.asarray(model.backward(v))
+    undefined = np.isnan(model.outputs(v))
     assert np.isfinite(forward).all()  # also where the output is NaN: there the tangent is zero
     assert (forward[undefined] == 0).all()
     size = np.abs(forward).max(axis=1, keepdims=True) + 1e-3
     np.testing.assert_allclose(backward / size, forward / size, atol=1e-9)
-    reference = central(lambda v: np.asarray(f(v)), v)
+    reference = central(lambda v: np.asarray(model.outputs(v)), v)
     good = ~undefined
     if name == "balanced":
         good[-2:] = False  # the least margin is a minimum of two equal ones here: only one-sided derivatives
@@ -63,12 +74,11 @@ def test_jacobian_of_everything(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_value_to_second_order(name):
-    solve, at, _ = CASES[name]
+    model, at, _ = CASES[name]
     v = np.array(at, float)
-    gradient = jax.jit(jax.grad(lambda v: solve(v).value))
-    hessian = np.asarray(jax.jit(jax.jacfwd(gradient))(v))
+    hessian = np.asarray(model.hessian(v))
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-7 * np.abs(hessian).max())
-    reference = central(lambda v: np.asarray(gradient(v)), v)
+    reference = central(lambda v: np.asarray(model.gradient(v)), v)
     np.testing.assert_allclose(hessian, reference, atol=1e-6 * np.abs(reference).max())
 
 
