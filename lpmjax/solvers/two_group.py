@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from .closed_form import solve_closed_form
-from .coordinates import Coordinates, margin_at
+from .coordinates import Coordinates, log_partition, margin_at
 from .scalar import increasing_root
 
 
@@ -67,9 +67,8 @@ class _State(NamedTuple):
 
 
 def _majority_log_inv_t(a, angle: _Angle, K):
-    """log(1/t_A) = log(1 + k_A (exp(a) - 1)), k_A = (1 - h) / (K ratio): relatively accurate, also near zero."""
-    bulk = jnp.minimum(a, 50.0)  # beyond it the logarithm is linear to rounding, and exp(a) may overflow
-    return jnp.log1p((1 - angle.h) / (K * angle.ratio) * jnp.expm1(bulk)) + (a - bulk)
+    """log(1/t_A), relatively accurate also near zero."""
+    return log_partition(a, (1 - angle.h) / (K * angle.ratio))
 
 
 def _minority_log_inv_t(chi, lane: Lane, angle: _Angle, sigma, e):
@@ -236,6 +235,13 @@ def _solve_penalty(lane: Lane, max_steps: int):
     return root, state, state.residual < -state.spare
 
 
+def rank_one(K_A, K_B, x, y):
+    """``between`` with left vector (sqrt K_B, -sqrt K_A) / sqrt K and right vector (x sqrt K_B, -y sqrt K_A) / sqrt K."""
+    K = K_A + K_B
+    mean_root = jnp.sqrt(K_A * K_B) / K  # without square roots of ratios of K
+    return (x * K_B / K, -y * mean_root), (-x * mean_root, y * K_A / K)
+
+
 def solve_two_group(problem, max_steps: int) -> Coordinates:
     """Optimum of a two-group cross-entropy problem, budget or penalty form, in any phase and for any group sizes."""
     lane, swap = _order(problem)
@@ -249,11 +255,7 @@ def solve_two_group(problem, max_steps: int) -> Coordinates:
     sigma = jnp.where(alive, state.sigma, 0.0)
     within_A = jnp.where(lane.K_A > 1, state.a, 0.0)
     within_B = jnp.where(alive, state.e, 0.0)
-    # u vᵀ with u = (sqrt K_B, -sqrt K_A) / sqrt K and v = (x, -y), written without square roots of ratios of K.
-    K = lane.K_A + lane.K_B
-    mean_root = jnp.sqrt(lane.K_A * lane.K_B) / K
-    x, y = angle.cosine * sigma, angle.sine * sigma / lane.omega
-    block = ((x * lane.K_B / K, -y * mean_root), (-x * mean_root, y * lane.K_A / K))
+    block = rank_one(lane.K_A, lane.K_B, angle.cosine * sigma, angle.sine * sigma / lane.omega)
     slack_A = state.log_inv_t_A
     slack_B = slack_A - lane.log_ratio
 
