@@ -23,7 +23,8 @@ def evaluate(variables: Sequence[Any], expressions: Sequence[Any], points: Any) 
 
     function = compiled(variables, expressions)
     with mp.workdps(DIGITS):
-        return np.array([[float(value) for value in function(*map(mp.mpf, point))] for point in points])
+        values = [[float(value) for value in function(*map(mp.mpf, point))] for point in points]
+    return np.array(values).reshape(len(values), len(expressions))
 
 
 def closed_form(form: Any, *columns: Any) -> np.ndarray:

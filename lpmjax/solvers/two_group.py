@@ -40,6 +40,7 @@ class _Angle(NamedTuple):
     cosine: Array  # cos(theta) / cos(theta_ETF) >= 1
     sine: Array  # sin(theta) / sin(theta_ETF) <= 1
     sine_root: Array  # sine = exp(-chi / 2) sine_root / ratio
+    short: Array  # (1 - sine) K / K_B, without the difference
     in_A: Array  # log(rho_A / p_A) = u >= 0: cross over in-group probability for the majority
     in_B: Array  # log(p_B / rho_B) for a minority that is not merged
     h: Array  # 1 - exp(-u)
@@ -52,8 +53,8 @@ def _angle(chi, K_A, K_B) -> _Angle:
     ratio = 1 - h * K_A / K
     sine_root = jnp.sqrt(1 - h * (K_A / K) / (1 + cos_etf))
     sine = jnp.exp(-0.5 * chi) * sine_root / ratio
-    in_B = jnp.log1p(h * (2 - h * K_A / K) / (ratio * ratio * sine * (1 + sine)))
-    return _Angle(ratio, 1 / ratio, sine, sine_root, -jnp.log1p(-h), in_B, h)
+    short = h * (2 - h * K_A / K) / (ratio * ratio * (1 + sine))
+    return _Angle(ratio, 1 / ratio, sine, sine_root, short, -jnp.log1p(-h), jnp.log1p(short / sine), h)
 
 
 class _State(NamedTuple):
@@ -107,7 +108,7 @@ def _penalty_state(chi, lane: Lane) -> _State:
     sigma = spare / angle.cosine
     log_inv_t_B = log_inv_t_A - lane.log_ratio
     separated = (log_inv_t_B > 0) & (K_B > 1)
-    log_k_B = jnp.log((1 - angle.sine * K_A / (K_A + K_B)) / K_B)
+    log_k_B = jnp.log((1 + angle.short * K_A / (K_A + K_B)) / (K_A + K_B))  # of (1 - sine K_A / K) / K_B
     margin_B = margin_at(jnp.where(separated, log_inv_t_B, 1.0), log_k_B)
     left_B = angle.sine * sigma / omega - K_B * angle.in_B
     e = jnp.where(separated, margin_B, 0.0)
@@ -116,19 +117,17 @@ def _penalty_state(chi, lane: Lane) -> _State:
     return _State(a, e, sigma, spare, log_inv_t_A, residual, magnitude)
 
 
-def _increasing(state_of):
-    """The scalar equation of a closure. Where sigma would turn negative the annihilation equation takes over."""
-
-    def residual(chi, lane: Lane):
-        state = state_of(chi, lane)
-        value = jnp.where(state.residual >= -state.spare, state.residual, -state.spare)
-        return value, state.magnitude
-
-    return residual
+def _budget_equation(chi, lane: Lane):
+    """The scalar equation; the bracket ends where sigma would turn negative."""
+    state = _budget_state(chi, lane)
+    return state.residual, state.magnitude
 
 
-_budget_equation = _increasing(_budget_state)
-_penalty_equation = _increasing(_penalty_state)
+def _penalty_equation(chi, lane: Lane):
+    """The scalar equation; where sigma would turn negative the annihilation equation takes over."""
+    state = _penalty_state(chi, lane)
+    value = jnp.where(state.residual >= -state.spare, state.residual, -state.spare)
+    return value, state.magnitude
 
 
 def _merging_equation(chi, lane: Lane):
@@ -223,6 +222,8 @@ def _solve_budget(lane: Lane, max_steps: int):
     upper = jnp.minimum(end, _last_angle(lane, lane.resource))
     start = jnp.where(annihilated, end, jnp.where(balanced, 0.0, jnp.minimum(near_kink, upper)))
     root = increasing_root(_budget_equation, lane, start, upper, max_steps, known=annihilated | balanced)
+    # An annihilated lane stays at the end of the bracket, which moves with the budget.
+    root = root._replace(x=jnp.where(annihilated, end, root.x))
     return root, _budget_state(root.x, lane), annihilated
 
 
