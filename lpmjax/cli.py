@@ -233,7 +233,7 @@ def verify(
         _print_verification(found)
     if not found.ok:
         failed = ", ".join(row.theorem for row in found.rows if not row.ok)
-        print(f"not verified: {failed}. Run lpmjax verify {failed.split(', ')[0]} --json for the steps.", file=sys.stderr)
+        print(f"not verified: {failed}. Run python -m proofs for the steps of the proofs.", file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -311,7 +311,7 @@ def _cell_table(ds: Any) -> Table:
 
 
 def _print_verification(found: Verification) -> None:
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))  # 80 columns are enough
     for heading in ("theorem", "proved", "cited", "cells", "outside", "error", "verdict"):
         table.add_column(heading, justify="left" if heading in ("theorem", "verdict") else "right", no_wrap=True)
     for row in found.rows:

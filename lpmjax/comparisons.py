@@ -311,7 +311,9 @@ def _minority_collapse(forms: Forms) -> Comparison:
     log_R = np.asarray(boundary.merged(K_A, K_B, s, log=True))
     inside = log_R < 600
     K_A, K_B, s, log_R = (x[inside] for x in (K_A, K_B, s, log_R))
-    curve = [layer_peeled(K_A, K_B, np.exp(log_R * times + more), s, s) for times, more in ((0.9, 0), (1, 1e-9), (1, 60))]
+    curve = [
+        layer_peeled(K_A, K_B, np.exp(log_R * times + more), s, s) for times, more in ((0.9, 0), (1, 1e-9), (1, 60))
+    ]
     cosine = [c.cosine[:, 1] for c in curve]
     gone = [c.phase == Phase.annihilated for c in curve]
     sizes = grid([2, 5, 60], [2, 3, 40])

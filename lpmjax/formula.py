@@ -23,8 +23,13 @@ def evaluate(variables: Sequence[Any], expressions: Sequence[Any], points: Any) 
 
     function = compiled(variables, expressions)
     with mp.workdps(DIGITS):
-        values = [[float(value) for value in function(*map(mp.mpf, point))] for point in points]
+        values = [[_real(mp.mpc(value)) for value in function(*map(mp.mpf, point))] for point in points]
     return np.array(values).reshape(len(values), len(expressions))
+
+
+def _real(value: Any) -> float:
+    """NaN for what is not real: a formula outside its domain must not look like a number."""
+    return float(value.real) if value.imag == 0 else float("nan")
 
 
 def closed_form(form: Any, *columns: Any) -> np.ndarray:

@@ -324,7 +324,8 @@ TIES = (
         _TWO | {"chi": (1e-6, 30.0), "l_A": (1e-6, 30.0), "share": (0.05, 20.0)},
         place=_comparable,
         through=_direction,
-        reason="the code has log(1/t_B) as log(1/t_A) minus the log ratio, so they are kept comparable; margins over the other group and coordinates are sums of terms of either sign; a probability is the "
+        reason="the code has log(1/t_B) as log(1/t_A) minus the log ratio, so they are kept comparable; margins over "
+        "the other group and coordinates are sums of terms of either sign; a probability is the "
         "exponential of one and carries its absolute error",
     ),
     Tie(

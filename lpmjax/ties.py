@@ -130,7 +130,9 @@ class Tie:
         rate = sp.diff(expression, unknown) / sp.diff(equation, unknown)
         slopes = [sp.diff(expression, x) - rate * sp.diff(equation, x) for x in symbols]
         roots = _roots([*symbols, unknown], equation, points)
-        return evaluate([*symbols, unknown], [expression, *slopes], [(*p, y) for p, y in zip(points, roots)])
+        return evaluate(
+            [*symbols, unknown], [expression, *slopes], [(*p, y) for p, y in zip(points, roots, strict=True)]
+        )
 
 
 def _applied(closed_forms, name: str, known: Mapping[str, Any]):
