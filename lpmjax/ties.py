@@ -109,7 +109,8 @@ class Tie:
         scale = np.abs(exact[:, 1:]) + magnitude[:, None] / points
         slope_error = np.abs(slopes - exact[:, 1:]) / np.maximum(scale, _TINY)
         # NaN must not pass for a small error.
-        return Errors(*(float(np.nan_to_num(np.max(x), nan=np.inf)) for x in (error, slope_error)), len(points))
+        worst = [float(np.nan_to_num(np.max(x), nan=np.inf)) for x in (error, slope_error)]
+        return Errors(worst[0], worst[1], len(points))
 
     def _exact(self, closed_forms, name: str, points) -> np.ndarray:
         """(points, 1 + arguments): the closed form and its derivatives by the arguments of the code."""

@@ -237,7 +237,7 @@ def _solve_penalty(lane: Lane, max_steps: int):
 
 
 def rank_one(K_A, K_B, x, y):
-    """``between`` with left vector (sqrt K_B, -sqrt K_A) / sqrt K and right vector (x sqrt K_B, -y sqrt K_A) / sqrt K."""
+    """``between`` of left vector (sqrt K_B, -sqrt K_A) / sqrt K, right vector (x sqrt K_B, -y sqrt K_A) / sqrt K."""
     K = K_A + K_B
     mean_root = jnp.sqrt(K_A * K_B) / K  # without square roots of ratios of K
     return (x * K_B / K, -y * mean_root), (-x * mean_root, y * K_A / K)
