@@ -312,7 +312,7 @@ def _cell_table(ds: Any) -> Table:
 
 def _print_verification(found: Verification) -> None:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))  # 80 columns are enough
-    for heading in ("theorem", "proved", "cited", "cells", "outside", "error", "verdict"):
+    for heading in ("theorem", "proved", "cited", "cells", "out", "error", "verdict"):
         table.add_column(heading, justify="left" if heading in ("theorem", "verdict") else "right", no_wrap=True)
     for row in found.rows:
         table.add_row(*row.columns())
