@@ -62,7 +62,7 @@ def _batch(solver, *columns) -> Solution:
     return jax.tree.map(lambda leaf: np.asarray(leaf)[:cells], solver(*padded))
 
 
-def layer_peeled(K_A, K_B, R, E_W, E_H, w=1.0) -> Solution:
+def layer_peeled(K_A, K_B, R, E_W, E_H, w: Any = 1.0) -> Solution:
     """Solve on broadcast columns; ``w`` oversamples the second group."""
     return _batch(_solve_layer_peeled, K_A, K_B, R, w, E_W, E_H)
 
@@ -77,7 +77,7 @@ def grid(*axes) -> list[np.ndarray]:
     return [x.ravel() for x in np.meshgrid(*map(np.asarray, axes), indexing="ij")]
 
 
-def relative(found, expected, terms=0.0) -> np.ndarray:
+def relative(found, expected, terms: Any = 0.0) -> np.ndarray:
     """Error per cell, relative to what is expected, or to the terms it is a sum of where those are larger."""
     found, expected = np.asarray(found, float), np.asarray(expected, float)
     scale = np.maximum(np.maximum(np.abs(expected), terms), np.finfo(float).tiny)
@@ -90,13 +90,13 @@ def claimed(*statements) -> np.ndarray:
 
 
 def report(route: str, solutions: list[Solution], *errors, outside: int = 0) -> Comparison:
-    """Errors of several quantities and the certificates of the solutions."""
+    """Errors of several quantities, and what is certified."""
     status = np.concatenate([np.ravel(s.status) for s in solutions])
     flat = np.concatenate([np.ravel(e) for e in errors])
     return Comparison(route, flat, int((status == Status.certified).sum()), status.size, outside)
 
 
-def four_scalars(s: Solution) -> tuple[np.ndarray, ...]:
+def four_scalars(s: Solution) -> tuple[Any, ...]:
     """(a, e, x, y) of ``lpm.two_group``."""
     K_A, K_B = s.problem.groups.classes.T
     K = K_A + K_B
@@ -106,7 +106,7 @@ def four_scalars(s: Solution) -> tuple[np.ndarray, ...]:
 
 def _convex(forms: Forms) -> Comparison:
     rng = np.random.default_rng(0)
-    others = np.tile([[1.0, 3.0], [4.0, 2.0]], (512, 1, 1))
+    others: Any = np.tile([[1.0, 3.0], [4.0, 2.0]], (512, 1, 1))
     near, far = rng.normal(scale=5.0, size=(2, 512, 2, 2))
     losses = [CrossEntropy().on_groups(m, others, np) for m in (near, (near + far) / 2, far)]
     low, middle, high = (loss.value for loss in losses)
@@ -311,13 +311,12 @@ def _minority_collapse(forms: Forms) -> Comparison:
     log_R = np.asarray(boundary.merged(K_A, K_B, s, log=True))
     inside = log_R < 600
     K_A, K_B, s, log_R = (x[inside] for x in (K_A, K_B, s, log_R))
-    logs = (0.9 * log_R, log_R + _SIDE, log_R + 60)
-    curve = [layer_peeled(K_A, K_B, np.exp(x), s, s) for x in logs]
+    curve = [layer_peeled(K_A, K_B, np.exp(x), s, s) for x in (0.9 * log_R, log_R + _SIDE, log_R + 60)]
     cosine = [c.cosine[:, 1] for c in curve]
     gone = [c.phase == Phase.annihilated for c in curve]
     sizes = grid([2, 5, 60], [2, 3, 40])
     far = 1e9 * sizes[0] / (sizes[0] + sizes[1])
-    rise = [np.asarray(boundary.merged(*sizes, far * times, log=True)) for times in (1.0, 2.0)]
+    rise = [np.asarray(boundary.merged(sizes[0], sizes[1], far * times, log=True)) for times in (1.0, 2.0)]
     return report(
         "minority cosine as R grows; slope of log R0 at large s",
         curve,
@@ -348,7 +347,7 @@ def _oversampling(forms: Forms) -> Comparison:
     )
 
 
-def _bounded(s: Solution) -> tuple[np.ndarray, ...]:
+def _bounded(s: Solution) -> tuple[Any, ...]:
     """Optimal coordinates pushed off the optimum, what the certificate then claims, and whether it is true."""
     rng = np.random.default_rng(0)
     noise = np.exp(rng.uniform(-6, 0, s.value.shape) * np.log(10))
@@ -367,8 +366,7 @@ def _budget_gap(forms: Forms) -> Comparison:
     a, e, x, y = four_scalars(s.replace(within=within, between=between))
     pi_A, pi_B = s.problem.groups.weights.T
     slopes = [closed_form(forms[name], K_A, K_B, pi_A, a, x) for name in ("gamma_A", "g_x")]
-    slopes += [closed_form(forms[name], K_A, K_B, pi_B, e, y) for name in ("gamma_B", "g_y")]
-    gamma_A, g_x, gamma_B, g_y = slopes
+    gamma_A, g_x, gamma_B, g_y = slopes + [closed_form(forms[n], K_A, K_B, pi_B, e, y) for n in ("gamma_B", "g_y")]
     norm = np.maximum(np.maximum(gamma_A, gamma_B), closed_form(forms["rank_one_norm"], 1.0, 1.0, g_x, g_y))
     exact = closed_form(forms["gap"], K_A, K_B, 1.0, 1.0, a, e, x, y, gamma_A, gamma_B, g_x, g_y, norm)
     cost = (K_A - 1) * np.abs(a) + (K_B - 1) * np.abs(e) + np.hypot(x, y)
