@@ -18,3 +18,5 @@ from .solution import Solution as Solution
 from .solution import Status as Status
 from .solve import solve as solve
 from .sweep import sweep as sweep
+from .verify import Verification as Verification
+from .verify import verify as verify

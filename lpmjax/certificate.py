@@ -61,15 +61,7 @@ def duality_gap(program: Program, within, between, xp) -> Certificate:
     loss = program.loss.on_groups(margins, others, xp)
     value = xp.sum(classes * weights * loss.value, axis=-1)
 
-    # Gradient in group coordinates: -pull on every in-group direction, and the G x G block.
-    eye = xp.eye(classes.shape[-1], dtype=bool)
-    mass = weights[..., None, :] * others * loss.wrong
-    across = xp.where(eye, 0.0, mass)
-    leaving = xp.sum(across, axis=-2)
-    own = weights * xp.diagonal(loss.wrong, axis1=-2, axis2=-1) * classes
-    pull = xp.where(repeats > 0, own + leaving, 0.0)
-    K = symmetry.present(classes, xp)
-    block = xp.where(eye, -leaving[..., None, :], across * xp.sqrt(K[..., None, :] / K[..., :, None]))
+    pull, block = gradient(loss.wrong, others, classes, weights, xp)
     norm = xp.maximum(xp.max(pull / omega, axis=-1), symmetry.block_norm(block / omega[..., None, :], xp))
 
     if program.budget is not None:
@@ -77,7 +69,7 @@ def duality_gap(program: Program, within, between, xp) -> Certificate:
         slack = norm * (program.budget - cost)
     else:
         price = xp.asarray(program.penalty)
-        shrink = xp.minimum(1.0, price / xp.where(norm > 0, norm, 1.0))
+        shrink = shrinkage(price, norm, xp)
         divergence = program.loss.shrunk_divergence(loss, others, shrink[..., None], xp)
         slack = xp.sum(classes * weights * divergence, axis=-1)
         value = value + price * cost
@@ -96,6 +88,22 @@ def duality_gap(program: Program, within, between, xp) -> Certificate:
 def closes(proof: Certificate, tol, xp):
     """Whether the gap is within ``tol`` of the value; never for a value that has underflowed."""
     return (proof.gap <= tol * xp.abs(proof.value)) & (xp.abs(proof.value) >= xp.finfo(proof.value.dtype).tiny)
+
+
+def gradient(wrong, others, classes, weights, xp):
+    """Gradient of the loss in group coordinates: ``-pull`` on every in-group direction, and the G x G ``block``."""
+    eye = xp.eye(classes.shape[-1], dtype=bool)
+    across = xp.where(eye, 0.0, weights[..., None, :] * others * wrong)
+    leaving = xp.sum(across, axis=-2)
+    own = weights * symmetry.diagonal(wrong, xp) * classes
+    pull = xp.where(classes > 1, own + leaving, 0.0)
+    K = symmetry.present(classes, xp)
+    return pull, xp.where(eye, -leaving[..., None, :], across * xp.sqrt(K[..., None, :] / K[..., :, None]))
+
+
+def shrinkage(price, norm, xp):
+    """Largest factor up to 1 that brings a gradient of spectral norm ``norm`` within ``price``."""
+    return xp.minimum(1.0, price / xp.where(norm > 0, norm, 1.0))
 
 
 def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:

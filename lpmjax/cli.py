@@ -1,4 +1,4 @@
-"""The ``lpmjax`` command: solve, sweep, boundary, phase-diagram."""
+"""The ``lpmjax`` command: solve, sweep, boundary, phase-diagram, verify."""
 
 import sys
 import time
@@ -24,6 +24,8 @@ from .problems import LayerPeeled, UnconstrainedFeatures
 from .solution import DESCRIPTIONS, Phase, Solution, Status, group_names
 from .solve import solve as solve_problem
 from .sweep import sweep as sweep_grid
+from .verify import Verification
+from .verify import verify as verify_theorems
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -206,6 +208,35 @@ def phase_diagram(
     _exit(np.concatenate([ds["status"].values.ravel(), lines["status"].values.ravel()]))
 
 
+@app.command()
+def verify(
+    theorems: Annotated[
+        list[str] | None, typer.Argument(metavar="[IDS]...", help="Theorems to check; by default all.")
+    ] = None,
+    json_: Json = False,
+    out: Out = None,
+) -> None:
+    """Check theorems: every proof step symbolically, then the solvers against the closed forms, with certificates.
+
+    The exit code is 0 only if every theorem is proved and nothing contradicts it numerically.
+    """
+    if out is not None:
+        check_writable(out)
+    with _progress("checking", "theorems") as show:
+        found = verify_theorems(theorems or None, progress=show)
+    record = found.record()
+    if out is not None:
+        write_json(out, record)
+    if json_:
+        print(json_text(record))
+    else:
+        _print_verification(found)
+    if not found.ok:
+        failed = ", ".join(row.theorem for row in found.rows if not row.ok)
+        print(f"not verified: {failed}. Run python -m proofs for the steps of the proofs.", file=sys.stderr)
+        raise typer.Exit(1)
+
+
 def _values(name: str, text: str) -> Any:
     """A number, a list a,b,c or a logarithmic range from:to:points."""
     try:
@@ -279,12 +310,28 @@ def _cell_table(ds: Any) -> Table:
     return table
 
 
+def _print_verification(found: Verification) -> None:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))  # 80 columns are enough
+    for heading in ("theorem", "proved", "cited", "cells", "out", "error", "verdict"):
+        table.add_column(heading, justify="left" if heading in ("theorem", "verdict") else "right", no_wrap=True)
+    for row in found.rows:
+        table.add_row(*row.columns())
+    console = _console()
+    console.print(table)
+    for note in found.notes():
+        console.print(note, soft_wrap=True)
+
+
 class _progress:
     """A bar on a terminal's standard error, nothing elsewhere."""
 
+    def __init__(self, doing: str = "solving", what: str = "cells"):
+        self._words = (doing, what)
+
     def __enter__(self):
         console = Console(stderr=True)
-        columns = (TextColumn("solving"), BarColumn(), MofNCompleteColumn(), TextColumn("cells"), TimeRemainingColumn())
+        doing, what = map(TextColumn, self._words)
+        columns = (doing, BarColumn(), MofNCompleteColumn(), what, TimeRemainingColumn())
         self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._bar.start()
         task = self._bar.add_task("", total=None)

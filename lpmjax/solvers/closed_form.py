@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from .coordinates import Coordinates, margin_at
+from .coordinates import Coordinates, log_partition, margin_at
 
 
 def solve_closed_form(problem, max_steps: int) -> Coordinates:
@@ -16,8 +16,9 @@ def solve_closed_form(problem, max_steps: int) -> Coordinates:
     weight = jnp.max(jnp.where(here, groups.weights, 0.0))
     scale = jnp.max(jnp.where(here, omega, 0.0))
     if problem.penalty is None:
-        a = problem.budget / (jnp.maximum(K - 1, 1.0) * scale)
-        log_inv_t = a + jnp.log1p((1 - 1 / K) * jnp.expm1(-a))
+        # where, not maximum: at K = 2 a maximum would halve the derivative by K.
+        a = problem.budget / (jnp.where(K > 1, K - 1, 1.0) * scale)
+        log_inv_t = log_partition(a, 1 / K)
     else:
         log_inv_t = jnp.log(weight) - jnp.log(scale) - jnp.log(problem.penalty)
         alive = log_inv_t > 0

@@ -31,7 +31,7 @@ def increasing_root(
 
     Halley's iteration inside a bracket that every evaluation tightens; a step that leaves the bracket becomes
     a bisection (a doubling while ``upper`` is infinite). A lane stops when its residual is at the rounding of
-    its own terms, when the step is below sqrt(eps) (the next one would be below rounding), or at once on NaN.
+    its own terms, when a later step is below sqrt(eps) (the next would be below rounding), or at once on NaN.
     ``known`` lanes return ``start`` untouched. The result is differentiable in ``params``, to any order.
     """
     params_ = jax.lax.stop_gradient(params)
@@ -63,7 +63,9 @@ def increasing_root(
         fallback = jnp.where(bounded, 0.5 * (low + high), 2 * x + 1)
         at_rounding = jnp.abs(value) <= 4 * eps * magnitude
         new = jnp.where(at_rounding, x, jnp.where(inside, proposal, fallback))
-        converged = at_rounding | (inside & (jnp.abs(new - x) <= jnp.sqrt(eps) * x))
+        # Never by a first step: from a start at a kink it may have used the slope of the wrong side.
+        settled = inside & (jnp.abs(new - x) <= jnp.sqrt(eps) * x) & (steps > 0)
+        converged = at_rounding | settled
         stop = converged | jnp.isnan(value)
         return new, low, high, steps + 1, stop, converged
 

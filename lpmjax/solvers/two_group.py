@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from .closed_form import solve_closed_form
-from .coordinates import Coordinates, margin_at
+from .coordinates import Coordinates, log_partition, margin_at
 from .scalar import increasing_root
 
 
@@ -40,6 +40,7 @@ class _Angle(NamedTuple):
     cosine: Array  # cos(theta) / cos(theta_ETF) >= 1
     sine: Array  # sin(theta) / sin(theta_ETF) <= 1
     sine_root: Array  # sine = exp(-chi / 2) sine_root / ratio
+    short: Array  # (1 - sine) K / K_B, without the difference
     in_A: Array  # log(rho_A / p_A) = u >= 0: cross over in-group probability for the majority
     in_B: Array  # log(p_B / rho_B) for a minority that is not merged
     h: Array  # 1 - exp(-u)
@@ -52,8 +53,8 @@ def _angle(chi, K_A, K_B) -> _Angle:
     ratio = 1 - h * K_A / K
     sine_root = jnp.sqrt(1 - h * (K_A / K) / (1 + cos_etf))
     sine = jnp.exp(-0.5 * chi) * sine_root / ratio
-    in_B = jnp.log1p(h * (2 - h * K_A / K) / (ratio * ratio * sine * (1 + sine)))
-    return _Angle(ratio, 1 / ratio, sine, sine_root, -jnp.log1p(-h), in_B, h)
+    short = h * (2 - h * K_A / K) / (ratio * ratio * (1 + sine))
+    return _Angle(ratio, 1 / ratio, sine, sine_root, short, -jnp.log1p(-h), jnp.log1p(short / sine), h)
 
 
 class _State(NamedTuple):
@@ -67,9 +68,8 @@ class _State(NamedTuple):
 
 
 def _majority_log_inv_t(a, angle: _Angle, K):
-    """log(1/t_A) = log(1 + k_A (exp(a) - 1)), k_A = (1 - h) / (K ratio): relatively accurate, also near zero."""
-    bulk = jnp.minimum(a, 50.0)  # beyond it the logarithm is linear to rounding, and exp(a) may overflow
-    return jnp.log1p((1 - angle.h) / (K * angle.ratio) * jnp.expm1(bulk)) + (a - bulk)
+    """log(1/t_A), relatively accurate also near zero."""
+    return log_partition(a, (1 - angle.h) / (K * angle.ratio))
 
 
 def _minority_log_inv_t(chi, lane: Lane, angle: _Angle, sigma, e):
@@ -108,7 +108,7 @@ def _penalty_state(chi, lane: Lane) -> _State:
     sigma = spare / angle.cosine
     log_inv_t_B = log_inv_t_A - lane.log_ratio
     separated = (log_inv_t_B > 0) & (K_B > 1)
-    log_k_B = jnp.log((1 - angle.sine * K_A / (K_A + K_B)) / K_B)
+    log_k_B = jnp.log((1 + angle.short * K_A / (K_A + K_B)) / (K_A + K_B))  # of (1 - sine K_A / K) / K_B
     margin_B = margin_at(jnp.where(separated, log_inv_t_B, 1.0), log_k_B)
     left_B = angle.sine * sigma / omega - K_B * angle.in_B
     e = jnp.where(separated, margin_B, 0.0)
@@ -117,19 +117,17 @@ def _penalty_state(chi, lane: Lane) -> _State:
     return _State(a, e, sigma, spare, log_inv_t_A, residual, magnitude)
 
 
-def _increasing(state_of):
-    """The scalar equation of a closure. Where sigma would turn negative the annihilation equation takes over."""
-
-    def residual(chi, lane: Lane):
-        state = state_of(chi, lane)
-        value = jnp.where(state.residual >= -state.spare, state.residual, -state.spare)
-        return value, state.magnitude
-
-    return residual
+def _budget_equation(chi, lane: Lane):
+    """The scalar equation; the bracket ends where sigma would turn negative."""
+    state = _budget_state(chi, lane)
+    return state.residual, state.magnitude
 
 
-_budget_equation = _increasing(_budget_state)
-_penalty_equation = _increasing(_penalty_state)
+def _penalty_equation(chi, lane: Lane):
+    """The scalar equation; where sigma would turn negative the annihilation equation takes over."""
+    state = _penalty_state(chi, lane)
+    value = jnp.where(state.residual >= -state.spare, state.residual, -state.spare)
+    return value, state.magnitude
 
 
 def _merging_equation(chi, lane: Lane):
@@ -157,6 +155,7 @@ def _last_angle(lane: Lane, largest_sigma):
 
 
 def _merging_guess(lane: Lane, upper):
+    """Where the merging equation, linear in u for a small budget and logarithmic for a large one, is about zero."""
     K_A, K = lane.K_A, lane.K_A + lane.K_B
     u = lane.resource / (K_A * (K - 1))
     reached = -jnp.expm1(-u) * (1 + jnp.sqrt(lane.K_B / K))
@@ -176,8 +175,9 @@ def _order(problem) -> tuple[Lane, Bool[Array, ""]]:
         swap = log_rate[1] > log_rate[0]
     else:
         log_inv_t = log_rate - jnp.log(problem.penalty)
-        alive = jnp.maximum(log_inv_t, 0.0)
-        margin = jnp.where(log_inv_t > 0, omega * jnp.log1p(jnp.sum(classes) * jnp.expm1(alive)), log_inv_t)
+        alive = log_inv_t > 0
+        at_etf = margin_at(jnp.where(alive, log_inv_t, 1.0), -jnp.log(jnp.sum(classes)))
+        margin = jnp.where(alive, omega * at_etf, log_inv_t)
         swap = margin[1] > margin[0]
     first, second = jnp.where(swap, 1, 0), jnp.where(swap, 0, 1)
     if problem.penalty is None:
@@ -224,6 +224,8 @@ def _solve_budget(lane: Lane, max_steps: int):
     upper = jnp.minimum(end, _last_angle(lane, lane.resource))
     start = jnp.where(annihilated, end, jnp.where(balanced, 0.0, jnp.minimum(near_kink, upper)))
     root = increasing_root(_budget_equation, lane, start, upper, max_steps, known=annihilated | balanced)
+    # An annihilated lane stays at the end of the bracket, which moves with the budget.
+    root = root._replace(x=jnp.where(annihilated, end, root.x))
     return root, _budget_state(root.x, lane), annihilated
 
 
@@ -234,6 +236,13 @@ def _solve_penalty(lane: Lane, max_steps: int):
     root = increasing_root(_penalty_equation, lane, jnp.zeros_like(upper), upper, max_steps)
     state = _penalty_state(root.x, lane)
     return root, state, state.residual < -state.spare
+
+
+def rank_one(K_A, K_B, x, y):
+    """``between`` of left vector (sqrt K_B, -sqrt K_A) / sqrt K, right vector (x sqrt K_B, -y sqrt K_A) / sqrt K."""
+    K = K_A + K_B
+    mean_root = jnp.sqrt(K_A * K_B) / K  # without square roots of ratios of K
+    return (x * K_B / K, -y * mean_root), (-x * mean_root, y * K_A / K)
 
 
 def solve_two_group(problem, max_steps: int) -> Coordinates:
@@ -249,11 +258,7 @@ def solve_two_group(problem, max_steps: int) -> Coordinates:
     sigma = jnp.where(alive, state.sigma, 0.0)
     within_A = jnp.where(lane.K_A > 1, state.a, 0.0)
     within_B = jnp.where(alive, state.e, 0.0)
-    # u vᵀ with u = (sqrt K_B, -sqrt K_A) / sqrt K and v = (x, -y), written without square roots of ratios of K.
-    K = lane.K_A + lane.K_B
-    mean_root = jnp.sqrt(lane.K_A * lane.K_B) / K
-    x, y = angle.cosine * sigma, angle.sine * sigma / lane.omega
-    block = ((x * lane.K_B / K, -y * mean_root), (-x * mean_root, y * lane.K_A / K))
+    block = rank_one(lane.K_A, lane.K_B, angle.cosine * sigma, angle.sine * sigma / lane.omega)
     slack_A = state.log_inv_t_A
     slack_B = slack_A - lane.log_ratio
 

@@ -1,0 +1,364 @@
+"""TIES: every closed form of ``proofs`` that lpmjax evaluates, with the code that does."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import boundary, symmetry
+from ..certificate import Program, duality_gap, gradient, shrinkage
+from ..groups import ClassGroups
+from ..losses import CrossEntropy
+from ..problems import LayerPeeled, UnconstrainedFeatures
+from ..solve import solve
+from ..solvers.two_group import Lane, _angle, _annihilation_angle, _budget_state, _penalty_state, rank_one
+from .ties import Against, Implicit, Tie
+
+_CLASSES = (2.0, 1e6)
+_BUDGET = (1e-6, 1e2)
+_CANCELS = "a difference of terms: the error is relative to the terms"
+
+
+def _pair(x, y):
+    return jnp.stack([x, y])
+
+
+# One group of equal classes.
+
+
+def _balanced(K, E_W, E_H):
+    problem = LayerPeeled(ClassGroups.balanced(K), E_W, E_H)
+    solution = solve(problem)
+    names = {"margin": solution.within, "multiplier": solution.multiplier, "cosine": solution.cosine}
+    return {name: jnp.reshape(x, ()) for name, x in names.items()} | {"value": solution.value}
+
+
+def _relaxation(K, E_W, E_H):
+    return {"budget": LayerPeeled(ClassGroups.balanced(K), E_W, E_H).budget}
+
+
+def _weight_decay(K, n, lambda_W, lambda_H):
+    problem = UnconstrainedFeatures(ClassGroups.balanced(K, n), lambda_W, lambda_H)
+    solution = solve(problem)
+    return {
+        "penalty": problem.penalty * problem.omega[0],
+        "alpha": solution.within[0],
+        "value": solution.value,
+        "w_norm2": solution.w_norm2[0],
+        "h_norm2": solution.h_norm2[0],
+    }
+
+
+def _alive(K, n, share, split):
+    """Decays at a share of the threshold: sqrt(n lambda_W lambda_H) = share / K."""
+    return K, n, share / (K * np.sqrt(n)) * split, share / (K * np.sqrt(n)) / split
+
+
+# Two groups: logits, their loss and their geometry from four scalars.
+
+
+def _coordinates(K_A, K_B, a, e, x, y):
+    K = K_A + K_B
+    block = rank_one(K_A, K_B, x * jnp.sqrt(K / K_B), y * jnp.sqrt(K / K_A))
+    return _pair(a, e), jnp.stack([_pair(*row) for row in block])
+
+
+def _four_scalars(K_A, K_B, pi_A, pi_B, omega_A, omega_B, a, e, x, y):
+    classes = _pair(K_A, K_B)
+    within, between = _coordinates(K_A, K_B, a, e, x, y)
+    margins = symmetry.margins(within, between, classes, jnp)
+    loss = CrossEntropy().on_groups(margins, symmetry.rivals(classes, jnp), jnp)
+    return {
+        "margin_A": margins[1, 0],
+        "margin_B": margins[0, 1],
+        "loss": jnp.sum(classes * _pair(pi_A, pi_B) * loss.value),
+        "nuclear_norm": symmetry.spectral_cost(within, between, classes, _pair(omega_A, omega_B), jnp),
+    }
+
+
+def _geometry(K_A, K_B, a, e, x, y):
+    classes, omega = _pair(K_A, K_B), jnp.ones(2)
+    coordinates = _coordinates(K_A, K_B, a, e, x, y)
+    w_frame = symmetry.classifier_frame(*coordinates, omega, jnp)
+    h_frame = symmetry.feature_frame(*coordinates, omega, jnp)
+    norms = symmetry.geometry(*coordinates, classes, omega, jnp.ones(()), jnp)
+    row = symmetry.diagonal(w_frame.block, jnp) / classes
+    terms = (row + w_frame.within / classes) / norms.w_norm2
+    return {
+        "cos_A": Against(norms.cosine[0], terms[0]),
+        "cos_B": Against(norms.cosine[1], terms[1]),
+        "w_norm2_A": norms.w_norm2[0],
+        "w_norm2_B": norms.w_norm2[1],
+        "w_inner": symmetry.inner(w_frame, classes, jnp)[0, 1],
+        "h_norm2_A": norms.h_norm2[0],
+        "h_norm2_B": norms.h_norm2[1],
+        "h_inner": symmetry.inner(h_frame, classes, jnp)[0, 1],
+    }
+
+
+def _sigma(_, x, y, **others):
+    import sympy as sp
+
+    return {"sigma": sp.sqrt(x**2 + y**2)}
+
+
+# Two groups on a budget: the state at an angle.
+
+
+def _h(K_A, K_B, chi):
+    import sympy as sp
+
+    return (1 - sp.exp(-chi)) / (1 + sp.sqrt(K_B / (K_A + K_B)))
+
+
+def _h_of_chi(_, K_A, K_B, chi, **others):
+    return {"h": _h(K_A, K_B, chi)}
+
+
+def _angles(K_A, K_B, chi):
+    angle = _angle(chi, K_A, K_B)
+    return {"c_hat": angle.cosine, "s_hat2": angle.sine**2, "q_B": angle.in_B}
+
+
+def _one_scalar(K_A, K_B, S, chi):
+    one = jnp.ones_like(S)
+    state = _budget_state(chi, Lane(K_A, K_B, 0 * one, one, S))
+    angle = _angle(chi, K_A, K_B)
+    scale = jnp.maximum(state.magnitude, K_B * angle.in_B)
+    return {
+        "N": Against(state.spare * S, S),
+        "e": Against(state.e, scale),
+        "sigma": Against(state.sigma, S),
+        "a": state.a,
+        "log_inverse_t_A": state.log_inv_t_A,
+        "log_inverse_t_B": Against(state.log_inv_t_A - state.residual, scale),
+        "r": Against(state.residual, scale),
+    }
+
+
+def _before_the_end(K_A, K_B, s, share):
+    """Budgets S = K s, and angles up to the one at which the majority has spent them."""
+    S = (K_A + K_B) * s
+    with jax.enable_x64(True):
+        lane = Lane(*(jnp.asarray(x) for x in (K_A, K_B, np.zeros_like(S), np.ones_like(S), S)))
+        end = np.asarray(_annihilation_angle(lane))
+    return K_A, K_B, S, share * np.minimum(end, 100.0)
+
+
+# Two groups at a given multiplier.
+
+
+def _probabilities(K_A, K_B, chi, l_A, l_B):
+    """l_g = log(1/t_g) > 0: both groups active."""
+    classes = _pair(K_A, K_B)
+    lane = Lane(K_A, K_B, l_A - l_B, jnp.ones_like(chi), l_A)
+    state, angle = _penalty_state(chi, lane), _angle(chi, K_A, K_B)
+    # The residual is what y by the second group's conditions lacks of y by the angle.
+    y = angle.sine * state.sigma + state.residual
+    block = rank_one(K_A, K_B, angle.cosine * state.sigma, y)
+    between = jnp.stack([_pair(*row) for row in block])
+    margins = symmetry.margins(_pair(state.a, state.e), between, classes, jnp)
+    loss = CrossEntropy().on_groups(margins, symmetry.rivals(classes, jnp), jnp)
+    terms_A, terms_B = state.a + K_A * angle.in_A, state.e + K_B * angle.in_B
+    forms = {}
+    for g, name, share, terms in ((0, "A", K_B, terms_A), (1, "B", K_A, terms_B)):
+        kappa, other = jnp.sqrt(share / (K_A + K_B)), 1 - g
+        normalised = (angle.cosine * state.sigma, y)[g]
+        forms |= {
+            f"within_{name}": (state.a, state.e)[g],
+            f"across_{name}": Against(margins[other, g], terms),
+            f"coordinate_{name}": Against(kappa * normalised, kappa * terms),
+            f"rho_{name}": Against(loss.wrong[other, g], loss.wrong[other, g] * (1 + terms)),
+            f"p_{name}": Against(loss.wrong[g, g], loss.wrong[g, g] * (1 + terms)),
+            f"P_{name}": jnp.exp(loss.log_right[g]),
+        }
+    return forms
+
+
+def _direction(_, K_A, K_B, chi, l_A, l_B):
+    import sympy as sp
+
+    h, K = _h(K_A, K_B, chi), K_A + K_B
+    kappa = sp.sqrt(K_B / K)
+    c = kappa / (1 - K_A * h / K)
+    # 1 - h (1 + kappa) = exp(-chi)
+    s = sp.sqrt(K_A / K) * sp.sqrt(sp.exp(-chi) * (1 - h * (1 - kappa))) / (1 - K_A * h / K)
+    return {"t_A": sp.exp(-l_A), "t_B": sp.exp(-l_B), "c": c, "s": s}
+
+
+def _comparable(K_A, K_B, chi, l_A, share):
+    return K_A, K_B, chi, l_A, share * l_A
+
+
+def _one_group(K_A, K_B, chi, l_A):
+    forms = _probabilities(K_A, K_B, chi, l_A, l_A)
+    return {"within": forms["within_A"], "coordinate": forms["coordinate_A"]}
+
+
+def _own_direction(_, K_A, K_B, chi, l_A):
+    import sympy as sp
+
+    found = _direction(_, K_A, K_B, chi, l_A, l_A)
+    return {"K_g": K_A, "k": K_B / K_A, "kappa": sp.sqrt(K_B / (K_A + K_B)), "t": found["t_A"], "c": found["c"]}
+
+
+# Where phases change.
+
+
+def _merged(K_A, K_B, s):
+    return {"log R_0": boundary.merged(K_A, K_B, s, log=True)}
+
+
+def _annihilated(K_A, K_B, s):
+    return {"log R_1": boundary.annihilated(K_A, K_B, s, log=True)}
+
+
+def _before_no_return(K_A, K_B, share):
+    with jax.enable_x64(True):
+        return K_A, K_B, share * np.asarray(boundary.annihilation_end(K_A, K_B))
+
+
+def _spent_on_majority(_, K_A, K_B, s):
+    return {"a": (K_A + K_B) * s / (K_A - 1)}
+
+
+def _annihilation_end(K_A, K_B):
+    return {"S_end": (K_A + K_B) * boundary.annihilation_end(K_A, K_B)}
+
+
+def _growth(K_A, K_B):
+    s = 1e9 * K_A / (K_A + K_B)
+    return {"growth_rate": jax.grad(lambda s: boundary.merged(K_A, K_B, s, log=True))(s)}
+
+
+def _slack(K_A, K_B, n_A, n_B, lambda_W, lambda_H):
+    groups = ClassGroups(_pair(K_A, K_B), _pair(n_A, n_B))
+    problem = UnconstrainedFeatures(groups, lambda_W, lambda_H)
+    slack = solve(problem).slack[1]
+    terms = jnp.abs(jnp.log(groups.weights[1])) + jnp.abs(jnp.log(problem.omega[1] * problem.penalty))
+    return {"slack": Against(slack, 1 + terms), "threshold_count": n_B * jnp.exp(-2 * slack)}
+
+
+def _weight_and_price(_, K_A, K_B, n_A, n_B, lambda_W, lambda_H):
+    import sympy as sp
+
+    N = K_A * n_A + K_B * n_B
+    return {"pi_g": n_B / N, "omega_g": sp.sqrt(n_B), "lambda": sp.sqrt(lambda_W * lambda_H), "N": N}
+
+
+def _oversampled(R, w):
+    weights = ClassGroups(jnp.array([3.0, 4.0]), _pair(R, jnp.ones_like(R)), _pair(R, w)).weights
+    return {"effective_ratio": weights[0] / weights[1]}
+
+
+# Certificates.
+
+
+def _gap_terms(K_A, K_B, pi_A, pi_B, omega_A, omega_B, a, e, x, y):
+    classes, weights, omega = _pair(K_A, K_B), _pair(pi_A, pi_B), _pair(omega_A, omega_B)
+    within, between = _coordinates(K_A, K_B, a, e, x, y)
+    others = symmetry.rivals(classes, jnp)
+    loss = CrossEntropy().on_groups(symmetry.margins(within, between, classes, jnp), others, jnp)
+    pull, block = gradient(loss.wrong, others, classes, weights, jnp)
+    cost = symmetry.spectral_cost(within, between, classes, omega, jnp)
+    proof = duality_gap(Program(CrossEntropy(), classes, weights, omega, cost, None), within, between, jnp)
+    norm = jnp.maximum(jnp.max(pull / omega), symmetry.block_norm(block / omega, jnp))
+    K = K_A + K_B
+    return {
+        "gamma_A": pull[0],
+        "gamma_B": pull[1],
+        "g_x": -block[0, 0] * jnp.sqrt(K / K_B),
+        "g_y": -block[1, 1] * jnp.sqrt(K / K_A),
+        "rank_one_norm": symmetry.block_norm(block / omega, jnp),
+        "gap": Against(proof.gap, proof.value + norm * cost),
+    }
+
+
+def _slopes(forms, K_A, K_B, pi_A, pi_B, omega_A, omega_B, a, e, x, y) -> dict[str, Any]:
+    import sympy as sp
+
+    found = {
+        "gamma_A": forms["gamma_A"](K_A, K_B, pi_A, a, x),
+        "gamma_B": forms["gamma_B"](K_A, K_B, pi_B, e, y),
+        "g_x": forms["g_x"](K_A, K_B, pi_A, a, x),
+        "g_y": forms["g_y"](K_A, K_B, pi_B, e, y),
+    }
+    line = forms["rank_one_norm"](omega_A, omega_B, found["g_x"], found["g_y"])
+    return found | {"gamma": sp.Max(found["gamma_A"] / omega_A, found["gamma_B"] / omega_B, line)}
+
+
+def _shrinkage(lambda_, G):
+    return {"scale": shrinkage(lambda_, G, jnp)}
+
+
+_TWO = {"K_A": _CLASSES, "K_B": _CLASSES}
+_SCALARS = {name: (1e-3, 30.0) for name in ("a", "e", "x", "y")}
+_WEIGHTED = {"pi_A": (1e-3, 1.0), "pi_B": (1e-6, 1.0), "omega_A": (0.1, 30.0), "omega_B": (0.1, 30.0)}
+_DECAYS = {"lambda_W": (1e-9, 1.0), "lambda_H": (1e-9, 1.0)}
+_ONE_OF_EACH = {"K": _CLASSES, "E_W": _BUDGET, "E_H": _BUDGET}
+
+TIES = (
+    Tie("lpm.relaxation", _relaxation, _ONE_OF_EACH),
+    Tie("lpm.balanced", _balanced, _ONE_OF_EACH),
+    Tie(
+        "ufm.balanced",
+        _weight_decay,
+        {"K": _CLASSES, "n": (1.0, 1e6), "share": (1e-12, 0.99), "split": (1e-3, 1e3)},
+        place=_alive,
+    ),
+    Tie("lpm.two_group", _four_scalars, _TWO | _WEIGHTED | _SCALARS),
+    Tie("lpm.two_group", _geometry, _TWO | _SCALARS, through=_sigma, reason=f"the cosines are {_CANCELS}"),
+    Tie("lpm.one_scalar", _angles, _TWO | {"chi": (1e-8, 400.0)}, through=_h_of_chi),
+    Tie(
+        "lpm.one_scalar",
+        _one_scalar,
+        _TWO | {"s": _BUDGET, "share": (1e-4, 0.999)},
+        place=_before_the_end,
+        through=_h_of_chi,
+        reason=f"N, e, sigma, log(1/t_B) and r cross zero or stay small, each {_CANCELS}",
+    ),
+    Tie(
+        "lpm.kkt",
+        _probabilities,
+        _TWO | {"chi": (1e-6, 30.0), "l_A": (1e-6, 30.0), "share": (0.05, 20.0)},
+        place=_comparable,
+        through=_direction,
+        reason="the code has log(1/t_B) as log(1/t_A) minus the log ratio, so they are kept comparable; margins over "
+        "the other group and coordinates are sums of terms of either sign; a probability is the "
+        "exponential of one and carries its absolute error",
+    ),
+    Tie(
+        "lpm.unique",
+        _one_group,
+        _TWO | {"chi": (1e-6, 30.0), "l_A": (1e-6, 100.0)},
+        through=_own_direction,
+        reason=f"the coordinate is {_CANCELS}",
+    ),
+    Tie(
+        "lpm.merging",
+        _slack,
+        _TWO | {"n_A": (1.0, 1e6), "n_B": (1.0, 1e6)} | _DECAYS,
+        through=_weight_and_price,
+        reason=f"the slack crosses zero at the merging criterion, {_CANCELS}",
+    ),
+    Tie("lpm.merged_boundary", _merged, _TWO | {"s": _BUDGET}, implicit=Implicit("y", "s", "s")),
+    Tie(
+        "lpm.annihilated_boundary",
+        _annihilated,
+        _TWO | {"share": (1e-6, 0.999)},
+        place=_before_no_return,
+        through=_spent_on_majority,
+    ),
+    Tie("lpm.annihilated_boundary", _annihilation_end, _TWO),
+    Tie("lpm.minority_collapse", _growth, {"K_A": (2.0, 1e3), "K_B": (2.0, 1e3)}),
+    Tie("lpm.oversampling", _oversampled, {"R": (1.0, 1e20), "w": (1.0, 1e20)}),
+    Tie(
+        "certificate.budget",
+        _gap_terms,
+        _TWO | _WEIGHTED | _SCALARS,
+        through=_slopes,
+        reason=f"the gap vanishes at optima, {_CANCELS}; the code adds an allowance for that rounding",
+    ),
+    Tie("certificate.penalty", _shrinkage, {"lambda_": (1e-9, 1.0), "G": (2e-9, 3.0)}),
+)

@@ -1,0 +1,139 @@
+"""`verify`: what it says of true theorems, of false ones, and of solutions that are not certified."""
+
+import dataclasses
+import json
+
+import pytest
+import sympy as sp
+from typer.testing import CliRunner
+
+import lpmjax as lpm
+import proofs
+from lpmjax import cli
+from lpmjax.verification import comparisons
+from lpmjax.verify import TOLERANCE, Verdict
+
+_UNSOLVED = {"ufm.label_smoothing", "ufm.focal", "ufm.squared_error", "supcon.balanced"}
+
+
+def with_form(identifier: str, name: str, change) -> proofs.Theorem:
+    """The theorem with one closed form replaced; the proof steps are untouched."""
+    theorem = proofs.THEOREMS[identifier]
+    form = theorem.closed_forms[name]
+    wrong = sp.Lambda(form.variables, change(form.expr))
+    return dataclasses.replace(theorem, closed_forms={**theorem.closed_forms, name: wrong})
+
+
+@pytest.fixture(scope="module")
+def everything():
+    steps = []
+    return lpm.verify(progress=lambda done, total: steps.append((done, total))), steps
+
+
+def test_every_theorem_holds(everything):
+    found, steps = everything
+    assert found.ok
+    assert {row.theorem for row in found.rows} == set(proofs.THEOREMS)
+    assert steps[0] == (0, len(found.rows)) and steps[-1] == (len(found.rows), len(found.rows))
+    for row in found.rows:
+        assert row.undecided == row.refuted == 0 and row.proved > 0
+        if row.theorem in _UNSOLVED:
+            assert row.verdict is Verdict.no_solver and row.worst is None and row.cells == 0
+        else:
+            assert row.verdict is Verdict.agrees and row.worst <= TOLERANCE and row.certified == row.cells > 0
+
+
+def test_table_and_record(everything):
+    found, _ = everything
+    assert max(map(len, str(found).splitlines()[:20])) <= 80
+    assert "NOT checked numerically" in str(found)
+    record = json.loads(json.dumps(found.record()))
+    assert record["ok"] is True and len(record["theorems"]) == len(proofs.THEOREMS)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "name", "change"),
+    [
+        ("lpm.relaxation", "budget", lambda f: f * sp.Rational(1001, 1000)),
+        ("lpm.balanced", "multiplier", lambda f: f * (1 + sp.Rational(1, 10**9))),
+        ("ufm.balanced", "threshold", lambda f: 2 * f),
+        ("lpm.two_group", "nuclear_norm", lambda f: f.subs(proofs.two_group.K_A, proofs.two_group.K_A + 1)),
+        ("lpm.kkt", "coordinate_merged_B", lambda f: -f),
+        ("lpm.unique", "coordinate", lambda f: 2 * f),
+        ("lpm.one_scalar", "r", lambda f: f / 2),
+        ("lpm.merging", "slack", lambda f: -f),
+        ("lpm.merging", "threshold_count", lambda f: 2 * f),
+        ("lpm.merged_boundary", "R_0", lambda f: f * (1 + sp.Rational(1, 10**8))),
+        ("lpm.annihilated_boundary", "R_1", lambda f: f * (1 - sp.Rational(1, 10**8))),
+        ("lpm.annihilated_boundary", "S_end", lambda f: f * sp.Rational(9, 10)),
+        ("lpm.minority_collapse", "growth_rate", lambda f: f + sp.Rational(1, 10**8)),
+        ("lpm.oversampling", "least_remedy", lambda f: f * (1 + sp.Rational(1, 10**8))),
+        ("lpm.oversampling", "effective_ratio", lambda f: 1 / f),
+        ("certificate.budget", "gap", lambda f: f * (1 - sp.Rational(1, 10**6))),
+    ],
+)
+def test_a_falsified_closed_form_has_a_counterexample(identifier, name, change):
+    found = lpm.verify([with_form(identifier, name, change)])
+    assert found.rows[0].verdict is Verdict.counterexample
+    assert not found.ok
+    assert "counterexample to the statement as given here" in str(found)
+
+
+def test_a_false_statement_has_a_counterexample():
+    from proofs import balanced
+
+    row = lpm.verify([balanced.theorem(cosine=-1 / balanced.K)]).rows[0]
+    assert row.refuted == 1 and row.worst > 1e-4 and row.verdict is Verdict.counterexample
+
+
+def test_certificates_that_lie_are_caught(monkeypatch):
+    """A gap ten times too small no longer bounds the suboptimality."""
+    honest = comparisons.duality_gap
+
+    def lying(*arguments):
+        proof = honest(*arguments)
+        return proof._replace(gap=proof.gap / 10)
+
+    monkeypatch.setattr(comparisons, "duality_gap", lying)
+    assert not lpm.verify(["certificate.penalty"]).ok
+
+
+def test_uncertified_solutions_contradict_nothing(monkeypatch):
+    def uncertified(forms):
+        good = comparisons._convex(forms)
+        return dataclasses.replace(good, certified=good.cells - 1, errors=good.errors + 1)
+
+    monkeypatch.setitem(comparisons.COMPARISONS, "ce.convex", uncertified)
+    row = lpm.verify(["ce.convex"]).rows[0]
+    assert row.verdict is Verdict.uncertified and not row.ok
+
+
+def test_unknown_theorem():
+    with pytest.raises(ValueError, match=r"'lpm.balance' is unknown: choose from ce.convex, lpm.relaxation"):
+        lpm.verify(["lpm.balance"])
+
+
+def test_command(tmp_path):
+    out = tmp_path / "verification.json"
+    result = CliRunner().invoke(cli.app, ["verify", "lpm.balanced", "supcon.balanced", "--json", "--out", str(out)])
+    assert result.exit_code == 0
+    record = json.loads(result.stdout)
+    assert [row["verdict"] for row in record["theorems"]] == ["agrees", "no solver yet"]
+    assert json.loads(out.read_text()) == record
+
+
+def test_command_fails_on_a_counterexample(monkeypatch):
+    wrong = with_form("lpm.balanced", "value", lambda f: 2 * f)
+    monkeypatch.setattr(proofs, "THEOREMS", {"lpm.balanced": wrong})
+    result = CliRunner().invoke(cli.app, ["verify"])
+    assert result.exit_code == 1
+    assert "counterexample" in result.output
+    assert max(map(len, result.stdout.splitlines()[:5])) <= 80
+
+
+def test_command_names_the_known_theorems(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["lpmjax", "verify", "nonsense"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    message = capsys.readouterr().err
+    assert stopped.value.code == 2 and message.count("\n") == 1 and "lpm.balanced" in message
