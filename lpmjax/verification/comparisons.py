@@ -14,12 +14,12 @@ import numpy as np
 
 from .. import boundary
 from ..certificate import Program, duality_gap
-from .formula import closed_form
 from ..groups import ClassGroups
 from ..losses import CrossEntropy
 from ..problems import LayerPeeled, UnconstrainedFeatures
 from ..solution import Phase, Solution, Status
 from ..solve import solve
+from .formula import closed_form
 
 Forms = Mapping[str, Any]
 _LANES = 256  # grids are padded to a multiple of it, so that all share one compilation
