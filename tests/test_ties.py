@@ -1,4 +1,4 @@
-"""Closed forms of `proofs` and the code that evaluates them: value and derivatives, 50 digits against float64."""
+"""Closed forms of `proofs` and the code that evaluates them: value and derivatives, 300 digits against float64."""
 
 import dataclasses
 import subprocess
