@@ -7,6 +7,7 @@
 
 from . import boundary as boundary
 from . import frames as frames
+from . import plot as plot
 from .certificate import certify as certify
 from .groups import ClassGroups as ClassGroups
 from .losses import CrossEntropy as CrossEntropy

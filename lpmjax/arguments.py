@@ -1,5 +1,6 @@
 """Callers' numbers become strong array leaves of one dtype, and bad ones an error that says what to do."""
 
+import operator
 from typing import Any
 
 import jax
@@ -21,6 +22,8 @@ def leaves(**values: Any) -> dict[str, Array]:
         if isinstance(value, (list, tuple)) and any(isinstance(entry, jax.Array) for entry in value):
             values[name] = value = jnp.stack([jnp.asarray(entry) for entry in value])
         if isinstance(value, jax.Array):
+            if jnp.iscomplexobj(value):
+                raise ValueError(f"{name} must be real, got an array of {value.dtype}.")
             continue
         try:
             entries = np.asarray(value)
@@ -30,6 +33,8 @@ def leaves(**values: Any) -> dict[str, Array]:
             raise ValueError(f"{name} must be a number or an array of real numbers, got {value!r}.")
     floating = [v for v in values.values() if hasattr(v, "dtype") and jnp.issubdtype(v.dtype, jnp.floating)]
     dtype = jnp.result_type(*floating) if floating else jnp.result_type(float)
+    if dtype not in (jnp.float32, jnp.float64):
+        raise ValueError(f"{', '.join(values)}: {dtype} is too coarse for certificates; use float32 or float64.")
     return {name: jnp.asarray(value, dtype) for name, value in values.items()}
 
 
@@ -47,6 +52,17 @@ def require(name: str, value: Any, allowed: str, accept, remedy: str = "") -> No
     raise ValueError(
         f"{place} = {offender:g} is out of range: {name} must be {allowed}.{' ' + remedy if remedy else ''}"
     )
+
+
+def require_integer(name: str, value: Any, least: int) -> int:
+    """The value as an int; ValueError unless it is an integer (NumPy's included) of at least ``least``."""
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        whole = None
+    if whole is None or isinstance(value, bool) or whole < least:
+        raise ValueError(f"{name} = {value!r} is out of range: it must be an integer >= {least}.")
+    return whole
 
 
 def is_positive(x):

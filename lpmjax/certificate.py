@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from . import symmetry
 from .losses import CrossEntropy
+from .solution import Phase, Status, structure
 
 
 class Program(NamedTuple):
@@ -43,12 +44,13 @@ class Certificate(NamedTuple):
     gap: Float[Array, "*batch"]  #: includes an allowance for its own rounding, so never below its noise
     within: Float[Array, "*batch G"]  #: the coordinates that were certified: centred, and on or inside the budget
     between: Float[Array, "*batch G G"]
+    norm: Float[Array, "*batch"]  #: spectral norm of the gradient: the multiplier at a budget optimum
 
 
 def duality_gap(program: Program, within, between, xp) -> Certificate:
     """Certify coordinates. ``xp`` is ``jax.numpy`` or ``numpy``; leading axes are a batch."""
     classes, weights, omega = program.classes, program.weights, program.omega
-    repeats = xp.maximum(classes - 1, 0)
+    repeats = symmetry.repeats(classes, xp)
     within = xp.where(repeats > 0, within, 0.0)
     between = symmetry.centred(between, classes, xp)
     cost = symmetry.spectral_cost(within, between, classes, omega, xp)
@@ -82,7 +84,7 @@ def duality_gap(program: Program, within, between, xp) -> Certificate:
     largest = xp.max(xp.where(others > 0, xp.abs(margins), 0.0), axis=(-2, -1))
     rounding = 4 * xp.finfo(value.dtype).eps * (1 + largest) * (value + price * cost)
     gap = xp.maximum(in_groups, 0.0) + xp.maximum(across_groups, 0.0) + xp.maximum(slack, 0.0) + rounding
-    return Certificate(value, gap, within, between)
+    return Certificate(value, gap, within, between, norm)
 
 
 def closes(proof: Certificate, tol, xp):
@@ -110,24 +112,24 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     """Evaluate the certificate on the host in NumPy float64, and return the solution with what it proves.
 
     The only way for a float32 result to become ``certified``. Batched solutions are certified entry by entry; the
-    result holds NumPy arrays. Only ``within`` and ``between`` are trusted: value, bound, gap and status are new.
+    result holds NumPy arrays. Only ``within`` and ``between`` are trusted: everything else is computed anew from them,
+    the phase from which coordinates are exactly zero. A rank above the problem's ``dim`` is ``invalid``.
 
     Parameters
     ----------
     problem : the Problem that was solved (with the same batch axes as ``solution``; ``solution.problem`` will do).
     solution : a Solution, possibly from another machine, another precision, or tampered with.
-    tol : relative gap for ``certified``; by default the solution's own.
+    tol : relative gap for ``certified``; by default the solution's own (1e-3 for a float32 solve: pass what you need).
 
     Raises
     ------
     ValueError
         If the groups or batch axes of ``problem`` and ``solution`` differ.
     """
-    from .solution import Status  # solution.py prints certificates, so not at import time
-
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         double = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), problem)
         program = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), Program.of(double))
+        scale, valid = np.asarray(double.classifier_scale), np.asarray(double.is_valid())
     within, between = (np.asarray(x, np.float64) for x in (solution.within, solution.between))
     if within.shape != program.classes.shape or between.shape != (*within.shape, within.shape[-1]):
         raise ValueError(
@@ -136,11 +138,17 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         )
     with np.errstate(all="ignore"):  # a lane that is not finite says so in its status
         result = duality_gap(program, within, between, np)
+        views = symmetry.geometry(result.within, result.between, program.classes, program.omega, scale, np)
+        multiplier = result.norm if program.penalty is None else program.penalty
+        slack = np.log(program.weights) - np.log(program.omega) - np.log(multiplier)[..., None]
     limit = np.asarray(solution.tol if tol is None else tol, np.float64) * np.ones_like(result.value)
+    phase, rank = structure(program.classes, result.within, result.between, np)
+    fits = valid if problem.dim is None else valid & (rank <= problem.dim)
     finite = np.isfinite(result.value) & np.isfinite(result.gap)
     status = np.where(closes(result, limit, np), Status.certified, Status.stalled)
     status = np.where(finite, status, Status.nonfinite)
-    status = np.where(np.asarray(solution.status) == Status.invalid, Status.invalid, status)
+    status = np.where(fits, status, Status.invalid)
+    shown = (status != Status.nonfinite) & (status != Status.invalid)
     host = jax.tree.map(np.asarray, solution)
     return host.replace(
         problem=double,
@@ -150,5 +158,10 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         within=result.within,
         between=result.between,
         tol=limit,
+        multiplier=multiplier,
+        slack=slack,
+        **views._asdict(),
         status=status.astype(np.int8),
+        phase=np.where(shown, phase, Phase.undetermined).astype(np.int8),
+        rank=np.where(shown, rank, -1).astype(np.int32),
     )

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from . import boundary as boundaries
+from . import plot as figures
 from .files import check_figure, check_writable, json_text, write_dataset, write_figure, write_json
 from .groups import ClassGroups
 from .problems import LayerPeeled, UnconstrainedFeatures
@@ -98,22 +99,29 @@ def sweep(
     single number becomes an axis. The figure is the phase diagram (R and one budget swept) or the minority cosine.
     """
     if out is not None:
+        if out.suffix != ".nc":
+            raise ValueError(f"--out = {str(out)!r}: the data set is NetCDF, so the name must end in .nc.")
         check_writable(out)
     if plot is not None:
         check_figure(plot)
     given = {"K_A": K_A, "K_B": K_B, "R": R, "E_W": E_W, "E_H": E_H}
     values = {name: _values(name, text) for name, text in given.items()}
     names = None if variables is None else ["status", *(name.strip() for name in variables.split(","))]
+    lengths = {name: np.size(value) for name, value in values.items() if np.ndim(value)}
+    budgets = [name for name in ("E_W", "E_H") if name in lengths]
+    draw = figures.phase_diagram if len(budgets) == 1 and lengths[budgets[0]] > 8 else figures.cosine
+    shown = "phase" if draw is figures.phase_diagram else "cosine"
+    if plot is not None and ("R" not in lengths or len(lengths) > 2 or len(lengths) - len(budgets) > 1):
+        raise ValueError(f"--plot needs R and at most one of E-W, E-H as axes, got {', '.join(lengths) or 'none'}.")
+    if plot is not None and names is not None and shown not in names:
+        raise ValueError(f"--plot draws {shown}, so --variables must name it.")
     with _progress() as show:
         ds = sweep_grid(LayerPeeled.two_group, variables=names, progress=show, **values)
+    figure = None if plot is None else draw(ds).figure
     if out is not None:
         write_dataset(out, ds)
     if plot is not None:
-        from . import plot as figures
-
-        budgets = [name for name in ("E_W", "E_H") if name in ds.dims]
-        draw = figures.phase_diagram if len(budgets) == 1 and ds.sizes[budgets[0]] > 8 else figures.cosine
-        write_figure(plot, draw(ds).figure)
+        write_figure(plot, figure)
     if json_:
         print(json_text(ds.to_dict()))
     else:
@@ -132,24 +140,31 @@ def boundary(
     json_: Json = False,
     out: Out = None,
 ) -> None:
-    """Print the imbalance ratios R0(s) and R1(s) from which the minority merges and vanishes."""
+    """Print the imbalance ratios R0(s) and R1(s) from which the minority merges and vanishes.
+
+    In JSON a boundary that does not exist is null in both R and log R; a ratio too large for a float only in R.
+    """
     if out is not None:
         check_writable(out)
     budget = np.atleast_1d(np.asarray(_values("s", s), float))
-    R0 = np.asarray(boundaries.merged(K_A, K_B, budget, log=log))
-    R1 = np.asarray(boundaries.annihilated(K_A, K_B, budget, log=log))
-    label = "log R{}" if log else "R{}"
-    record = {"K_A": K_A, "K_B": K_B, "s": budget, label.format(0): R0, label.format(1): R1}
+    logs = {
+        "log R0": np.asarray(boundaries.merged(K_A, K_B, budget, log=True)),
+        "log R1": np.asarray(boundaries.annihilated(K_A, K_B, budget, log=True)),
+    }
+    with np.errstate(over="ignore"):
+        ratios = {name.removeprefix("log "): np.exp(value) for name, value in logs.items()}
+    record = {"K_A": K_A, "K_B": K_B, "s": budget} | ratios | logs
     if out is not None:
         write_json(out, record)
     if json_:
         print(json_text(record))
         return
     table = Table(title=f"K_A = {K_A:g}, K_B = {K_B:g}", box=box.SIMPLE_HEAD)
-    for heading in ("s", f"merged from {label.format(0)}", f"annihilated from {label.format(1)}"):
+    prefix = "log " if log else ""
+    for heading in ("s", f"merged from {prefix}R0", f"annihilated from {prefix}R1"):
         table.add_column(heading, justify="right")
-    for row in zip(budget, R0, R1, strict=True):
-        table.add_row(*(f"{x:.10g}" if np.isfinite(x) else "never" for x in row))
+    for s_value, *row in zip(budget, *logs.values(), strict=True):
+        table.add_row(f"{s_value:.10g}", *(_ratio(x, log) for x in row))
     _console().print(table)
 
 
@@ -169,8 +184,6 @@ def phase_diagram(
     Writes phase_diagram.nc, phase_diagram.png, cosine.nc and cosine.png. The cosine figure has the setting of figure
     3 in Fang, He, Long and Su (2021): E_W = 1, E_H = 5 and R = 10^(i/10), i = 0..40, with other budgets beside it.
     """
-    from . import plot as figures
-
     if cells < 2:
         raise ValueError(f"--cells = {cells} is out of range: it must be at least 2.")
     if not (R_max > 1 and np.isfinite(R_max)):
@@ -190,10 +203,11 @@ def phase_diagram(
     lines = sweep_grid(
         LayerPeeled.two_group, K_A=K_A, K_B=K_B, R=10 ** (np.arange(41) / 10), E_W=1.0, E_H=_listed("budgets", budgets)
     )
+    drawn = {"phase_diagram.png": figures.phase_diagram(ds).figure, "cosine.png": figures.cosine(lines).figure}
     write_dataset(paths["phase_diagram.nc"], ds)
     write_dataset(paths["cosine.nc"], lines)
-    write_figure(paths["phase_diagram.png"], figures.phase_diagram(ds).figure)
-    write_figure(paths["cosine.png"], figures.cosine(lines).figure)
+    for name, figure in drawn.items():
+        write_figure(paths[name], figure)
     done = time.perf_counter()
     record = _summary(ds) | {
         "seconds_solving": solved - begin,
@@ -237,18 +251,32 @@ def verify(
         raise typer.Exit(1)
 
 
+_MOST_POINTS = 10**7
+
+
 def _values(name: str, text: str) -> Any:
     """A number, a list a,b,c or a logarithmic range from:to:points."""
     try:
         if ":" in text:
             first, last, points = text.split(":")
+            if not (0 < float(first) < np.inf and 0 < float(last) < np.inf and 1 <= int(points) <= _MOST_POINTS):
+                raise ValueError("a logarithmic range needs positive ends and 1 to 10000000 points")
             return np.geomspace(float(first), float(last), int(points))
         numbers = [float(part) for part in text.split(",")]
     except ValueError as error:
         raise ValueError(
-            f"--{name.replace('_', '-')} = {text!r} is not a number, a list 1,10,100 or a range from:to:points."
+            f"--{name.replace('_', '-')} = {text!r} is not a number, a list 1,10,100 or a range from:to:points "
+            "with positive ends and at most 10000000 points."
         ) from error
     return numbers if "," in text else numbers[0]
+
+
+def _ratio(log_ratio: float, log: bool) -> str:
+    if not np.isfinite(log_ratio):
+        return "never"
+    if log or log_ratio > 700:
+        return f"{log_ratio:.10g}" if log else f"exp({log_ratio:.10g})"
+    return f"{np.exp(log_ratio):.10g}"
 
 
 def _listed(name: str, text: str) -> np.ndarray:
@@ -342,7 +370,7 @@ class _progress:
 
 
 def _console() -> Console:
-    return Console(highlight=False)
+    return Console(highlight=False, markup=False)  # file names may hold brackets
 
 
 def _exit(status: np.ndarray) -> None:
@@ -357,7 +385,7 @@ def main() -> None:
     jax.config.update("jax_enable_x64", True)
     try:
         app()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError, MemoryError) as error:
         print(f"lpmjax: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 

@@ -9,24 +9,26 @@ from typing import Any
 
 import numpy as np
 
+from .plot import matplotlib_modules
+
 
 def check_writable(path: Path) -> None:
     """Create the folder of ``path`` and raise OSError, naming the path, if a file cannot be written there."""
-    if path.is_dir():
-        raise IsADirectoryError(f"cannot write {path}: it is a folder; give a file name.")
+    if path.exists() and not path.is_file():
+        raise OSError(f"cannot write {path}: it exists and is not a regular file; give a file name.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".lpmjax-"):
             pass
     except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror or error}; choose another place with --out.") from error
+        raise OSError(f"cannot write {path}: {error.strerror or error}; choose another place.") from error
 
 
 def check_figure(path: Path) -> None:
     """:func:`check_writable`, and ValueError for a suffix that matplotlib cannot write."""
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    known = sorted(FigureCanvasBase.filetypes)
+    pyplot, _ = matplotlib_modules()
+    known = sorted(pyplot.figure().canvas.get_supported_filetypes())
+    pyplot.close()
     if path.suffix.lstrip(".").lower() not in known:
         raise ValueError(f"cannot write {path}: the suffix must be one of {', '.join(known)}.")
     check_writable(path)
@@ -35,6 +37,7 @@ def check_figure(path: Path) -> None:
 def _replace(path: Path, write: Callable[[Path], Any]) -> None:
     """Write beside the target under its own suffix, then rename: a reader never sees half a file."""
     check_writable(path)
+    path = path.resolve()  # a link stays a link: what it points to is replaced
     partial = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:
         write(partial)

@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .arguments import require_integer
+
 
 def simplex_etf(K: int, d: int | None = None) -> Float[Array, "K d"]:
     """Simplex equiangular tight frame: K unit rows in R^d with pairwise cosine -1/(K-1).
@@ -22,11 +24,8 @@ def simplex_etf(K: int, d: int | None = None) -> Float[Array, "K d"]:
 
     Source: Papyan, Han and Donoho (2020), "Prevalence of neural collapse during the terminal phase of training".
     """
-    if not isinstance(K, int) or K < 2:
-        raise ValueError(f"K = {K!r} is out of range: a simplex ETF needs an integer K >= 2.")
-    d = K - 1 if d is None else d
-    if not isinstance(d, int) or d < K - 1:
-        raise ValueError(f"d = {d!r} is out of range: {K} equiangular classes need an integer d >= K - 1 = {K - 1}.")
+    K = require_integer("K", K, 2)
+    d = require_integer("d", K - 1 if d is None else d, K - 1)
     j = jnp.arange(1.0, K)
     rows = jnp.arange(K)[:, None]
     helmert = jnp.where(rows < j, 1.0, jnp.where(rows == j, -j, 0.0)) / jnp.sqrt(j * (j + 1))

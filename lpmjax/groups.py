@@ -18,10 +18,10 @@ class ClassOrder:
 
     def __init__(self, group_of_class: np.ndarray):
         self.group_of_class = np.asarray(group_of_class, np.int64)
-        self._key = hash(self.group_of_class.tobytes())
 
     def __hash__(self) -> int:
-        return self._key
+        # Not stored: hashes of bytes differ between processes, and an order can be pickled.
+        return hash(self.group_of_class.tobytes())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ClassOrder) and np.array_equal(self.group_of_class, other.group_of_class)
@@ -83,7 +83,7 @@ class ClassGroups(eqx.Module):
     def is_valid(self) -> Bool[Array, ""]:
         """The same conditions as a traced flag."""
         each = _is_count(self.classes) & is_positive(self.samples) & is_positive(self.weights)
-        return jnp.all(each) & (jnp.sum(self.classes) >= 2)
+        return jnp.all(each, -1) & (self.num_classes >= 2)
 
     @property
     def num_groups(self) -> int:

@@ -22,10 +22,10 @@ class CrossEntropy(eqx.Module):
 
         ``xp`` is ``jax.numpy`` or ``numpy``. Relative accuracy holds down to a loss of 1e-300.
         """
-        present = others > 0
-        # The largest rival is taken out first, so that margins of -1000 do not overflow.
-        lowest = xp.minimum(xp.min(xp.where(present, margins, 0.0), axis=-2), 0.0)
-        rivals = xp.where(present, xp.exp(lowest[..., None, :] - xp.where(present, margins, 0.0)), 0.0)
+        # The largest rival is taken out first, so that margins of -1000 do not overflow. A rival that counts 0 times
+        # stays in: the derivative by its count is not zero.
+        lowest = xp.minimum(xp.min(margins, axis=-2), 0.0)
+        rivals = xp.exp(lowest[..., None, :] - margins)
         mass = xp.sum(others * rivals, axis=-2)
         shifted = xp.log1p(mass + xp.expm1(lowest))
         # 1 + sum exp(-m) = exp(-lowest) (exp(lowest) + mass)

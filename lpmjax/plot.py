@@ -33,7 +33,7 @@ def phase_diagram(ds: Any, ax: Any = None) -> Any:
     -------
     The Axes: norm budget s = sqrt(E_W E_H) across, imbalance ratio R (log scale) up.
     """
-    pyplot, colors = _matplotlib()
+    pyplot, colors = matplotlib_modules()
     budget = [name for name in ds["phase"].dims if name in ("E_W", "E_H")]
     if sorted(ds["phase"].dims) != sorted(["R", *budget]) or len(budget) != 1:
         raise ValueError(f"phase_diagram needs 'phase' over R and one of E_W, E_H; got dimensions {ds['phase'].dims}.")
@@ -42,17 +42,22 @@ def phase_diagram(ds: Any, ax: Any = None) -> Any:
     R = ds["R"].values
     phase = ds["phase"].transpose("R", *budget).values
     palette = colors.ListedColormap([_COLOURS[p] for p in Phase])
-    ax.pcolormesh(s, R, phase, cmap=palette, vmin=-0.5, vmax=len(Phase) - 0.5, shading="nearest", rasterized=True)
+    cells = (_edges(s), np.exp(_edges(np.log(R))))
+    ax.pcolormesh(*cells, phase, cmap=palette, vmin=-0.5, vmax=len(Phase) - 0.5, rasterized=True)
     K_A, K_B = float(ds["K_A"]), float(ds["K_B"])
-    # R1 rises vertically at its end, which equal steps in s would cut short.
-    end = float(boundary.annihilation_end(K_A, K_B))
-    fine = np.sort(np.concatenate([np.geomspace(s.min(), s.max(), 400), end * (1 - np.geomspace(1e-15, 0.1, 60))]))
-    fine = fine[(fine >= s.min()) & (fine <= s.max())]
     for curve, label, style in ((boundary.merged, "$R_0$", "-"), (boundary.annihilated, "$R_1$", "--")):
-        height = np.asarray(curve(K_A, K_B, fine))
-        shown = np.isfinite(height) & (height >= R.min()) & (height <= R.max())
-        if shown.any():
-            ax.plot(fine[shown], height[shown], style, color="black", lw=1.3, label=f"{label} (exact)")
+        # Below R = 1 the roles are swapped, so the curves there are those of the other group.
+        for first, second, power in ((K_A, K_B, 1), (K_B, K_A, -1)):
+            # R1 rises vertically at its end, which equal steps in s would cut short.
+            end = float(boundary.annihilation_end(first, second))
+            fine = np.concatenate([np.geomspace(s.min(), s.max(), 400), end * (1 - np.geomspace(1e-15, 0.1, 60))])
+            fine = np.sort(fine[(fine >= s.min()) & (fine <= s.max())])
+            height = np.asarray(curve(first, second, fine)) ** power
+            shown = np.isfinite(height) & (height > 0) & (height >= R.min()) & (height <= R.max())
+            if shown.any():
+                known = any(line.get_label() == f"{label} (exact)" for line in ax.lines)
+                name = None if known else f"{label} (exact)"
+                ax.plot(fine[shown], height[shown], style, color="black", lw=1.3, label=name)
     for code in np.unique(phase):
         ax.fill_between([], [], [], color=_COLOURS[Phase(code)], label=_NAMES[Phase(code)])
     ax.set(
@@ -61,10 +66,18 @@ def phase_diagram(ds: Any, ax: Any = None) -> Any:
         ylim=(R.min(), R.max()),
         xlabel=r"norm budget $s=\sqrt{E_W E_H}$",
         ylabel=r"imbalance ratio $R=n_A/n_B$",
-        title=f"Layer-Peeled Model, $K_A$ = {K_A:g} majority and $K_B$ = {K_B:g} minority classes",
+        title=f"Layer-Peeled Model, $K_A$ = {K_A:g} and $K_B$ = {K_B:g} classes",
     )
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize="small", frameon=False)
     return ax
+
+
+def _edges(centres: np.ndarray) -> np.ndarray:
+    """Cell edges half-way between centres; the outer ones half a step out."""
+    if centres.size == 1:
+        return np.array([centres[0] - 0.5, centres[0] + 0.5])
+    inner = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[2 * centres[0] - inner[0]], inner, [2 * centres[-1] - inner[-1]]])
 
 
 def cosine(ds: Any, ax: Any = None, group: str = "B") -> Any:
@@ -76,11 +89,11 @@ def cosine(ds: Any, ax: Any = None, group: str = "B") -> Any:
     ax : matplotlib Axes; by default new ones.
     group : which group's cosine, the minority "B" by default.
     """
-    pyplot, _ = _matplotlib()
+    pyplot, _ = matplotlib_modules()
     lines = ds["cosine"].sel(group=group)
     others = [name for name in lines.dims if name != "R"]
-    if "R" not in lines.dims or len(others) > 1:
-        raise ValueError(f"cosine needs 'cosine' over R and at most one budget; got dimensions {lines.dims}.")
+    if "R" not in lines.dims or not set(others) <= {"E_W", "E_H"} or len(others) > 1:
+        raise ValueError(f"cosine needs 'cosine' over R and at most one of E_W, E_H; got dimensions {lines.dims}.")
     ax = pyplot.subplots(figsize=(6.4, 4.0), layout="constrained")[1] if ax is None else ax
     rows = [lines] if not others else [lines.isel({others[0]: i}) for i in range(lines.sizes[others[0]])]
     for i, row in enumerate(rows):
@@ -90,7 +103,11 @@ def cosine(ds: Any, ax: Any = None, group: str = "B") -> Any:
         ax.plot(row["R"], row, "o-", ms=3, lw=1.1, color=shade, label=label)
     K = float(ds["K_A"]) + float(ds["K_B"])
     ax.axhline(-1 / (K - 1), color="grey", lw=0.8, ls=":", label="simplex ETF, $-1/(K-1)$")
+    R = ds["R"].values
+    if not np.isfinite(lines.values).any():
+        ax.text(0.5, 0.5, f"no cosine: group {group} is one class, or zero", transform=ax.transAxes, ha="center")
     ax.set(
+        xlim=(R.min() / 1.2, R.max() * 1.2),
         xscale="log",
         ylim=(min(-0.2, -1 / (K - 1) - 0.05), 1.05),
         xlabel=r"imbalance ratio $R=n_A/n_B$",
@@ -101,7 +118,8 @@ def cosine(ds: Any, ax: Any = None, group: str = "B") -> Any:
     return ax
 
 
-def _matplotlib():
+def matplotlib_modules() -> tuple[Any, Any]:
+    """(pyplot, colors), or an ImportError that says what to install."""
     try:
         from matplotlib import colors, pyplot
     except ImportError as error:

@@ -11,6 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Int8
 
 from . import symmetry
+from .arguments import require_integer
 from .problems import Problem
 
 
@@ -54,6 +55,17 @@ class Phase(enum.IntEnum):
     undetermined = 3
 
 
+def structure(classes, within, between, xp):
+    """Phase and rank of coordinates, from which of them are exactly zero; ``xp`` is ``jax.numpy`` or ``numpy``."""
+    alone = classes <= 1
+    connected = xp.max(xp.abs(between), axis=(-2, -1)) > 0
+    lone = xp.sum(classes > 0, axis=-1) == 1
+    distinct = xp.all(alone | (within > 0), axis=-1) & (connected | lone)
+    phase = xp.where(distinct, Phase.separated, xp.where(connected, Phase.merged, Phase.annihilated))
+    rank = xp.sum(xp.where(within > 0, symmetry.repeats(classes, xp), 0), axis=-1) + connected
+    return phase, xp.rint(rank)
+
+
 #: long_name, units and dimensions beyond the batch, for tables and data sets
 DESCRIPTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "value": ("optimal value of the objective", "nat", ()),
@@ -64,7 +76,11 @@ DESCRIPTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "phase": ("structure of the optimum", "1", ()),
     "rank": ("rank of the optimal logits", "1", ()),
     "steps": ("solver steps", "1", ()),
-    "slack": ("log of loss weight over multiplier times omega; below 0 is collapsed", "1", ("group",)),
+    "slack": (
+        "log of loss weight over multiplier times omega; below 0 is collapsed (groups of 2 or more)",
+        "1",
+        ("group",),
+    ),
     "cosine": ("cosine between two classifiers of a group", "1", ("group",)),
     "w_norm2": ("squared norm of a classifier row", "1", ("group",)),
     "h_norm2": ("squared norm of a feature", "1", ("group",)),
@@ -86,8 +102,10 @@ class Solution(eqx.Module):
     ----------
     value, lower_bound, gap, tol : nats (``tol`` relative); ``lower_bound = value - gap <= optimum <= value``.
     multiplier : of the spectral budget (the penalty itself in a penalised problem).
-    slack : (G,) ``log(weight_g / (multiplier omega_g))``; below 0 the group is collapsed; finite in every phase.
-    within, between : (G,), (G, G) group coordinates of the logits (:mod:`lpmjax.symmetry`).
+    slack : (G,) ``log(weight_g / (multiplier omega_g))``, finite in every phase; a group of two or more classes is
+        collapsed exactly where it is <= 0 (one class can have a negative slack and still a direction of its own).
+    within, between : (G,), (G, G) group coordinates of the logits (:mod:`lpmjax.symmetry`); for a group of one class
+        ``within`` is the limit of its margin from K_g > 1, which no logit depends on.
     cosine, w_norm2, h_norm2, margin : (G,) within-group cosine of classifier rows (NaN where undefined), squared
         norms of a classifier row and of a feature, least logit margin.
     status, phase : int8 codes of :class:`Status` and :class:`Phase`;  rank, steps : int32;  method : static.
@@ -130,8 +148,15 @@ class Solution(eqx.Module):
         if self.within.ndim > 1:
             raise ValueError("logits of a batched solution: use jax.vmap(lambda s: s.logits(num_classes=K))(solution).")
         groups = self.problem.groups
-        if num_classes is None or groups.order is not None:
+        traced = isinstance(groups.classes, Tracer)
+        if not traced or groups.order is not None:
             group = jnp.asarray(groups.class_index)
+            if num_classes not in (None, group.size):
+                raise ValueError(f"num_classes = {num_classes!r}, but this solution has {group.size} classes.")
+            if not traced and not np.array_equal(np.rint(groups.classes), groups.classes):
+                raise ValueError(f"logits need whole numbers of classes, got classes = {np.asarray(groups.classes)}.")
+        elif num_classes is None:
+            raise ValueError("the number of classes is traced here: pass a static num_classes.")
         else:
             ends = jnp.cumsum(groups.classes)
             group = jnp.searchsorted(ends, jnp.arange(num_classes, dtype=ends.dtype), side="right")
@@ -149,8 +174,8 @@ class Solution(eqx.Module):
         differentiation (use ``within`` and ``between``). Raises ValueError if d is below the rank.
         """
         Z = self.logits()
-        d = dim or self.problem.dim or Z.shape[0] - 1
-        if d < int(self.rank):
+        d = next(x for x in (dim, self.problem.dim, Z.shape[0] - 1) if x is not None)
+        if require_integer("dim", d, 1) < int(self.rank):
             raise ValueError(f"dim = {d} is below the rank of the optimum: pass dim >= {int(self.rank)}.")
         omega = self.problem.omega[jnp.asarray(self.problem.groups.class_index)]
         left, singular, right = jnp.linalg.svd(Z * omega, full_matrices=False)
@@ -190,7 +215,7 @@ def _table(s: Solution) -> str:
     lines = [
         f"{kind}, K = {float(s.problem.groups.num_classes):g}: {Phase(int(s.phase)).name}, rank {int(s.rank)}, "
         f"{Status(int(s.status)).name} by {s.method} in {int(s.steps)} steps",
-        f"value {float(s.value):.10g}, gap {float(s.gap):.2g} (relative {relative:.2g}), "
+        f"value {float(s.value):.10g}, relative gap {relative:.2g} (tol {float(s.tol):.2g}), "
         f"multiplier {float(s.multiplier):.6g}",
         "group  classes   samples     slack   cosine     |w|^2     |h|^2   margin",
     ]
@@ -203,6 +228,8 @@ def _table(s: Solution) -> str:
 
 
 def _summary(s: Solution) -> str:
+    if s.value.size == 0:
+        return f"{type(s.problem).__name__}, batch {tuple(s.value.shape)}: empty"
     status, phase = np.asarray(s.status).ravel(), np.asarray(s.phase).ravel()
     with np.errstate(all="ignore"):
         relative = np.asarray(s.gap / np.abs(s.value))

@@ -11,10 +11,10 @@ import numpy as np
 from jax.core import Tracer
 
 from . import symmetry
-from .arguments import leaves, require_positive
+from .arguments import leaves, require_integer, require_positive
 from .certificate import Program, closes, duality_gap
 from .problems import Problem
-from .solution import Phase, Solution, Status
+from .solution import Phase, Solution, Status, structure
 from .solvers import SOLVERS
 
 #: relative duality gap of ``certified`` (float64) and of ``converged`` in float32
@@ -48,9 +48,8 @@ def solve(problem: Problem, method: str = "auto", tol: float | None = None, max_
     """
     if not isinstance(problem, Problem):
         raise ValueError(f"problem must be a lpmjax Problem such as LayerPeeled, got {type(problem).__name__}.")
-    method = _choose(problem, method)
-    if not isinstance(max_steps, int) or max_steps < 1:
-        raise ValueError(f"max_steps = {max_steps!r} is out of range: it must be an integer >= 1.")
+    method = choose_method(problem, method)
+    max_steps = require_integer("max_steps", max_steps, 1)
     dtype = problem.groups.weights.dtype
     limit = leaves(tol=DEFAULT_TOL[dtype.name] if tol is None else tol)["tol"]
     require_positive("It is relative to |value|.", tol=limit)
@@ -66,12 +65,13 @@ def solve(problem: Problem, method: str = "auto", tol: float | None = None, max_
     return solution
 
 
-def _choose(problem: Problem, method: str) -> str:
+def choose_method(problem: Problem, method: str) -> str:
+    """The method that ``method`` stands for; ValueError if it is unknown or does not apply."""
     available = problem.methods
     if not available:
         raise ValueError(
-            f"no solver for {type(problem).__name__} with {problem.groups.num_groups} groups: "
-            "merge classes of equal count into at most two groups."
+            f"no solver for {type(problem).__name__} with {problem.groups.num_groups} groups: one or two groups of "
+            "equal classes can be solved; ClassGroups.from_counts groups classes of equal count."
         )
     if method != "auto" and method not in available:
         raise ValueError(f"method = {method!r} cannot solve this problem: use 'auto' or one of {available}.")
@@ -79,6 +79,7 @@ def _choose(problem: Problem, method: str) -> str:
 
 
 def _refuse_small_dim(problem: Problem, solution: Solution) -> None:
+    problem.check()
     if (np.asarray(solution.status) == Status.invalid).any():
         raise ValueError(
             f"dim = {problem.dim} is below the rank of the optimum, so W and H of that dimension cannot reach it: "
@@ -103,7 +104,7 @@ def _solve(problem: Problem, tol, method: str, max_steps: int) -> Solution:
         value = _optimal_value(proof.value, safe, found.within, found.between, multiplier)
         groups = safe.groups
         views = symmetry.geometry(found.within, found.between, groups.classes, safe.omega, safe.classifier_scale, jnp)
-        phase, rank = _structure(groups.classes, found.within, found.between)
+        phase, rank = structure(groups.classes, found.within, found.between, jnp)
         fits = True if problem.dim is None else rank <= problem.dim
         finite = jnp.isfinite(value) & jnp.isfinite(proof.gap)
         proved = closes(proof, tol, jnp)
@@ -138,18 +139,6 @@ def _solve(problem: Problem, tol, method: str, max_steps: int) -> Solution:
 def _with_safe_parameters(problem: Problem, valid) -> Problem:
     """Ones in the place of an invalid lane's parameters: NaN must not reach its derivatives through a mask."""
     return jax.tree.map(lambda leaf: jnp.where(valid, leaf, jnp.ones_like(leaf)), problem)
-
-
-def _structure(classes, within, between):
-    """Phase and rank, from which coordinates are exactly zero."""
-    alone = classes <= 1
-    distinct = jnp.all(alone | (within > 0))
-    connected = (jnp.max(jnp.abs(between)) > 0) | (jnp.sum(classes > 0) == 1)
-    zero = jnp.all(alone | (within <= 0)) & (jnp.max(jnp.abs(between)) == 0)
-    separated = distinct & connected & ~zero
-    phase = jnp.where(separated, Phase.separated, jnp.where(connected & ~zero, Phase.merged, Phase.annihilated))
-    rank = jnp.sum(jnp.where(within > 0, classes - 1, 0)) + (jnp.max(jnp.abs(between)) > 0)
-    return phase, jnp.rint(rank)
 
 
 def _status(proved, converged, finite, valid, dtype):

@@ -1,6 +1,7 @@
 """sweep: any builder of a Problem over named axes, as an xarray.Dataset with coordinates, units and provenance."""
 
 import inspect
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +10,13 @@ from importlib.metadata import version
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from .arguments import leaves, require_integer, require_positive
 from .problems import Problem
 from .solution import DESCRIPTIONS, Phase, Status, group_names
-from .solve import DEFAULT_TOL, solve
+from .solve import DEFAULT_TOL, choose_method, solve
 
 #: long_name and units of the arguments that builders take
 _ARGUMENTS = {
@@ -82,14 +85,19 @@ def sweep(
         )
     _check_keywords(builder, arguments)
     with jax.enable_x64(dtype == "float64"):
+        limit = float(leaves(tol=DEFAULT_TOL[dtype] if tol is None else tol)["tol"])
+        require_positive("It is relative to |value|.", tol=limit)
+        _check_dtypes(arguments, dtype)
         axes = {name: _axis(name, value, dtype) for name, value in arguments.items() if _is_axis(value)}
         fixed = {name: value for name, value in arguments.items() if name not in axes}
         first = _check_values(builder, axes, fixed)
         shape = tuple(axis.size for axis in axes.values())
+        method = choose_method(first, method)
+        max_steps = require_integer("max_steps", max_steps, 1)
         out = _allocate(names, shape, first.groups.num_groups, dtype, max_bytes)
-        solve_batch = partial(_solve_batch, names=names, method=method, tol=tol, max_steps=max_steps)
+        solve_batch = partial(_solve_batch, names=names, method=method, tol=limit, max_steps=max_steps)
         _fill(out, builder, axes, fixed, solve_batch, dtype == "float64", progress)
-        settings = {"method": method, "tol": DEFAULT_TOL[dtype] if tol is None else tol, "dtype": dtype}
+        settings = {"method": method, "tol": limit, "dtype": dtype}
         return _dataset(out, axes, fixed, builder, first, settings)
 
 
@@ -99,9 +107,12 @@ def _is_axis(value: Any) -> bool:
 
 def _axis(name: str, value: Any, dtype: str) -> np.ndarray:
     try:
-        axis = np.asarray(value, dtype)
-    except (TypeError, ValueError) as error:
+        given = np.asarray(value)
+    except ValueError as error:
         raise ValueError(f"axis {name} must hold numbers, got {value!r}.") from error
+    if given.size and given.dtype.kind not in "biuf":
+        raise ValueError(f"axis {name} must hold numbers, got {value!r}.")
+    axis = given.astype(dtype)
     if axis.ndim != 1 or axis.size == 0:
         raise ValueError(f"axis {name} has shape {axis.shape}: it must be one-dimensional with at least one value.")
     return axis
@@ -109,16 +120,30 @@ def _axis(name: str, value: Any, dtype: str) -> np.ndarray:
 
 def _check_keywords(builder: Callable[..., Problem], arguments: dict[str, Any]) -> None:
     parameters = inspect.signature(builder).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return
     accepted = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     title = getattr(builder, "__qualname__", repr(builder))
+    taken = sorted({*DESCRIPTIONS, "group", "logit_group"} & set(arguments))
+    if taken:
+        raise ValueError(f"argument {taken[0]!r} of {title} is the name of a variable or dimension of the result.")
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
     for name in arguments:
         if name not in accepted:
             raise ValueError(f"{title} does not take {name!r}: its arguments are {', '.join(accepted)}.")
     needed = {p.name for p in parameters if p.default is p.empty} - set(arguments)
     if needed:
         raise ValueError(f"{title} also needs {', '.join(sorted(needed))}.")
+
+
+def _check_dtypes(arguments: dict[str, Any], dtype: str) -> None:
+    """Refuse a prebuilt float32 part of a float64 sweep: it would be certified as the problem that was rounded."""
+    for name, value in arguments.items():
+        for leaf in jax.tree.leaves(value) if not _is_axis(value) else ():
+            if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != dtype:
+                raise ValueError(
+                    f"{name} holds {leaf.dtype} arrays, but the sweep is in {dtype}: build it with jax_enable_x64 "
+                    f"set, inside jax.enable_x64(), or pass dtype='{leaf.dtype}'."
+                )
 
 
 def _check_values(builder, axes, fixed) -> Problem:
@@ -147,15 +172,15 @@ _INTEGERS = {"status": np.int8, "phase": np.int8, "rank": np.int32, "steps": np.
 
 
 def _allocate(names, shape, groups: int, dtype: str, max_bytes: int) -> dict[str, np.ndarray]:
-    cells = int(np.prod(shape, dtype=np.int64))
+    cells = math.prod(shape)
     plan = {name: (shape + (groups,) * len(DESCRIPTIONS[name][2]), _INTEGERS.get(name, dtype)) for name in names}
-    size = {name: int(np.prod(full, dtype=np.int64)) * np.dtype(kind).itemsize for name, (full, kind) in plan.items()}
+    size = {name: math.prod(full) * np.dtype(kind).itemsize for name, (full, kind) in plan.items()}
     total = sum(size.values())
     if total > max_bytes:
         largest = ", ".join(sorted(size, key=lambda name: -size[name])[:4])
         raise ValueError(
-            f"{cells} cells x {len(names)} variables take {total / 2**30:.1f} GiB, above max_bytes = "
-            f"{max_bytes / 2**30:.1f} GiB: keep fewer with variables=['value', 'phase', ...] (the largest are "
+            f"{cells} cells x {len(names)} variables take {total / 2**30:.2g} GiB, above max_bytes = "
+            f"{max_bytes / 2**30:.2g} GiB: keep fewer with variables=['value', 'phase', ...] (the largest are "
             f"{largest}), or raise max_bytes."
         )
     return {name: np.empty(full, kind) for name, (full, kind) in plan.items()}
@@ -172,7 +197,7 @@ def _solve_batch(problems: Problem, names, method, tol, max_steps):
 
 def _fill(out, builder, axes, fixed, solve_batch, x64: bool, progress) -> None:
     shape = tuple(axis.size for axis in axes.values())
-    cells = int(np.prod(shape, dtype=np.int64))
+    cells = math.prod(shape)
     flat = {name: array.reshape(cells, *array.shape[len(shape) :]) for name, array in out.items()}
     on_cpu = jax.default_backend() == "cpu"
     # A small sweep is padded to the usual length: lanes cost microseconds, another compilation seconds.
@@ -211,8 +236,8 @@ def _dataset(out, axes, fixed, builder, first: Problem, settings: dict[str, Any]
     groups = group_names(first.groups.num_groups)
     coords: dict[str, Any] = {name: (name, axis, _argument_attrs(name)) for name, axis in axes.items()}
     for name, value in fixed.items():
-        if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
-            coords[name] = ((), value, _argument_attrs(name))
+        if np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf":
+            coords[name] = ((), np.asarray(value), _argument_attrs(name))
     variables = {}
     for name, array in out.items():
         long_name, units, extra = DESCRIPTIONS[name]

@@ -28,6 +28,11 @@ def diagonal(block, xp):
     return xp.diagonal(block, axis1=-2, axis2=-1)
 
 
+def repeats(classes, xp):
+    """(G,) multiplicity K_g - 1 of the in-group singular value; a maximum would halve its derivative at K_g = 1."""
+    return xp.where(classes >= 1, classes - 1, 0)
+
+
 def margins(within, between, classes, xp):
     """(G, G) margin of a class of group g over one of group j (over its own group on the diagonal)."""
     K = present(classes, xp)
@@ -40,9 +45,8 @@ def margins(within, between, classes, xp):
 def rivals(classes, xp):
     """(G, G) number of wrong classes that each entry of :func:`margins` stands for; 0 where a group is absent."""
     eye = xp.eye(classes.shape[-1], dtype=bool)
-    counts = xp.where(eye, classes[..., None, :] - 1, classes[..., :, None])
-    here = (classes[..., None, :] > 0) & (classes[..., :, None] > 0)
-    return xp.where(here, xp.maximum(counts, 0), 0)
+    counts = xp.where(eye, repeats(classes, xp)[..., None, :], classes[..., :, None])
+    return xp.where((classes[..., None, :] > 0) & (classes[..., :, None] > 0), counts, 0)
 
 
 def centred(between, classes, xp):
@@ -68,8 +72,9 @@ def block_norm(block, xp):
 
 def spectral_cost(within, between, classes, omega, xp):
     """Nuclear norm of Z diag(omega) (``between`` centred)."""
-    repeats = xp.maximum(classes - 1, 0)
-    return xp.sum(repeats * omega * xp.abs(within), axis=-1) + block_norm(between * omega[..., None, :], xp)
+    return xp.sum(repeats(classes, xp) * omega * xp.abs(within), axis=-1) + block_norm(
+        between * omega[..., None, :], xp
+    )
 
 
 def classifier_frame(within, between, omega, xp) -> Frame:

@@ -2,6 +2,7 @@
 
 import itertools
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -158,6 +159,25 @@ def test_an_underflowing_loss_is_not_certified():
     assert s.status == lpm.Status.stalled
     assert s.phase == lpm.Phase.separated
     assert lpm.certify(s.problem, s).status == lpm.Status.stalled
+
+
+def test_certify_trusts_nothing_but_coordinates():
+    s = lpm.solve(PROBLEMS["merged"])
+    lie = s.replace(
+        value=np.float64(0), phase=np.int8(0), rank=np.int32(9), status=np.int8(4), multiplier=np.float64(7),
+        slack=np.ones(2), cosine=np.full(2, 0.5), w_norm2=np.ones(2), h_norm2=np.ones(2), margin=np.ones(2),
+    )  # fmt: skip
+    truth = lpm.certify(PROBLEMS["merged"], lie)
+    for name in ("value", "multiplier", "slack", "cosine", "w_norm2", "h_norm2", "margin", "phase", "rank", "status"):
+        np.testing.assert_allclose(getattr(truth, name), getattr(s, name), rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_certify_knows_the_dimension_and_the_range():
+    s = lpm.solve(PROBLEMS["separated"])
+    narrow = lpm.LayerPeeled.two_group(5, 5, 10.0, 1.0, 5.0, dim=3)  # the rank is 9
+    assert lpm.certify(narrow, s).status == lpm.Status.invalid
+    spoiled = eqx.tree_at(lambda p: p.E_W, PROBLEMS["separated"], np.float64(-1.0))
+    assert lpm.certify(spoiled, s).status == lpm.Status.invalid
 
 
 def test_certify_refuses_another_problems_solution():

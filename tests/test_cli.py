@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 
@@ -52,7 +53,32 @@ def test_boundary(capsys):
     assert "12.19244708" in out
     assert "never" in out
     _, out, _ = run(capsys, "boundary", "--K-A", 7, "--K-B", 3, "--s", "1,2.23606797749979", "--json", "--log")
-    assert json.loads(out)["log R1"][1] == pytest.approx(math.log(5.70533), abs=1e-6)
+    record = json.loads(out)
+    assert record["log R1"][1] == pytest.approx(math.log(5.70533), abs=1e-6)
+
+
+def test_boundary_tells_overflow_from_absence(capsys):
+    _, out, _ = run(capsys, "boundary", "--K-A", 1, "--K-B", 9, "--s", 100)
+    assert "exp(" in out and "never" in out
+    _, out, _ = run(capsys, "boundary", "--K-A", 1, "--K-B", 9, "--s", 100, "--json")
+    record = json.loads(out)
+    assert record["R0"] == [None] and record["log R0"][0] > 700
+    assert record["R1"] == [None] == record["log R1"]
+
+
+def test_a_minority_of_one_class_has_no_cosine_but_a_figure(capsys, tmp_path):
+    code, _, err = run(capsys, "phase-diagram", "--K-B", 1, "--cells", 21, "--out", tmp_path)
+    assert code == 0, err
+    assert (tmp_path / "cosine.png").stat().st_size > 0
+
+
+def test_only_regular_files_are_replaced(capsys, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    code, _, err = run(capsys, "solve", "--out", tmp_path / "pipe")
+    assert code == 2 and "not a regular file" in err
+    (tmp_path / "link").symlink_to(tmp_path / "target.json")
+    assert run(capsys, "solve", "--out", tmp_path / "link")[0] == 0
+    assert (tmp_path / "link").is_symlink() and json.loads((tmp_path / "target.json").read_text())
 
 
 def test_phase_diagram(capsys, tmp_path):
@@ -82,6 +108,11 @@ def test_phase_diagram(capsys, tmp_path):
         (["sweep", "--R", "1,-2"], "axis R, position 1"),
         (["sweep", "--variables", "bogus"], "bogus"),
         (["sweep", "--plot", "a.bogus"], "suffix"),
+        (["sweep", "--R", "0:10:5"], "positive ends"),
+        (["sweep", "--R", "1:10:99999999999"], "10000000 points"),
+        (["sweep", "--plot", "a.png", "--K-A", "3,5"], "--plot needs R"),
+        (["sweep", "--plot", "a.png", "--variables", "value"], "--plot draws cosine"),
+        (["sweep", "--out", "a.csv"], "must end in .nc"),
         (["boundary", "--s", 0], "s[0] = 0"),
         (["phase-diagram", "--cells", 1], "--cells = 1"),
         (["phase-diagram", "--R-max", 0.5], "--R-max"),

@@ -119,6 +119,27 @@ def test_under_vmap_and_jit_with_masked_lanes():
     assert np.isfinite(total).all()
 
 
+@pytest.mark.parametrize("name", ["minority", "majority", "both", "decay", "annihilated"])
+def test_by_the_number_of_classes_at_one_class(name):
+    # One-sided: fewer than one class is out of range.
+    build = {
+        "minority": lambda K: lpm.LayerPeeled.two_group(5, K, 3.0, 1.0, 5.0),
+        "majority": lambda K: lpm.LayerPeeled.two_group(K, 5, 3.0, 1.0, 5.0),
+        "both": lambda K: lpm.LayerPeeled.two_group(1.0, K, 3.0, 1.0, 5.0),
+        "decay": lambda K: lpm.UnconstrainedFeatures(lpm.ClassGroups([5, K], [20, 2], [0.1, 0.02]), 5e-3, 5e-3),
+        "annihilated": lambda K: lpm.LayerPeeled.two_group(5, K, 300.0, 1.0, 5.0),
+    }[name]
+
+    @jax.jit
+    def f(K):
+        s = lpm.solve(build(K))
+        return jnp.stack([s.value, s.multiplier, *s.slack, *s.w_norm2, *s.h_norm2, s.margin[0]])
+
+    h = 1e-6
+    forward_difference = (-3 * f(1.0) + 4 * f(1 + h) - f(1 + 2 * h)) / (2 * h)
+    np.testing.assert_allclose(jax.jacfwd(f)(1.0), forward_difference, rtol=1e-6, atol=1e-7)
+
+
 def test_extreme_lanes_have_finite_derivatives():
     def value(R, s):
         return lpm.solve(lpm.LayerPeeled.two_group(1e6, 10.0, R, s, s)).value

@@ -92,6 +92,11 @@ def test_views_under_jit():
         batch.logits()
     assert jax.vmap(lambda s: s.logits(num_classes=10))(batch).shape == (2, 10, 10)
     assert batch.cosines().shape == (2, 2, 2)
+    with pytest.raises(ValueError, match="num_classes = 14"):
+        s.logits(14)
+    with pytest.raises(ValueError, match="whole numbers"):
+        lpm.solve(problem(K_A=2.5, K_B=3.5)).logits()
+    assert "empty" in str(jax.vmap(lambda R: lpm.solve(problem(R)))(jnp.zeros(0)))
     with pytest.raises(ValueError, match="traced"):
         jax.jit(lambda R: lpm.solve(problem(R)).logits())(10.0)
 

@@ -96,11 +96,36 @@ def test_float32_opts_out():
         ({"variables": []}, "variables has no name"),
         ({"dtype": "float16"}, "dtype"),
         ({"max_bytes": 100}, r"variables=\["),
+        ({"R": [1.0] * 65536, "E_W": [1.0] * 65536, "E_H": [1.0] * 65536, "K_A": [5] * 65536}, r"variables=\["),
+        ({"R": ["1", "2"]}, "axis R must hold numbers"),
+        ({"tol": -1.0}, "tol = -1"),
+        ({"max_steps": 0}, "max_steps = 0"),
     ],
 )
 def test_bad_input_is_named_before_any_work(changes, named):
     with pytest.raises(ValueError, match=named):
         lpm.sweep(lpm.LayerPeeled.two_group, **(GRID | changes))
+
+
+def test_float32_parts_are_refused_in_float64():
+    with jax.enable_x64(False):
+        groups = lpm.ClassGroups.two_group(5, 5, 7.3)
+        with pytest.raises(ValueError, match="groups holds float32"):
+            lpm.sweep(lpm.LayerPeeled, groups=groups, E_W=1.0, E_H=[1.0, 5.0])
+        ds = lpm.sweep(lpm.LayerPeeled, groups=groups, E_W=1.0, E_H=[1.0, 5.0], dtype="float32")
+    assert (ds["status"] == lpm.Status.converged).all()
+
+
+def test_zero_dimensional_arguments_are_scalar_coordinates():
+    ds = lpm.sweep(lpm.LayerPeeled.two_group, K_A=np.array(5), K_B=5, R=xr.DataArray([1.0, 2.0]), E_W=1.0, E_H=5.0)
+    assert float(ds["K_A"]) == 5
+    assert ds.sizes["R"] == 2
+    assert ds.attrs["method"] == "two_group"
+
+
+def test_names_of_the_result_are_reserved():
+    with pytest.raises(ValueError, match=r"'value' of .* is the name of a variable"):
+        lpm.sweep(lambda value: lpm.LayerPeeled.two_group(5, 5, value, 1.0, 5.0), value=[1.0])
 
 
 def test_missing_argument_is_named():

@@ -74,6 +74,28 @@ def test_a_single_class_never_merges():
     assert np.isnan(solve(1, 1, 3.0).cosine).all()
 
 
+def test_merged_cosine_is_exactly_one():
+    ds = lpm.sweep(
+        lpm.LayerPeeled.two_group,
+        K_A=[1, 3, 7, 33],
+        K_B=[2, 3, 11],
+        R=np.geomspace(1, 1e6, 20),
+        E_W=1.0,
+        E_H=np.geomspace(0.1, 50, 10),
+    )
+    merged = ds["phase"].values == lpm.Phase.merged
+    assert merged.sum() > 100
+    assert (ds["cosine"].sel(group="B").values[merged] == 1.0).all()
+
+
+def test_relative_1e_9_from_a_boundary_is_certified():
+    for curve in (lpm.boundary.merged, lpm.boundary.annihilated):
+        for K_A, K_B, s in [(7, 3, 5**0.5), (5, 5, 0.8), (20, 4, 0.3)]:
+            R = float(curve(K_A, K_B, s))
+            for offset in (-1e-9, 0.0, 1e-9):
+                assert solve(K_A, K_B, R * (1 + offset), s, s).status == lpm.Status.certified
+
+
 def test_absent_group_leaves_the_balanced_problem():
     padded = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups([10, 0], [3.0, 1.0]), 1.0, 5.0)).check()
     assert padded.method == "two_group"

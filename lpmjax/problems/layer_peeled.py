@@ -46,8 +46,7 @@ class LayerPeeled(Problem):
         self, groups: ClassGroups, E_W: Any, E_H: Any, loss: CrossEntropy | None = None, dim: int | None = None
     ):
         self.loss = CrossEntropy() if loss is None else loss
-        self.dim = dim
-        check_static(self.loss, dim)
+        self.dim = check_static(self.loss, dim)
         self.groups, budgets = common_dtype(groups, E_W=E_W, E_H=E_H)
         self.E_W, self.E_H = budgets["E_W"], budgets["E_H"]
         self.check()

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ..arguments import leaves
+from ..arguments import leaves, require_integer
 from ..groups import ClassGroups
 from ..losses import CrossEntropy
 
@@ -66,12 +66,11 @@ class Problem(eqx.Module):
         """The same conditions as a traced flag: a bad traced lane becomes NaN with status ``invalid``."""
 
 
-def check_static(loss: Any, dim: Any) -> None:
-    """Refuse a loss or feature dimension that no solver knows."""
+def check_static(loss: Any, dim: Any) -> int | None:
+    """The feature dimension as an int or None; refuses a loss or dimension that no solver knows."""
     if not isinstance(loss, CrossEntropy):
         raise ValueError(f"loss = {loss!r} is not supported: use lpmjax.CrossEntropy().")
-    if dim is not None and (not isinstance(dim, int) or isinstance(dim, bool) or dim < 1):
-        raise ValueError(f"dim = {dim!r} is out of range: the feature dimension is a static integer >= 1, or None.")
+    return None if dim is None else require_integer("dim", dim, 1)
 
 
 def common_dtype(groups: Any, **values: Any) -> tuple[ClassGroups, dict[str, Array]]:

@@ -50,8 +50,7 @@ class UnconstrainedFeatures(Problem):
         dim: int | None = None,
     ):
         self.loss = CrossEntropy() if loss is None else loss
-        self.dim = dim
-        check_static(self.loss, dim)
+        self.dim = check_static(self.loss, dim)
         self.groups, decays = common_dtype(groups, lambda_W=lambda_W, lambda_H=lambda_H)
         self.lambda_W, self.lambda_H = decays["lambda_W"], decays["lambda_H"]
         self.check()

@@ -88,7 +88,7 @@ def _budget_state(chi, lane: Lane) -> _State:
     weight_A = 1 + (K_A - 1) * angle.cosine
     weight = weight_A + (K_B - 1) * angle.sine
     surplus = angle.sine * spare / omega - K_B * angle.in_B * weight_A
-    separated = (surplus > 0) & (K_B > 1)
+    separated = surplus > 0
     e = jnp.where(separated, surplus / weight, 0.0)
     sigma = jnp.where(separated, (spare + K_B * (K_B - 1) * omega * angle.in_B) / weight, spare / weight_A)
     a = angle.cosine * sigma + K_A * angle.in_A
@@ -107,7 +107,7 @@ def _penalty_state(chi, lane: Lane) -> _State:
     spare = a - K_A * angle.in_A
     sigma = spare / angle.cosine
     log_inv_t_B = log_inv_t_A - lane.log_ratio
-    separated = (log_inv_t_B > 0) & (K_B > 1)
+    separated = log_inv_t_B > 0
     log_k_B = jnp.log((1 + angle.short * K_A / (K_A + K_B)) / (K_A + K_B))  # of (1 - sine K_A / K) / K_B
     margin_B = margin_at(jnp.where(separated, log_inv_t_B, 1.0), log_k_B)
     left_B = angle.sine * sigma / omega - K_B * angle.in_B
@@ -249,14 +249,16 @@ def solve_two_group(problem, max_steps: int) -> Coordinates:
     """Optimum of a two-group cross-entropy problem, budget or penalty form, in any phase and for any group sizes."""
     lane, swap = _order(problem)
     lone = jnp.any(problem.groups.classes == 0)  # an absent group leaves a balanced problem
-    lane = lane._replace(K_A=jnp.maximum(lane.K_A, 1.0), K_B=jnp.maximum(lane.K_B, 1.0))
+    # where, not maximum: a maximum would halve the derivative by K at one class.
+    lane = lane._replace(K_A=jnp.where(lane.K_A >= 1, lane.K_A, 1.0), K_B=jnp.where(lane.K_B >= 1, lane.K_B, 1.0))
     solve_lane = _solve_budget if problem.penalty is None else _solve_penalty
     root, state, annihilated = solve_lane(lane, max_steps)
 
     angle = _angle(root.x, lane.K_A, lane.K_B)
     alive = ~annihilated & (state.sigma > 0)
     sigma = jnp.where(alive, state.sigma, 0.0)
-    within_A = jnp.where(lane.K_A > 1, state.a, 0.0)
+    # A group of one class keeps the limit of its in-group margin: no logit feels it, but derivatives by K do.
+    within_A = state.a
     within_B = jnp.where(alive, state.e, 0.0)
     block = rank_one(lane.K_A, lane.K_B, angle.cosine * sigma, angle.sine * sigma / lane.omega)
     slack_A = state.log_inv_t_A
