@@ -126,9 +126,9 @@ def cosines(frame: Frame, classes, xp):
     counts = rivals(classes, xp)
     defined = (product > 0) & (counts > 0)
     eye = xp.eye(classes.shape[-1], dtype=bool)
-    # On the diagonal from |w|² itself, so that coinciding rows (within = 0) have cosine 1 exactly.
-    same = (length2 - frame.within)[..., None, :]
-    numerator = xp.where(eye, same, inner(frame, classes, xp))
+    # Coinciding rows (within = 0) have cosine 1 exactly, whatever a compiler makes of the divisions.
+    coincide = eye & (frame.within[..., None, :] == 0)
+    numerator = xp.where(coincide, length2[..., None, :], inner(frame, classes, xp))
     denominator = xp.where(eye, length2[..., None, :], xp.sqrt(xp.where(product > 0, product, 1.0)))
     return xp.where(defined, numerator / xp.where(defined, denominator, 1.0), xp.nan)
 
