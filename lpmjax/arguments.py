@@ -75,6 +75,12 @@ def is_class_count(k):
     return (k >= 1) & (k < float("inf"))
 
 
+def require_class_counts(**values: Any) -> None:
+    """:func:`require` every value to be a number of classes."""
+    for name, value in values.items():
+        require(name, value, "a finite number >= 1", is_class_count, "It counts classes.")
+
+
 def require_positive(remedy: str, **values: Any) -> None:
     """:func:`require` every value to be finite and > 0."""
     for name, value in values.items():

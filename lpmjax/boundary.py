@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .arguments import is_class_count, leaves, require, require_positive
+from .arguments import is_class_count, is_positive, leaves, require_class_counts, require_positive
 from .solvers.two_group import Lane, annihilated_log_ratio, merged_log_ratio
 
 _MAX_STEPS = 60
@@ -55,9 +55,8 @@ def annihilation_end(K_A: Any, K_B: Any) -> Float[Array, "*batch"]:
     ``K_A (K_A - 1) / K log(K_A / (sqrt(K K_B) - K_B))``; 0 for K_A = 1. Arguments as in :func:`merged`.
     """
     values = leaves(K_A=K_A, K_B=K_B)
+    require_class_counts(**values)
     K_A, K_B = values["K_A"], values["K_B"]
-    for name in values:
-        require(name, values[name], "a finite number >= 1", is_class_count, "It counts classes.")
     K = K_A + K_B
     # K_A / (sqrt(K K_B) - K_B) = 1 + sqrt(K / K_B), without the difference
     return K_A * (K_A - 1) / K * jnp.log1p(jnp.sqrt(K / K_B))
@@ -65,8 +64,7 @@ def annihilation_end(K_A: Any, K_B: Any) -> Float[Array, "*batch"]:
 
 def _boundary(K_A, K_B, s, log, kind):
     values = leaves(K_A=K_A, K_B=K_B, s=s)
-    for name in ("K_A", "K_B"):
-        require(name, values[name], "a finite number >= 1", is_class_count, "It counts classes.")
+    require_class_counts(K_A=values["K_A"], K_B=values["K_B"])
     require_positive("s = sqrt(E_W E_H) is the norm budget.", s=values["s"])
     log_ratio = _log_ratio(*jnp.broadcast_arrays(*values.values()), kind=kind)
     return log_ratio if log else jnp.exp(log_ratio)
@@ -75,7 +73,7 @@ def _boundary(K_A, K_B, s, log, kind):
 @partial(jax.jit, static_argnames="kind")
 @partial(jnp.vectorize, excluded={"kind"})
 def _log_ratio(K_A, K_B, s, kind):
-    valid = is_class_count(K_A) & is_class_count(K_B) & (s > 0) & (s < jnp.inf)
+    valid = is_class_count(K_A) & is_class_count(K_B) & is_positive(s)
     exists = valid & ((K_B >= 2) if kind == "merged" else (K_A >= 2))
     # Where there is no boundary the lane solves a harmless problem, so that its derivative stays clean.
     K_A, K_B, s = (jnp.where(exists, x, 2.0).astype(x.dtype) for x in (K_A, K_B, s))

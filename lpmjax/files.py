@@ -53,8 +53,7 @@ def write_dataset(path: Path, ds: Any) -> None:
 
 
 def write_figure(path: Path, figure: Any) -> None:
-    """In the format that the suffix names."""
-    check_figure(path)
+    """In the format that the suffix names (:func:`check_figure` refuses unknown ones before any work)."""
     _replace(path, lambda partial: figure.savefig(partial, dpi=160))
 
 

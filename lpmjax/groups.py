@@ -10,7 +10,15 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
-from .arguments import is_class_count, is_positive, leaves, require, require_positive
+from .arguments import (
+    is_class_count,
+    is_positive,
+    leaves,
+    require,
+    require_class_counts,
+    require_integer,
+    require_positive,
+)
 
 
 class ClassOrder:
@@ -109,14 +117,14 @@ class ClassGroups(eqx.Module):
     @staticmethod
     def balanced(K: Any, n: Any = 1.0) -> "ClassGroups":
         """K classes of n samples: one group."""
-        return ClassGroups(_stack(K), _stack(n))
+        values = leaves(K=K, n=n)
+        return ClassGroups(_stack(values["K"]), _stack(values["n"]))
 
     @staticmethod
     def two_group(K_A: Any, K_B: Any, R: Any) -> "ClassGroups":
         """K_A classes of R samples and K_B of one (imbalance ratio R = n_A / n_B > 0; below 1 the roles swap)."""
         values = leaves(K_A=K_A, K_B=K_B, R=R)
-        for name in ("K_A", "K_B"):
-            require(name, values[name], "a finite number >= 1", is_class_count, "It counts classes.")
+        require_class_counts(K_A=values["K_A"], K_B=values["K_B"])
         require_positive("R = n_A / n_B; R = 1 is balanced.", R=values["R"])
         # A traced count below 1 must not pass for an absent group.
         K_A, K_B = (jnp.where(values[name] >= 1, values[name], jnp.nan) for name in ("K_A", "K_B"))
@@ -125,8 +133,7 @@ class ClassGroups(eqx.Module):
     @staticmethod
     def long_tail(K: int, ratio: Any) -> "ClassGroups":
         """K classes (static) with n_k = ratio^(-k/(K-1)), k = 0..K-1: the usual exponential long tail, G = K."""
-        if not isinstance(K, (int, np.integer)) or K < 2:
-            raise ValueError(f"K = {K!r} is out of range: long_tail needs a static integer K >= 2.")
+        K = require_integer("K", K, 2)
         ratio = leaves(ratio=ratio)["ratio"]
         require_positive("It is n_max / n_min.", ratio=ratio)
         k = jnp.arange(K, dtype=ratio.dtype) / (K - 1)
@@ -158,8 +165,7 @@ class ClassGroups(eqx.Module):
 
 
 def _stack(*scalars):
-    values = leaves(**{f"entry {i}": scalar for i, scalar in enumerate(scalars)})
-    return jnp.stack([jnp.reshape(v, ()) if v.size == 1 else _refuse(v) for v in values.values()])
+    return jnp.stack([jnp.reshape(v, ()) if v.size == 1 else _refuse(v) for v in scalars])
 
 
 def _refuse(value):

@@ -77,19 +77,22 @@ def spectral_cost(within, between, classes, omega, xp):
     )
 
 
-def classifier_frame(within, between, omega, xp) -> Frame:
-    """(Z Omega² Zᵀ)^(1/2): the Gram matrix of the classifier up to its scale. G <= 2, ``between`` centred."""
+def _normalised(between, omega, xp):
+    """Norm of the weighted block and the block over it, zero where the norm is."""
     weighted = between * omega[..., None, :]
     norm = block_norm(weighted, xp)[..., None, None]
-    unit = weighted / xp.where(norm > 0, norm, 1.0)
+    return norm, weighted / xp.where(norm > 0, norm, 1.0)
+
+
+def classifier_frame(within, between, omega, xp) -> Frame:
+    """(Z Omega² Zᵀ)^(1/2): the Gram matrix of the classifier up to its scale. G <= 2, ``between`` centred."""
+    norm, unit = _normalised(between, omega, xp)
     return Frame(omega * within, norm * xp.sum(unit[..., :, None, :] * unit[..., None, :, :], axis=-1))
 
 
 def feature_frame(within, between, omega, xp) -> Frame:
     """(Omega Zᵀ Z Omega)^(1/2): the Gram matrix of the sqrt(n)-weighted features up to its scale."""
-    weighted = between * omega[..., None, :]
-    norm = block_norm(weighted, xp)[..., None, None]
-    unit = weighted / xp.where(norm > 0, norm, 1.0)
+    norm, unit = _normalised(between, omega, xp)
     return Frame(omega * within, norm * xp.sum(unit[..., :, :, None] * unit[..., :, None, :], axis=-3))
 
 

@@ -206,11 +206,11 @@ def annihilated_log_ratio(lane: Lane):
     chi = jnp.where(exists, end, 1.0)
     K = lane.K_A + lane.K_B
     angle = _angle(chi, lane.K_A, lane.K_B)
-    # There y = 0 = e, so log(1/t_B) is log(sine), from 1 - sine² where that is small.
-    loss = angle.h * (2 - angle.h * lane.K_A / K) / (angle.ratio * angle.ratio) * lane.K_B / K
+    # There y = 0 = e, so log(1/t_B) is log(sine), from 1 - sine where that is small.
+    loss = angle.short * lane.K_B / K
     near = loss < 0.5
     far = -0.5 * chi + jnp.log(angle.sine_root / angle.ratio)
-    log_sine = jnp.where(near, 0.5 * jnp.log1p(-jnp.where(near, loss, 0.0)), far)
+    log_sine = jnp.where(near, jnp.log1p(-jnp.where(near, loss, 0.0)), far)
     a = lane.resource / jnp.where(lane.K_A > 1, lane.K_A - 1, 1.0)
     return jnp.where(exists, _majority_log_inv_t(a, angle, K) - log_sine, jnp.inf)
 
