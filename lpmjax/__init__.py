@@ -6,11 +6,19 @@
 """
 
 from . import boundary as boundary
+from . import certificate as certificate
 from . import frames as frames
+from . import metrics as metrics
 from . import plot as plot
 from .certificate import certify as certify
+from .factored import best as best
+from .factored import factored as factored
 from .groups import ClassGroups as ClassGroups
 from .losses import CrossEntropy as CrossEntropy
+from .losses import LabelSmoothing as LabelSmoothing
+from .losses import LogitAdjusted as LogitAdjusted
+from .losses import Loss as Loss
+from .losses import SquaredError as SquaredError
 from .problems import LayerPeeled as LayerPeeled
 from .problems import Problem as Problem
 from .problems import UnconstrainedFeatures as UnconstrainedFeatures

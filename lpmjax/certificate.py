@@ -11,30 +11,54 @@ problem in W and H as well, whatever the feature dimension (``proofs``: ``certif
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from . import symmetry
-from .losses import CrossEntropy
-from .solution import Phase, Status, structure
+from . import spectral, symmetry
+from .losses import GroupLoss, Loss
+from .rigorous import rigorous as rigorous
+from .solution import Phase, Status
+from .structure import structure
 
 
-class Program(NamedTuple):
+class Program(eqx.Module):
     """The numbers of a problem that its certificate needs; exactly one of ``budget`` and ``penalty`` is given."""
 
-    loss: CrossEntropy
+    loss: Loss
     classes: Float[Array, "*batch G"]
     weights: Float[Array, "*batch G"]
     omega: Float[Array, "*batch G"]
     budget: Float[Array, "*batch"] | None
     penalty: Float[Array, "*batch"] | None
+    offsets: Float[Array, "*batch G"] | None = None  #: constants that the loss adds to the logits
+    bias_decay: Float[Array, "*batch"] | None = None  #: None without a bias that pays
+    free_bias: bool = eqx.field(static=True, default=False)
+    nonnegative: bool = eqx.field(static=True, default=False)
 
     @staticmethod
-    def of(problem: Any) -> "Program":
+    def of(problem: Any, xp: Any = jnp) -> "Program":
         """Evaluate the derived quantities (omega, budget or penalty) of a Problem."""
         groups = problem.groups
-        return Program(problem.loss, groups.classes, groups.weights, problem.omega, problem.budget, problem.penalty)
+        return Program(
+            problem.loss,
+            groups.classes,
+            groups.weights,
+            problem.omega,
+            problem.budget,
+            problem.penalty,
+            problem.loss.offsets(groups.samples, xp),
+            None if problem.free_bias else problem.bias_decay,
+            problem.free_bias,
+            problem.nonnegative,
+        )
+
+    @property
+    def full(self) -> bool:
+        """Whether blocks of logits and gradients can have full rank."""
+        return not self.loss.shift_invariant
 
 
 class Certificate(NamedTuple):
@@ -45,26 +69,41 @@ class Certificate(NamedTuple):
     within: Float[Array, "*batch G"]  #: the coordinates that were certified: centred, and on or inside the budget
     between: Float[Array, "*batch G G"]
     norm: Float[Array, "*batch"]  #: spectral norm of the gradient: the multiplier at a budget optimum
+    block: Float[Array, "*batch G G"]  #: the gradient's G x G block over omega, minus sign included
 
 
-def duality_gap(program: Program, within, between, xp) -> Certificate:
+def evaluate(program: Program, within, between, bias, xp) -> tuple[GroupLoss, Any, Any]:
+    """Loss on every group at these logits, its number of rivals, and the margins."""
+    shift = program.offsets if bias is None else (bias if program.offsets is None else bias + program.offsets)
+    others = symmetry.rivals(program.classes, xp)
+    margins = symmetry.shift_margins(symmetry.margins(within, between, program.classes, xp), shift, xp)
+    own = symmetry.own_logits(within, between, program.classes, shift, xp) if program.full else None
+    return program.loss.on_groups(margins, others, xp, own), others, margins
+
+
+def duality_gap(program: Program, within, between, xp, bias=None) -> Certificate:
     """Certify coordinates. ``xp`` is ``jax.numpy`` or ``numpy``; leading axes are a batch."""
-    classes, weights, omega = program.classes, program.weights, program.omega
+    if program.nonnegative:
+        return _nonnegative_gap(program, within, xp)
+    classes, weights, omega, full = program.classes, program.weights, program.omega, program.full
     repeats = symmetry.repeats(classes, xp)
     within = xp.where(repeats > 0, within, 0.0)
-    between = symmetry.centred(between, classes, xp)
-    cost = symmetry.spectral_cost(within, between, classes, omega, xp)
+    between = between if full else symmetry.centred(between, classes, xp)
+    nuclear = spectral.nuclear_norm(between * omega[..., None, :], xp, full)
+    cost = xp.sum(repeats * omega * xp.abs(within), axis=-1) + nuclear
     if program.budget is not None:
         onto = xp.where(cost > program.budget, program.budget / xp.where(cost > 0, cost, 1.0), 1.0)
         within, between, cost = within * onto[..., None], between * onto[..., None, None], cost * onto
+        nuclear = nuclear * onto
 
-    others = symmetry.rivals(classes, xp)
-    margins = symmetry.margins(within, between, classes, xp)
-    loss = program.loss.on_groups(margins, others, xp)
+    loss, others, margins = evaluate(program, within, between, bias, xp)
     value = xp.sum(classes * weights * loss.value, axis=-1)
-
-    pull, block = gradient(loss.wrong, others, classes, weights, xp)
-    norm = xp.maximum(xp.max(pull / omega, axis=-1), symmetry.block_norm(block / omega[..., None, :], xp))
+    wrong, total = loss.wrong, loss.total
+    if program.free_bias:
+        wrong, total = program.loss.without_row_sums(loss, others, classes, weights, xp)
+    pull, block = gradient(wrong, others, classes, weights, xp, total)
+    weighted = block / omega[..., None, :]
+    norm = xp.maximum(xp.max(pull / omega, axis=-1), spectral.spectral_norm(weighted, xp, full))
 
     if program.budget is not None:
         price, shrink = norm, xp.ones_like(norm)
@@ -72,19 +111,60 @@ def duality_gap(program: Program, within, between, xp) -> Certificate:
     else:
         price = xp.asarray(program.penalty)
         shrink = shrinkage(price, norm, xp)
-        divergence = program.loss.shrunk_divergence(loss, others, shrink[..., None], xp)
-        slack = xp.sum(classes * weights * divergence, axis=-1)
+        slack = xp.zeros_like(norm)
         value = value + price * cost
+    if program.penalty is not None or program.free_bias:
+        used = shrink[..., None]
+        divergence = program.loss.fenchel_gap(loss, others, used[..., None] * wrong, used * total, xp)
+        slack = slack + xp.sum(classes * weights * divergence, axis=-1)
+    if program.bias_decay is not None:
+        decay = program.bias_decay
+        value = value + 0.5 * decay * xp.sum(classes * bias * bias, axis=-1)
+        unbalanced = decay[..., None] * bias + shrink[..., None] * row_sums(wrong, others, weights, xp, total)
+        slack = slack + 0.5 / decay * xp.sum(classes * unbalanced * unbalanced, axis=-1)
     shrunk = shrink[..., None] * pull * within
     in_groups = xp.sum(repeats * (price[..., None] * omega * xp.abs(within) - shrunk), axis=-1)
-    nuclear = symmetry.block_norm(between * omega[..., None, :], xp)
     across_groups = price * nuclear + shrink * xp.sum(block * between, axis=(-2, -1))
 
     # Rounding: an exponent carries its own size in ulps into every probability, hence into each product below.
     largest = xp.max(xp.where(others > 0, xp.abs(margins), 0.0), axis=(-2, -1))
-    rounding = 4 * xp.finfo(value.dtype).eps * (1 + largest) * (value + price * cost)
+    # G x G factorisations and sums: a few ulps of the norm each, growing with G.
+    terms = 2 * max(2, classes.shape[-1])
+    rounding = terms * xp.finfo(value.dtype).eps * (1 + largest) * (value + price * cost)
     gap = xp.maximum(in_groups, 0.0) + xp.maximum(across_groups, 0.0) + xp.maximum(slack, 0.0) + rounding
-    return Certificate(value, gap, within, between, norm)
+    return Certificate(value, gap, within, between, norm, -weighted)
+
+
+def _nonnegative_gap(program: Program, within, xp) -> Certificate:
+    """The same for features H >= 0, where ``Z = (I - J/K) diag(within)`` and classes decouple.
+
+    With symmetric probabilities (rho for every wrong class) <G, W H> is least, given the norms of H, for orthogonal
+    features, because (I - J/K) has no positive entry off its diagonal and H >= 0; so the dual is feasible where
+    ``K rho weight <= penalty omega sqrt(K / (K - 1))`` in every class.
+    """
+    classes, weights, omega = program.classes, program.weights, program.omega
+    within = xp.where(classes > 0, within, 0.0)
+    K = xp.sum(classes, axis=-1, keepdims=True)
+    between = nonnegative_between(within, classes, xp)
+    loss, others, margins = evaluate(program, within, between, None, xp)
+    rho = xp.exp(loss.log_right - within)  # of every wrong class alike
+    price = xp.asarray(program.penalty)[..., None] * omega * xp.sqrt(K / (K - 1))
+    share = xp.minimum(1.0, price / (K * rho * weights))
+    divergence = program.loss.fenchel_gap(loss, others, share[..., None, :] * loss.wrong, loss.total, xp)
+    cost = price * (1 - 1 / K) * within
+    saved = (K - 1) * weights * share * rho * within
+    value = xp.sum(classes * (weights * loss.value + cost), axis=-1)
+    gaps = classes * (weights * xp.maximum(divergence, 0.0) + xp.maximum(cost - saved, 0.0))
+    rounding = 4 * xp.finfo(value.dtype).eps * (1 + xp.max(within, axis=-1)) * value
+    norm = xp.max(K * rho * weights / omega, axis=-1)
+    return Certificate(value, xp.sum(gaps, axis=-1) + rounding, within, between, norm, xp.zeros_like(between))
+
+
+def nonnegative_between(within, classes, xp):
+    """``between`` of ``(I - J/K) diag(within)``."""
+    unit = xp.sqrt(classes / xp.sum(classes, axis=-1, keepdims=True))
+    eye = xp.eye(within.shape[-1], dtype=bool)
+    return xp.where(eye, within[..., None, :], 0.0) - unit[..., :, None] * (unit * within)[..., None, :]
 
 
 def closes(proof: Certificate, tol, xp):
@@ -92,15 +172,27 @@ def closes(proof: Certificate, tol, xp):
     return (proof.gap <= tol * xp.abs(proof.value)) & (xp.abs(proof.value) >= xp.finfo(proof.value.dtype).tiny)
 
 
-def gradient(wrong, others, classes, weights, xp):
-    """Gradient of the loss in group coordinates: ``-pull`` on every in-group direction, and the G x G ``block``."""
+def gradient(wrong, others, classes, weights, xp, total=None):
+    """Gradient of the loss in group coordinates: ``-pull`` on every in-group direction, and the G x G ``block``.
+
+    ``wrong`` and ``total`` as in :class:`lpmjax.losses.GroupLoss`; ``total`` None stands for zero.
+    """
     eye = xp.eye(classes.shape[-1], dtype=bool)
     across = xp.where(eye, 0.0, weights[..., None, :] * others * wrong)
     leaving = xp.sum(across, axis=-2)
+    if total is not None:
+        leaving = leaving - weights * total
     own = weights * symmetry.diagonal(wrong, xp) * classes
     pull = xp.where(classes > 1, own + leaving, 0.0)
     K = symmetry.present(classes, xp)
-    return pull, xp.where(eye, -leaving[..., None, :], across * xp.sqrt(K[..., None, :] / K[..., :, None]))
+    diagonal = xp.where(classes > 0, -leaving, 0.0)
+    return pull, xp.where(eye, diagonal[..., None, :], across * xp.sqrt(K[..., None, :] / K[..., :, None]))
+
+
+def row_sums(wrong, others, weights, xp, total):
+    """(G,) derivative of the loss by the bias of one class of each group."""
+    right = weights * (total - xp.sum(others * wrong, axis=-2))
+    return right + xp.sum(xp.swapaxes(others, -1, -2) * weights[..., None, :] * wrong, axis=-1)
 
 
 def shrinkage(price, norm, xp):
@@ -128,22 +220,26 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     """
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         double = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), problem)
-        program = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), Program.of(double))
-        scale, valid = np.asarray(double.classifier_scale), np.asarray(double.is_valid())
+        program = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), Program.of(double, np))
+        omega, scale, valid = program.omega, np.asarray(double.classifier_scale), np.asarray(double.is_valid())
     within, between = (np.asarray(x, np.float64) for x in (solution.within, solution.between))
     if within.shape != program.classes.shape or between.shape != (*within.shape, within.shape[-1]):
         raise ValueError(
             f"solution has coordinates of shape {within.shape} and {between.shape}, problem has groups of shape "
             f"{program.classes.shape}: pass the problem that was solved (solution.problem)."
         )
+    bias = None if solution.bias is None else np.asarray(solution.bias, np.float64)
+    if (bias is None) == (double.free_bias or double.bias_decay is not None):
+        raise ValueError("problem and solution disagree on a last-layer bias: pass the problem that was solved.")
     with np.errstate(all="ignore"):  # a lane that is not finite says so in its status
-        result = duality_gap(program, within, between, np)
-        views = symmetry.geometry(result.within, result.between, program.classes, program.omega, scale, np)
-        multiplier = result.norm if program.penalty is None else program.penalty
-        slack = np.log(program.weights) - np.log(program.omega) - np.log(multiplier)[..., None]
+        result = duality_gap(program, within, between, np, bias)
+        grams = double.frames(result.within, result.between, omega, scale, np)
+        views = symmetry.geometry(grams, result.within, result.between, program.classes, np)
+        multiplier = multiplier_of(program, result.norm, np)
+        slack = np.log(program.weights) - np.log(omega) - np.log(multiplier)[..., None]
+        phase, rank = structure(program, result, slack, multiplier, np)
     limit = np.asarray(solution.tol if tol is None else tol, np.float64) * np.ones_like(result.value)
-    phase, rank = structure(program.classes, result.within, result.between, np)
-    fits = valid if problem.dim is None else valid & (rank <= problem.dim)
+    fits = valid if problem.dim is None else valid & (needed_dim(program, result, rank, np) <= problem.dim)
     finite = np.isfinite(result.value) & np.isfinite(result.gap)
     status = np.where(closes(result, limit, np), Status.certified, Status.stalled)
     status = np.where(finite, status, Status.nonfinite)
@@ -165,3 +261,18 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         phase=np.where(shown, phase, Phase.undetermined).astype(np.int8),
         rank=np.where(shown, rank, -1).astype(np.int32),
     )
+
+
+def multiplier_of(program: Program, norm, xp):
+    """Multiplier of the spectral cost: the gradient's norm on a budget, else the penalty (at which slack changes sign)."""
+    if program.penalty is None:
+        return norm
+    K = xp.sum(program.classes, axis=-1)
+    return program.penalty * xp.sqrt(K / (K - 1)) if program.nonnegative else program.penalty
+
+
+def needed_dim(program: Program, proof: Certificate, rank, xp):
+    """Least feature dimension of these logits: the rank, or for H >= 0 one dimension for each class alive."""
+    if not program.nonnegative:
+        return rank
+    return xp.rint(xp.sum(xp.where(proof.within > 0, program.classes, 0), axis=-1))

@@ -1,43 +1,199 @@
-"""Losses of the logits, written on groups: margins of one class over the others and how many others there are."""
+"""Losses of the logits, written on groups: margins of one class over the others and how many others there are.
 
-from typing import NamedTuple
+A loss is convex in the logits and brings its Fenchel gap, so that every solution can be certified.
+"""
+
+import abc
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from .arguments import leaves, require
 
 
 class GroupLoss(NamedTuple):
-    """Loss and probabilities of one sample of each group."""
+    """Loss of one sample of each group, and its gradient by the logits."""
 
-    value: Float[Array, "*batch G"]  #: nats, of one sample of each group
-    wrong: Float[Array, "*batch G G"]  #: [j, g] probability of one wrong class of group j
-    log_right: Float[Array, "*batch G"]  #: log-probability of the right class
+    value: Float[Array, "*batch G"]  #: nats (squared error: squared logits)
+    wrong: Float[Array, "*batch J G"]  #: [j, g] derivative by the logit of one wrong class of group j
+    total: Float[Array, "*batch G"]  #: sum of the derivatives by all logits, the right one's included
+    log_right: Float[Array, "*batch G"]  #: log-probability of the right class (squared error: 0)
 
 
-class CrossEntropy(eqx.Module):
-    """Softmax cross-entropy, ``-log softmax(z)[k]`` in nats. Convex, with entropy as its conjugate."""
+class Loss(eqx.Module):
+    """A convex loss of one sample: a function of its logits and its class, the same for every class."""
 
-    def on_groups(self, margins: Float[Array, "*batch G G"], others: Float[Array, "*batch G G"], xp) -> GroupLoss:
+    #: whether adding one number to all logits leaves the loss alone; then optimal logits sum to zero over classes
+    shift_invariant: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def on_groups(self, margins: Any, others: Any, xp: Any, own: Any = None) -> GroupLoss:
         """Evaluate at ``margins[j, g]``, the margin of a class of group g over each of ``others[j, g]`` in group j.
 
-        ``xp`` is ``jax.numpy`` or ``numpy``. Relative accuracy holds down to a loss of 1e-300.
+        ``xp`` is ``jax.numpy`` or ``numpy``; ``own`` (G,), the logit of the right class, is needed by losses that are
+        not shift-invariant.
         """
+
+    @abc.abstractmethod
+    def fenchel_gap(self, at: GroupLoss, others: Any, wrong: Any, total: Any, xp: Any) -> Float[Array, "*batch G"]:
+        """``loss(z) + conjugate(y) - <y, z> >= 0`` for another gradient y, given as :class:`GroupLoss` gives its own."""
+
+    @abc.abstractmethod
+    def without_row_sums(self, at: GroupLoss, others: Any, classes: Any, weights: Any, xp: Any) -> tuple[Any, Any]:
+        """(wrong, total) of a nearby dual point whose weighted gradients sum to zero over samples, for a free bias."""
+
+    def offsets(self, samples: Any, xp: Any) -> Any:
+        """(G,) constants that the loss adds to the logits of each class, or None."""
+        return None
+
+
+class CrossEntropy(Loss):
+    """Softmax cross-entropy, ``-log softmax(z)[k]`` in nats. Convex, with entropy as its conjugate."""
+
+    def on_groups(self, margins, others, xp, own=None) -> GroupLoss:
+        """Softmax and its logarithm; relative accuracy holds down to a loss of 1e-300."""
         # The largest rival is taken out first, so that margins of -1000 do not overflow. A rival that counts 0 times
         # stays in: the derivative by its count is not zero.
         lowest = xp.minimum(xp.min(margins, axis=-2), 0.0)
+        if xp is jnp:  # it cancels from the result, so also from every derivative
+            lowest = jax.lax.stop_gradient(lowest)
         rivals = xp.exp(lowest[..., None, :] - margins)
         mass = xp.sum(others * rivals, axis=-2)
         shifted = xp.log1p(mass + xp.expm1(lowest))
         # 1 + sum exp(-m) = exp(-lowest) (exp(lowest) + mass)
         total = mass + xp.exp(lowest)
-        return GroupLoss(shifted - lowest, rivals / total[..., None, :], lowest - shifted)
+        return GroupLoss(shifted - lowest, rivals / total[..., None, :], xp.zeros_like(mass), lowest - shifted)
 
-    def shrunk_divergence(self, at: GroupLoss, others, shrink, xp) -> Float[Array, "*batch G"]:
-        """Fenchel gap ``loss + conjugate(shrink * gradient) - shrink <gradient, z>``, >= 0 and 0 at ``shrink = 1``.
+    def fenchel_gap(self, at, others, wrong, total, xp):
+        """Kullback-Leibler divergence of the softmax from the probabilities that belong to ``wrong``."""
+        return _divergence(at.wrong, at.log_right, others, wrong, xp)
 
-        It is the Kullback-Leibler divergence from the softmax p of ``shrink p + (1 - shrink) e_right``.
-        """
-        lost = 1 - shrink
-        wrong = xp.sum(others * at.wrong, axis=-2)
-        right = xp.exp(at.log_right)
-        return shrink * wrong * xp.log1p(-lost) + (right + lost * wrong) * xp.log1p(lost * wrong / right)
+    def without_row_sums(self, at, others, classes, weights, xp):
+        """Round the softmax to the class marginals: rows with too much are scaled down, the rest gets what is left."""
+        return _transport(at.wrong, at.log_right, 0.0, others, classes, weights, xp), at.total
+
+
+class LogitAdjusted(CrossEntropy):
+    """Logit-adjusted cross-entropy: ``-log softmax(z + tau log n)[k]`` with the samples n of each class.
+
+    ``tau`` = 1 makes the balanced error consistent. Margins, norms and cosines of a Solution are those of the plain
+    logits z, with which one predicts.
+
+    Source: Menon et al. (2021), "Long-tail learning via logit adjustment".
+    """
+
+    tau: Float[Array, ""]
+
+    def __init__(self, tau: Any = 1.0):
+        self.tau = leaves(tau=tau)["tau"]
+        require(
+            "tau", self.tau, "finite", lambda t: abs(t) < float("inf"), "It multiplies log n_k; 0 is no adjustment."
+        )
+
+    def offsets(self, samples, xp):
+        """``tau log n``, relative to the mean."""
+        logs = xp.log(samples)
+        return self.tau[..., None] * (logs - xp.mean(logs, axis=-1, keepdims=True))
+
+
+class LabelSmoothing(Loss):
+    """Cross-entropy with the target ``(1 - epsilon) e_k + epsilon / K``, 0 <= epsilon < 1, in nats.
+
+    Source: Szegedy et al. (2016); its neural collapse: Zhou et al. (2022), "Are all losses created equal".
+    """
+
+    epsilon: Float[Array, ""]
+
+    def __init__(self, epsilon: Any = 0.1):
+        self.epsilon = leaves(epsilon=epsilon)["epsilon"]
+        require(
+            "epsilon", self.epsilon, "in [0, 1)", lambda e: (e >= 0) & (e < 1), "It is the mass given to all classes."
+        )
+
+    def _floor(self, others, xp):
+        """(G,) target of one wrong class."""
+        return self.epsilon[..., None] / (1 + xp.sum(others, axis=-2))
+
+    def on_groups(self, margins, others, xp, own=None) -> GroupLoss:
+        """Cross-entropy plus ``epsilon / K`` times every margin."""
+        plain = CrossEntropy().on_groups(margins, others, xp)
+        floor = self._floor(others, xp)
+        value = plain.value + floor * xp.sum(others * xp.where(others > 0, margins, 0.0), axis=-2)
+        return plain._replace(value=value, wrong=plain.wrong - floor[..., None, :])
+
+    def fenchel_gap(self, at, others, wrong, total, xp):
+        """As for cross-entropy: the target is linear in the logits."""
+        floor = self._floor(others, xp)[..., None, :]
+        return _divergence(at.wrong + floor, at.log_right, others, wrong + floor, xp)
+
+    def without_row_sums(self, at, others, classes, weights, xp):
+        """Round the softmax to the marginals of the targets."""
+        floor = self._floor(others, xp)
+        wrong = _transport(at.wrong + floor[..., None, :], at.log_right, floor, others, classes, weights, xp)
+        return wrong - floor[..., None, :], at.total
+
+
+class SquaredError(Loss):
+    """Half squared error against one-hot targets, ``|z - e_k|^2 / 2``."""
+
+    shift_invariant: ClassVar[bool] = False
+
+    def on_groups(self, margins, others, xp, own=None) -> GroupLoss:
+        """Needs ``own``."""
+        wrong = xp.where(others > 0, own[..., None, :] - margins, 0.0)
+        right = own - 1
+        value = 0.5 * (right * right + xp.sum(others * wrong * wrong, axis=-2))
+        return GroupLoss(value, wrong, right + xp.sum(others * wrong, axis=-2), xp.zeros_like(own))
+
+    def fenchel_gap(self, at, others, wrong, total, xp):
+        """Half the squared distance of the two gradients."""
+        change = wrong - at.wrong
+        right = total - at.total - xp.sum(others * change, axis=-2)
+        return 0.5 * (right * right + xp.sum(others * change * change, axis=-2))
+
+    def without_row_sums(self, at, others, classes, weights, xp):
+        """Subtract the weighted mean gradient from every sample's."""
+        right = at.total - xp.sum(others * at.wrong, axis=-2)
+        mean = weights * right + xp.sum(others.swapaxes(-1, -2) * weights[..., None, :] * at.wrong, axis=-1)
+        wrong = at.wrong - mean[..., :, None]
+        return wrong, right - mean + xp.sum(others * wrong, axis=-2)
+
+
+def _divergence(wrong, log_right, others, other_wrong, xp):
+    """Kullback-Leibler divergence from probabilities ``wrong`` to ``other_wrong``; the rest is the right class's."""
+    positive = (wrong > 0) & (other_wrong > 0)
+    change = xp.where(positive, (other_wrong - wrong) / xp.where(positive, wrong, 1.0), 0.0)
+    # log1p where the two are close, so that nothing cancels
+    close = xp.abs(change) < 0.5
+    far = xp.log(xp.where(positive, other_wrong, 1.0)) - xp.log(xp.where(positive, wrong, 1.0))
+    logs = xp.where(close, xp.log1p(xp.where(close, change, 0.0)), far)
+    logs = xp.where((wrong <= 0) & (other_wrong > 0), xp.inf, logs)  # an underflowed probability proves nothing
+    of_wrong = xp.sum(xp.where(others > 0, others * other_wrong, 0.0) * xp.where(others > 0, logs, 0.0), axis=-2)
+    right = xp.exp(log_right)
+    gained = xp.sum(others * (wrong - other_wrong), axis=-2)
+    left = xp.maximum(right + gained, xp.finfo(right.dtype).tiny)
+    close = xp.abs(gained) < 0.5 * right
+    change = xp.where(close, gained / xp.where(close, right, 1.0), 0.0)
+    return of_wrong + left * xp.where(close, xp.log1p(change), xp.log(left) - log_right)
+
+
+def _transport(wrong, log_right, floor, others, classes, weights, xp):
+    """Probabilities of wrong classes near ``wrong`` whose weighted sums over samples are those of the targets.
+
+    ``floor`` is the target of a wrong class. Rows above their target are scaled down; what rows and columns then lack
+    is added as a matrix of rank one (Altschuler, Weed and Rigollet 2017).
+    """
+    right = xp.exp(log_right)
+    floor = floor + xp.zeros_like(right)
+    columns = weights[..., None, :] * others.swapaxes(-1, -2)  # weight of group g's samples wrong in a class of group j
+    wanted = weights * (1 - floor * xp.sum(others, axis=-2)) + xp.sum(columns * floor[..., None, :], axis=-1)
+    have = weights * right + xp.sum(columns * wrong, axis=-1)
+    scale = xp.minimum(1.0, wanted / xp.where(have > 0, have, 1.0))
+    scaled = wrong * scale[..., :, None]
+    row = xp.maximum(wanted - scale * have, 0.0)
+    column = xp.maximum(1 - right * scale - xp.sum(others * scaled, axis=-2), 0.0)
+    lacking = xp.sum(classes * row, axis=-1)[..., None, None]
+    return scaled + row[..., :, None] * column[..., None, :] / xp.where(lacking > 0, lacking, 1.0)

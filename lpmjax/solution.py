@@ -33,7 +33,7 @@ class Status(enum.IntEnum):
 
 _MESSAGES = {
     Status.certified: "certified: the duality gap, in float64, is at most tol * |value|.",
-    Status.converged: "converged, but not certified: float32 results become certified through lpmjax.certify.",
+    Status.converged: "converged, not certified: in float32, use lpmjax.certify; for dim < K - 1 the gap cannot close.",
     Status.stalled: "stalled: the gap exceeds tol * |value|, or the value underflows; solve in float64, or raise tol.",
     Status.nonfinite: "nonfinite: NaN or infinity in the solver; solve in float64, or scale the parameters down.",
     Status.invalid: "invalid: a parameter is out of range, or dim is below the rank of the optimum; see check().",
@@ -46,24 +46,14 @@ class Phase(enum.IntEnum):
 
     ``separated``: all K class directions differ (rank K - 1); ``merged``: at least two classes share one direction
     and none vanishes (rank A, Minority Collapse); ``annihilated``: classes have zero classifier and features
-    (rank A - 1; there is no cosine); ``undetermined``: not solved. A single class cannot merge.
+    (rank A - 1; there is no cosine); ``undetermined``: not solved. A single class cannot merge. With more than two
+    groups the phase is read from the rank alone: classes of distinct counts are never exactly equal or zero.
     """
 
     separated = 0
     merged = 1
     annihilated = 2
     undetermined = 3
-
-
-def structure(classes, within, between, xp):
-    """Phase and rank of coordinates, from which of them are exactly zero; ``xp`` is ``jax.numpy`` or ``numpy``."""
-    alone = classes <= 1
-    connected = xp.max(xp.abs(between), axis=(-2, -1)) > 0
-    lone = xp.sum(classes > 0, axis=-1) == 1
-    distinct = xp.all(alone | (within > 0), axis=-1) & (connected | lone)
-    phase = xp.where(distinct, Phase.separated, xp.where(connected, Phase.merged, Phase.annihilated))
-    rank = xp.sum(xp.where(within > 0, symmetry.repeats(classes, xp), 0), axis=-1) + connected
-    return phase, xp.rint(rank)
 
 
 #: long_name, units and dimensions beyond the batch, for tables and data sets
@@ -108,6 +98,9 @@ class Solution(eqx.Module):
         ``within`` is the limit of its margin from K_g > 1, which no logit depends on.
     cosine, w_norm2, h_norm2, margin : (G,) within-group cosine of classifier rows (NaN where undefined), squared
         norms of a classifier row and of a feature, least logit margin.
+    bias : (G,) last-layer bias of one class of each group (sum zero over classes), or None if the model has none.
+    W, H : what the ``factored`` method found, in the caller's class order, else None; then ``within`` and ``between``
+        are the group average of the logits, and norms and cosines are means over the group.
     status, phase : int8 codes of :class:`Status` and :class:`Phase`;  rank, steps : int32;  method : static.
     """
 
@@ -124,11 +117,14 @@ class Solution(eqx.Module):
     w_norm2: Float[Array, " G"]
     h_norm2: Float[Array, " G"]
     margin: Float[Array, " G"]
+    bias: Float[Array, " G"] | None
     status: Int8[Array, ""]
     phase: Int8[Array, ""]
     rank: Int[Array, ""]
     steps: Int[Array, ""]
-    method: str = eqx.field(static=True)
+    W: Float[Array, "K d"] | None = None
+    H: Float[Array, "d N"] | None = None
+    method: str = eqx.field(static=True, kw_only=True)
 
     def replace(self, **changes: Any) -> "Solution":
         """A copy with some fields changed."""
@@ -137,16 +133,21 @@ class Solution(eqx.Module):
 
     def cosines(self) -> Float[Array, "G G"]:
         """(..., G, G) cosine between classifier rows of two groups (within a group on the diagonal)."""
-        frame = symmetry.classifier_frame(self.within, self.between, self.problem.omega, jnp)
-        return symmetry.cosines(frame, self.problem.groups.classes, jnp)
+        if self.W is not None:
+            return symmetry.mean_cosines(self.W, jnp.asarray(self.problem.groups.class_index), self.within.shape[-1])
+        p = self.problem
+        grams = p.frames(self.within, self.between, p.omega, p.classifier_scale, jnp)
+        return symmetry.cosines(grams[0], p.groups.classes, jnp)
 
     def logits(self, num_classes: int | None = None) -> Float[Array, "K K"]:
         """(K, K) logit matrix; column k holds the logits of every sample of class k, in the caller's class order.
 
-        Under a trace K is a value, so pass it as a static ``num_classes``. Raises ValueError for a batched solution.
+        A last-layer bias is included. Under a trace K is a value, so pass it as a static ``num_classes``. Raises ValueError for a batched solution.
         """
         if self.within.ndim > 1:
             raise ValueError("logits of a batched solution: use jax.vmap(lambda s: s.logits(num_classes=K))(solution).")
+        if self.W is not None and self.H is not None:
+            return self.W @ self._class_features() + (0.0 if self.bias is None else self._class_bias()[:, None])
         groups = self.problem.groups
         traced = isinstance(groups.classes, Tracer)
         if not traced or groups.order is not None:
@@ -165,15 +166,21 @@ class Solution(eqx.Module):
         shared = self.between[group[:, None], group[None, :]] / jnp.sqrt(K[:, None] * K[None, :])
         same = group[:, None] == group[None, :]
         own = self.within[group] * jnp.where(same, jnp.eye(group.size) - 1 / K, 0.0)
-        return own + shared
+        return own + shared if self.bias is None else own + shared + self.bias[group][:, None]
 
     def factors(self, dim: int | None = None) -> tuple[Float[Array, "K d"], Float[Array, "d K"]]:
         """Optimal classifier W (K, d) and class features H (d, K) with ``W @ H = logits()`` and balanced norms.
 
         ``d`` defaults to the problem's ``dim``, else K - 1. Unique up to a rotation of R^d, so not for
-        differentiation (use ``within`` and ``between``). Raises ValueError if d is below the rank.
+        differentiation (use ``within`` and ``between``). Raises ValueError if d is below the rank. A solution by the
+        ``factored`` method returns what it found. A last-layer bias is not part of ``W @ H``.
         """
-        Z = self.logits()
+        if self.W is not None and self.H is not None and dim is None:
+            return self.W, self.H
+        if self.problem.nonnegative:
+            return self._nonnegative_factors(dim)
+        bias = 0.0 if self.bias is None else self._class_bias()[:, None]
+        Z = self.logits() - bias
         d = next(x for x in (dim, self.problem.dim, Z.shape[0] - 1) if x is not None)
         if require_integer("dim", d, 1) < int(self.rank):
             raise ValueError(f"dim = {d} is below the rank of the optimum: pass dim >= {int(self.rank)}.")
@@ -185,6 +192,18 @@ class Solution(eqx.Module):
         keep = min(d, root.size)
         pad = d - keep
         return jnp.pad(W[:, :keep], ((0, 0), (0, pad))), jnp.pad(H[:keep], ((0, pad), (0, 0)))
+
+    def _class_bias(self):
+        return self.bias[jnp.asarray(self.problem.groups.class_index)]
+
+    def _class_features(self):
+        """Mean feature of each class: ``H`` itself unless it has one column per sample."""
+        if self.H.shape[1] == self.W.shape[0]:
+            return self.H
+        groups = self.problem.groups
+        counts = np.rint(np.asarray(groups.samples)).astype(int)[groups.class_index]
+        label = np.repeat(np.arange(counts.size), counts)
+        return jax.ops.segment_sum(self.H.T, jnp.asarray(label), counts.size).T / counts
 
     def check(self) -> "Solution":
         """Return self if every entry is certified or converged; else raise RuntimeError naming entries and remedies.

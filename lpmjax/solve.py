@@ -9,19 +9,36 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jaxtyping import Array
 
 from . import symmetry
 from .arguments import leaves, require_integer, require_positive
-from .certificate import Program, closes, duality_gap
+from .certificate import Program, closes, duality_gap, evaluate, multiplier_of, needed_dim
+from .factored import best, factored
 from .problems import Problem
-from .solution import Phase, Solution, Status, structure
-from .solvers import SOLVERS
+from .solution import Phase, Solution, Status
+from .solvers import SOLVERS, solve_grouped
+from .solvers.coordinates import Coordinates
+from .structure import structure
 
 #: relative duality gap of ``certified`` (float64) and of ``converged`` in float32
-DEFAULT_TOL = {"float64": 1e-10, "float32": 1e-3}
+_TOL = {"closed_form": 1e-10, "two_group": 1e-10, "grouped": 1e-8, "factored": 1e-8}
+_TOL_FLOAT32 = 1e-3
+#: root-finding steps, or steps of a descent
+_MAX_STEPS = {"closed_form": 60, "two_group": 60, "grouped": 4000, "factored": 4000}
+_WIDE = 64  #: groups from which an eager solve first finds out how wide the factorisation has to be
 
 
-def solve(problem: Problem, method: str = "auto", tol: float | None = None, max_steps: int = 60) -> Solution:
+def solve(
+    problem: Problem,
+    method: str = "auto",
+    tol: float | None = None,
+    max_steps: int | None = None,
+    *,
+    start: Solution | None = None,
+    key: Array | None = None,
+    restarts: int = 8,
+) -> Solution:
     """Global optimum of ``problem`` in group coordinates, with a certificate of optimality.
 
     Compiled on first use for each structure (problem type, G, dtype, method) and never again for new values; works
@@ -30,10 +47,15 @@ def solve(problem: Problem, method: str = "auto", tol: float | None = None, max_
     Parameters
     ----------
     problem : a Problem such as :class:`LayerPeeled`.
-    method : "auto" (the first of ``problem.methods``), "closed_form" or "two_group". Static.
-    tol : relative duality gap for ``Status.certified``; default 1e-10 in float64. In float32 no gap certifies:
-        the status is ``converged`` if the float32 gap is at most ``tol`` (default 1e-3); then :func:`lpmjax.certify`.
-    max_steps : limit on root-finding steps. Static.
+    method : "auto" (the first of ``problem.methods``; where ``dim`` is below the rank of that optimum, "factored"),
+        "closed_form", "two_group", "grouped" (any groups) or "factored" (W and H as they are, of ``dim`` dimensions,
+        no symmetry assumed; :func:`lpmjax.factored` has more options). Static.
+    tol : relative duality gap for ``Status.certified``; default 1e-10 in float64 (1e-8 for "grouped", "factored"). In
+        float32 no gap certifies: the status is ``converged`` if the float32 gap is at most ``tol`` (default 1e-3);
+        then :func:`lpmjax.certify`.
+    max_steps : limit on steps, by default 60 for root-finding and 4000 for descents. Static.
+    start : Solution of a nearby problem of the same groups, for "grouped" (others ignore it).
+    key, restarts : random starts of "factored"; the best is returned.
 
     Returns
     -------
@@ -43,69 +65,109 @@ def solve(problem: Problem, method: str = "auto", tol: float | None = None, max_
     Raises
     ------
     ValueError
-        For an unknown or inapplicable method, tol <= 0, max_steps < 1, or (eagerly) a ``dim`` below the rank of the
-        optimum, for which the relaxation that these methods solve is only a lower bound.
+        For an unknown or inapplicable method, tol <= 0, max_steps < 1, or (eagerly, with a method other than "auto")
+        a ``dim`` below the rank of the optimum, for which the relaxation that these methods solve is a lower bound.
     """
     if not isinstance(problem, Problem):
         raise ValueError(f"problem must be a lpmjax Problem such as LayerPeeled, got {type(problem).__name__}.")
-    method = choose_method(problem, method)
-    max_steps = require_integer("max_steps", max_steps, 1)
-    dtype = problem.groups.weights.dtype
-    limit = leaves(tol=DEFAULT_TOL[dtype.name] if tol is None else tol)["tol"]
-    require_positive("It is relative to |value|.", tol=limit)
-    if problem.groups.order is None:
-        solution = _solve(problem, limit.astype(dtype), method, max_steps)
+    chosen = choose_method(problem, method)
+    if chosen == "factored":
+        return best(factored(problem, key, restarts, tol=tol, max_steps=max_steps))
+    limit, max_steps = limits(problem, chosen, tol, max_steps)
+    warm = None if start is None or chosen != "grouped" else _warm(start, problem)
+    # The class order is static but only views need it: it must not cost a compilation per data set.
+    core = eqx.tree_at(lambda p: p.groups, problem, dataclasses.replace(problem.groups, order=None))
+    eager = not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, limit, warm)))
+    if eager and chosen == "grouped" and problem.groups.num_groups > _WIDE:
+        solution = _solve_wide(core, limit, warm, max_steps)
     else:
-        # The class order is static but only views need it: it must not cost a compilation per data set.
-        groups = dataclasses.replace(problem.groups, order=None)
-        core = eqx.tree_at(lambda p: p.groups, problem, groups)
-        solution = _solve(core, limit.astype(dtype), method, max_steps).replace(problem=problem)
-    if problem.dim is not None and not isinstance(solution.status, Tracer):
-        _refuse_small_dim(problem, solution)
-    return solution
+        solution = _solve(core, limit, warm, chosen, max_steps, None)
+    solution = solution.replace(problem=problem)
+    if problem.dim is None or not eager or not (np.asarray(solution.status) == Status.invalid).any():
+        return solution
+    problem.check()
+    if method != "auto":
+        raise ValueError(
+            f"dim = {problem.dim} is below the rank of the optimum, so W and H of that dimension cannot reach it: "
+            "use dim >= K - 1 (or dim=None), or method='factored'."
+        )
+    return best(factored(problem, key, restarts, tol=tol))
+
+
+def limits(problem: Problem, method: str, tol: float | None, max_steps: int | None) -> tuple[Array, int]:
+    """Relative gap and step limit, by default those of the method."""
+    max_steps = require_integer("max_steps", _MAX_STEPS[method] if max_steps is None else max_steps, 1)
+    dtype = problem.groups.weights.dtype
+    limit = leaves(tol=default_tol(method, dtype.name) if tol is None else tol)["tol"]
+    require_positive("It is relative to |value|.", tol=limit)
+    return limit.astype(dtype), max_steps
+
+
+def default_tol(method: str, dtype: str) -> float:
+    """Relative gap asked of a method."""
+    return _TOL[method] if dtype == "float64" else _TOL_FLOAT32
+
+
+def _warm(start: Solution, problem: Problem) -> Coordinates:
+    """The coordinates that a grouped descent starts from."""
+    if not isinstance(start, Solution):
+        raise ValueError(f"start must be a lpmjax Solution, got {type(start).__name__}.")
+    G = problem.groups.num_groups
+    if start.within.shape != (G,):
+        raise ValueError(f"start has groups of shape {start.within.shape}, the problem has {G} groups.")
+    if (start.bias is None) == (problem.free_bias or problem.bias_decay is not None):
+        raise ValueError("start and problem disagree on a last-layer bias.")
+    return Coordinates(start.within, start.between, start.slack, start.steps, jnp.bool_(True), start.bias)
+
+
+def _solve_wide(problem: Problem, tol, warm: Coordinates | None, max_steps: int) -> Solution:
+    """Grouped solve of many groups: a factorisation just wider than the rank, as far as slack lets it be guessed."""
+    G = problem.groups.num_groups
+    width, steps, taken = G // 4, 100, 0
+    while True:
+        solution = _solve(problem, tol, warm, "grouped", min(steps, max_steps - taken), width)
+        taken += int(solution.steps)
+        failed = solution.status in (Status.max_steps, Status.stalled)
+        if not failed or taken >= max_steps or (width == G and solution.status == Status.stalled):
+            return solution.replace(steps=jnp.int32(taken))
+        guess = 1.1 * float(jnp.sum(jnp.where(solution.slack > 0, problem.groups.classes > 0, False))) + 8
+        width = min(G, int(guess if warm is None else max(guess, 1.3 * width)))
+        steps, warm = max_steps, _warm(solution, problem)
 
 
 def choose_method(problem: Problem, method: str) -> str:
     """The method that ``method`` stands for; ValueError if it is unknown or does not apply."""
     available = problem.methods
-    if not available:
-        raise ValueError(
-            f"no solver for {type(problem).__name__} with {problem.groups.num_groups} groups: one or two groups of "
-            "equal classes can be solved; ClassGroups.from_counts groups classes of equal count."
-        )
     if method != "auto" and method not in available:
         raise ValueError(f"method = {method!r} cannot solve this problem: use 'auto' or one of {available}.")
     return available[0] if method == "auto" else method
 
 
-def _refuse_small_dim(problem: Problem, solution: Solution) -> None:
-    problem.check()
-    if (np.asarray(solution.status) == Status.invalid).any():
-        raise ValueError(
-            f"dim = {problem.dim} is below the rank of the optimum, so W and H of that dimension cannot reach it: "
-            "use dim >= K - 1 (or dim=None)."
-        )
-
-
-@partial(jax.jit, static_argnames=("method", "max_steps"))
-def _solve(problem: Problem, tol, method: str, max_steps: int) -> Solution:
+@partial(jax.jit, static_argnames=("method", "max_steps", "width"))
+def _solve(
+    problem: Problem, tol, start: Coordinates | None, method: str, max_steps: int, width: int | None
+) -> Solution:
     with jax.default_matmul_precision("highest"):
         valid = problem.is_valid()
         safe = _with_safe_parameters(problem, valid)
-        found = SOLVERS[method](safe, max_steps)
+        if method == "grouped":
+            found = solve_grouped(safe, max_steps, tol, start, width)
+        else:
+            found = SOLVERS[method](safe, max_steps)
         program = Program.of(safe)
-        proof = jax.lax.stop_gradient(duality_gap(program, found.within, found.between, jnp))
+        proof = jax.lax.stop_gradient(duality_gap(program, found.within, found.between, jnp, found.bias))
         if safe.penalty is None:
             # Of the group with the largest slack: the others' weights may have underflowed.
             top = jnp.argmax(found.slack)
             multiplier = safe.groups.weights[top] / safe.omega[top] * jnp.exp(-found.slack[top])
         else:
-            multiplier = safe.penalty
-        value = _optimal_value(proof.value, safe, found.within, found.between, multiplier)
+            multiplier = multiplier_of(program, proof.norm, jnp)
+        value = _optimal_value(proof.value, safe, (found.within, found.between, found.bias), multiplier)
         groups = safe.groups
-        views = symmetry.geometry(found.within, found.between, groups.classes, safe.omega, safe.classifier_scale, jnp)
-        phase, rank = structure(groups.classes, found.within, found.between, jnp)
-        fits = True if problem.dim is None else rank <= problem.dim
+        grams = safe.frames(found.within, found.between, safe.omega, safe.classifier_scale, jnp)
+        views = symmetry.geometry(grams, found.within, found.between, groups.classes, jnp)
+        phase, rank = structure(program, proof, *jax.lax.stop_gradient((found.slack, multiplier)), jnp)
+        fits = True if problem.dim is None else needed_dim(program, proof, rank, jnp) <= problem.dim
         finite = jnp.isfinite(value) & jnp.isfinite(proof.gap)
         proved = closes(proof, tol, jnp)
         status = _status(proved, found.converged, finite, valid & fits, value.dtype)
@@ -128,6 +190,7 @@ def _solve(problem: Problem, tol, method: str, max_steps: int) -> Solution:
             w_norm2=masked(views.w_norm2),
             h_norm2=masked(views.h_norm2),
             margin=masked(views.margin),
+            bias=None if found.bias is None else masked(found.bias),
             status=status,
             phase=jnp.where(shown, phase, Phase.undetermined).astype(jnp.int8),
             rank=jnp.where(shown, rank, -1).astype(jnp.int32),
@@ -149,24 +212,29 @@ def _status(proved, converged, finite, valid, dtype):
 
 
 @jax.custom_jvp
-def _optimal_value(value, problem, within, between, multiplier):
+def _optimal_value(value, problem, coordinates, multiplier):
     """``value`` as is; its derivative is that of the Lagrangian in the parameters alone (envelope theorem)."""
     return value
 
 
 @_optimal_value.defjvp
 def _envelope(primals: Any, tangents: Any):
-    value, problem, within, between, multiplier = primals
-    _, tangent = jax.jvp(lambda p: _lagrangian(p, within, between, multiplier), (problem,), (tangents[1],))
-    return _optimal_value(value, problem, within, between, multiplier), tangent
+    value, problem, coordinates, multiplier = primals
+    _, tangent = jax.jvp(lambda p: _lagrangian(p, *coordinates, multiplier), (problem,), (tangents[1],))
+    return _optimal_value(value, problem, coordinates, multiplier), tangent
 
 
-def _lagrangian(problem, within, between, multiplier):
-    groups = problem.groups
-    margins = symmetry.margins(within, between, groups.classes, jnp)
-    loss = problem.loss.on_groups(margins, symmetry.rivals(groups.classes, jnp), jnp)
-    objective = jnp.sum(groups.classes * groups.weights * loss.value)
-    cost = symmetry.spectral_cost(within, between, groups.classes, problem.omega, jnp)
-    if problem.penalty is None:
-        return objective + multiplier * (cost - problem.budget)
-    return objective + problem.penalty * cost
+def _lagrangian(problem, within, between, bias, multiplier):
+    program = Program.of(problem)
+    classes, omega = program.classes, program.omega
+    loss, _, _ = evaluate(program, within, between, bias, jnp)
+    objective = jnp.sum(classes * program.weights * loss.value)
+    if program.bias_decay is not None:
+        objective = objective + 0.5 * program.bias_decay * jnp.sum(classes * bias * bias)
+    if program.nonnegative:
+        K = jnp.sum(classes)
+        return objective + program.penalty * jnp.sum(classes * omega * jnp.sqrt(1 - 1 / K) * within)
+    cost = symmetry.spectral_cost(within, between, classes, omega, jnp, program.full)
+    if program.penalty is None:
+        return objective + multiplier * (cost - program.budget)
+    return objective + program.penalty * cost

@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .arguments import leaves, require_integer, require_positive
 from .problems import Problem
 from .solution import DESCRIPTIONS, Phase, Status, group_names
-from .solve import DEFAULT_TOL, choose_method, solve
+from .solve import choose_method, limits, solve
 
 #: long_name and units of the arguments that builders take
 _ARGUMENTS = {
@@ -38,7 +37,7 @@ def sweep(
     *,
     method: str = "auto",
     tol: float | None = None,
-    max_steps: int = 60,
+    max_steps: int | None = None,
     variables: Sequence[str] | None = None,
     dtype: str = "float64",
     max_bytes: int = 2**32,
@@ -85,15 +84,14 @@ def sweep(
         )
     _check_keywords(builder, arguments)
     with jax.enable_x64(dtype == "float64"):
-        limit = float(leaves(tol=DEFAULT_TOL[dtype] if tol is None else tol)["tol"])
-        require_positive("It is relative to |value|.", tol=limit)
         _check_dtypes(arguments, dtype)
         axes = {name: _axis(name, value, dtype) for name, value in arguments.items() if _is_axis(value)}
         fixed = {name: value for name, value in arguments.items() if name not in axes}
         first = _check_values(builder, axes, fixed)
         shape = tuple(axis.size for axis in axes.values())
         method = choose_method(first, method)
-        max_steps = require_integer("max_steps", max_steps, 1)
+        bound, max_steps = limits(first, method, tol, max_steps)
+        limit = float(bound)
         out = _allocate(names, shape, first.groups.num_groups, dtype, max_bytes)
         solve_batch = partial(_solve_batch, names=names, method=method, tol=limit, max_steps=max_steps)
         _fill(out, builder, axes, fixed, solve_batch, dtype == "float64", progress)

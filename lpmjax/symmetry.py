@@ -8,7 +8,10 @@ be evaluated on the host by the very same expressions. Absent groups (0 classes)
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from . import spectral
 
 
 class Frame(NamedTuple):
@@ -55,45 +58,22 @@ def centred(between, classes, xp):
     return between - unit[..., :, None] * xp.sum(unit[..., :, None] * between, axis=-2, keepdims=True)
 
 
-def block_norm(block, xp):
-    """Spectral norm of a G x G block whose columns are orthogonal to sqrt(classes); for G <= 2 also its nuclear norm.
-
-    Such a block has rank at most G - 1, so for G <= 2 both are the Frobenius norm. The derivative at zero is zero.
-    """
-    if block.shape[-1] > 2:
-        raise ValueError(f"block_norm takes at most 2 groups, got {block.shape[-1]}.")
-    largest = xp.max(xp.abs(block), axis=(-2, -1))
-    zero = largest == 0
-    scale = xp.where(zero, 1.0, largest)
-    ratios = block / scale[..., None, None]
-    squares = xp.sum(ratios * ratios, axis=(-2, -1))
-    return xp.where(zero, 0.0, scale * xp.sqrt(xp.where(zero, 1.0, squares)))
+def shift_margins(margins, shift, xp):
+    """Margins after adding ``shift`` (G,) to the logit of every class; None adds nothing."""
+    return margins if shift is None else margins + shift[..., None, :] - shift[..., :, None]
 
 
-def spectral_cost(within, between, classes, omega, xp):
-    """Nuclear norm of Z diag(omega) (``between`` centred)."""
-    return xp.sum(repeats(classes, xp) * omega * xp.abs(within), axis=-1) + block_norm(
-        between * omega[..., None, :], xp
-    )
+def own_logits(within, between, classes, shift, xp):
+    """(G,) logit of the right class."""
+    K = present(classes, xp)
+    own = within * (1 - 1 / K) + diagonal(between, xp) / K
+    return own if shift is None else own + shift
 
 
-def _normalised(between, omega, xp):
-    """Norm of the weighted block and the block over it, zero where the norm is."""
-    weighted = between * omega[..., None, :]
-    norm = block_norm(weighted, xp)[..., None, None]
-    return norm, weighted / xp.where(norm > 0, norm, 1.0)
-
-
-def classifier_frame(within, between, omega, xp) -> Frame:
-    """(Z Omega² Zᵀ)^(1/2): the Gram matrix of the classifier up to its scale. G <= 2, ``between`` centred."""
-    norm, unit = _normalised(between, omega, xp)
-    return Frame(omega * within, norm * xp.sum(unit[..., :, None, :] * unit[..., None, :, :], axis=-1))
-
-
-def feature_frame(within, between, omega, xp) -> Frame:
-    """(Omega Zᵀ Z Omega)^(1/2): the Gram matrix of the sqrt(n)-weighted features up to its scale."""
-    norm, unit = _normalised(between, omega, xp)
-    return Frame(omega * within, norm * xp.sum(unit[..., :, :, None] * unit[..., :, None, :], axis=-3))
+def spectral_cost(within, between, classes, omega, xp, full: bool = False):
+    """Nuclear norm of Z diag(omega) (``between`` centred unless ``full``)."""
+    across = spectral.nuclear_norm(between * omega[..., None, :], xp, full)
+    return xp.sum(repeats(classes, xp) * omega * xp.abs(within), axis=-1) + across
 
 
 def norms2(frame: Frame, classes, xp):
@@ -108,6 +88,22 @@ def inner(frame: Frame, classes, xp):
     eye = xp.eye(classes.shape[-1], dtype=bool)
     own = xp.where(eye, frame.within[..., None, :] / K[..., None, :], 0.0)
     return frame.block / xp.sqrt(K[..., :, None] * K[..., None, :]) - own
+
+
+def mean_cosines(W, group_of_class, G: int):
+    """(G, G) mean cosine between different rows of two groups; NaN where there are none or one of them is zero."""
+    length = jnp.sqrt(jnp.sum(W * W, axis=1))
+    # Rows of no more than rounding are zero, as they are exactly in closed forms.
+    zero = length <= jnp.sqrt(jnp.finfo(W.dtype).eps) * jnp.max(length)
+    unit = W / jnp.where(zero, 1.0, length)[:, None]
+    member = (group_of_class[:, None] == jnp.arange(G)).astype(W.dtype)
+    eye = jnp.eye(W.shape[0], dtype=bool)
+    sums = member.T @ jnp.where(eye, 0.0, unit @ unit.T) @ member
+    counts = member.T @ jnp.where(eye, 0.0, jnp.ones_like(eye, W.dtype)) @ member
+    empty = (
+        (counts == 0) | (member.T @ zero.astype(W.dtype) > 0)[:, None] | (member.T @ zero.astype(W.dtype) > 0)[None, :]
+    )
+    return jnp.where(empty, jnp.nan, sums / jnp.where(empty, 1.0, counts))
 
 
 class Geometry(NamedTuple):
@@ -136,13 +132,44 @@ def cosines(frame: Frame, classes, xp):
     return xp.where(defined, numerator / xp.where(defined, denominator, 1.0), xp.nan)
 
 
-def geometry(within, between, classes, omega, classifier_scale, xp) -> Geometry:
+def frames(within, between, omega, scale, xp, full: bool = False) -> tuple[Frame, Frame]:
+    """Gram matrices of classifier rows and of class features at balanced norms, W Wᵀ = scale (Z Omega² Zᵀ)^(1/2)."""
+    left, right = spectral.roots(between * omega[..., None, :], xp, full)
+    scale = xp.asarray(scale)[..., None]
+    outer = omega[..., :, None] * omega[..., None, :]
+    classifier = Frame(scale * omega * within, scale[..., None] * left)
+    return classifier, Frame(within / (scale * omega), right / (scale[..., None] * outer))
+
+
+def orthogonal_frames(within, between, omega, scale, classes, xp) -> tuple[Frame, Frame]:
+    """Gram matrices where class features are orthogonal to one another, as non-negative ones are at an optimum.
+
+    ``Z = S diag(within)``, S = I - J/K: column k has norm ``within_k sqrt((K-1)/K)``, and so has w_k h_kᵀ.
+    """
+    K = xp.sum(classes, axis=-1, keepdims=True)
+    share = within * xp.sqrt((K - 1) / K) / (xp.asarray(scale)[..., None] * omega)  # |h_k|^2 at balanced norms
+    used = xp.where(share > 0, share, 1.0)
+    inverse = xp.where(share > 0, 1 / used, 0.0)
+    block = xp.matmul(between * inverse[..., None, :], xp.swapaxes(between, -1, -2))
+    eye = xp.eye(within.shape[-1], dtype=bool)
+    return Frame(within * within * inverse, block), Frame(share, xp.where(eye, share[..., None, :], 0.0))
+
+
+def geometry(grams: tuple[Frame, Frame], within, between, classes, xp) -> Geometry:
     """Within-group cosine of the classifier, squared norms of classifier rows and features, least margin."""
-    scale = xp.asarray(classifier_scale)[..., None]
-    w_frame = classifier_frame(within, between, omega, xp)
-    h_frame = feature_frame(within, between, omega, xp)
-    w_norm2 = scale * norms2(w_frame, classes, xp)
-    h_norm2 = norms2(h_frame, classes, xp) / (scale * omega * omega)
     counts = rivals(classes, xp)
     margin = xp.min(xp.where(counts > 0, margins(within, between, classes, xp), xp.inf), axis=-2)
-    return Geometry(diagonal(cosines(w_frame, classes, xp), xp), w_norm2, h_norm2, margin)
+    w_norm2, h_norm2 = (norms2(frame, classes, xp) for frame in grams)
+    return Geometry(diagonal(cosines(grams[0], classes, xp), xp), w_norm2, h_norm2, margin)
+
+
+def average(logits, group_of_class, classes, xp):
+    """``within`` and ``between`` of the group average of a K x K logit matrix."""
+    member = (group_of_class[:, None] == xp.arange(classes.shape[-1])).astype(logits.dtype)
+    sums = member.T @ logits @ member
+    own = member.T @ xp.diagonal(logits)
+    K = present(classes, xp)
+    eye = xp.eye(classes.shape[-1], dtype=bool)
+    in_group = xp.where(classes > 1, (xp.diagonal(sums) - own) / (K * xp.where(classes > 1, classes - 1, 1.0)), 0.0)
+    within = xp.where(classes > 1, own / K - in_group, 0.0)
+    return within, xp.where(eye, xp.diagonal(sums)[None, :] / K, sums / xp.sqrt(K[:, None] * K[None, :]))

@@ -138,7 +138,7 @@ def test_dim_is_enough_exactly_from_the_rank_on():
     assert lpm.solve(merged).factors()[0].shape == (10, 5)
     too_small = lpm.LayerPeeled.two_group(5, 5, 10.0, 1.0, 5.0, dim=8)
     with pytest.raises(ValueError, match="dim = 8"):
-        lpm.solve(too_small)
+        lpm.solve(too_small, method="two_group")
     with pytest.raises(ValueError, match="dim = 3 is below"):
         lpm.solve(problem(100.0)).factors(dim=3)
 
@@ -157,7 +157,7 @@ def test_printed_table():
         (lambda: lpm.solve(problem(), method="magic"), "method = 'magic'"),
         (lambda: lpm.solve(problem(), tol=0.0), "tol = 0 is out"),
         (lambda: lpm.solve(problem(), max_steps=0), "max_steps = 0"),
-        (lambda: lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.long_tail(5, 10.0), 1.0, 5.0)), "no solver .* 5 groups"),
+        (lambda: lpm.solve(problem(), start=5, method="grouped"), "start must be a lpmjax Solution"),
     ],
 )
 def test_errors_say_what_to_do(call, named):

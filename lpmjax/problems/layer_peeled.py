@@ -1,14 +1,15 @@
 """The Layer-Peeled Model: cross-entropy under norm budgets on classifier and features."""
 
-from typing import Any
+from typing import Any, ClassVar
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ..arguments import is_positive, require_positive
 from ..groups import ClassGroups
-from ..losses import CrossEntropy
-from .problem import Problem, check_static, common_dtype
+from ..losses import CrossEntropy, Loss
+from .problem import Problem, at_dtype, check_static, common_dtype
 
 
 class LayerPeeled(Problem):
@@ -25,7 +26,7 @@ class LayerPeeled(Problem):
     ----------
     groups : ClassGroups with G groups.
     E_W, E_H : budgets, mean squared norm of a classifier row and of a feature. Positive, differentiable.
-    loss : CrossEntropy (nats).
+    loss : CrossEntropy (the default), LogitAdjusted, LabelSmoothing (nats) or SquaredError.
     dim : feature dimension, static; None means as large as useful.
 
     Raises
@@ -39,21 +40,23 @@ class LayerPeeled(Problem):
     groups: ClassGroups
     E_W: Float[Array, ""]
     E_H: Float[Array, ""]
-    loss: CrossEntropy
-    dim: int | None
+    loss: Loss
+    dim: int | None = eqx.field(static=True)
+    bias_decay: ClassVar[None] = None
+    free_bias: ClassVar[bool] = False
+    nonnegative: ClassVar[bool] = False
 
-    def __init__(
-        self, groups: ClassGroups, E_W: Any, E_H: Any, loss: CrossEntropy | None = None, dim: int | None = None
-    ):
-        self.loss = CrossEntropy() if loss is None else loss
-        self.dim = check_static(self.loss, dim)
+    def __init__(self, groups: ClassGroups, E_W: Any, E_H: Any, loss: Loss | None = None, dim: int | None = None):
+        loss = CrossEntropy() if loss is None else loss
+        self.dim = check_static(loss, dim)
         self.groups, budgets = common_dtype(groups, E_W=E_W, E_H=E_H)
+        self.loss = at_dtype(loss, self.groups)
         self.E_W, self.E_H = budgets["E_W"], budgets["E_H"]
         self.check()
 
     @staticmethod
     def two_group(
-        K_A: Any, K_B: Any, R: Any, E_W: Any, E_H: Any, loss: CrossEntropy | None = None, dim: int | None = None
+        K_A: Any, K_B: Any, R: Any, E_W: Any, E_H: Any, loss: Loss | None = None, dim: int | None = None
     ) -> "LayerPeeled":
         """K_A classes of R samples and K_B of one: ``LayerPeeled(ClassGroups.two_group(K_A, K_B, R), E_W, E_H)``."""
         return LayerPeeled(ClassGroups.two_group(K_A, K_B, R), E_W, E_H, loss, dim)

@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from .. import symmetry
 from ..arguments import leaves, require_integer
 from ..groups import ClassGroups
-from ..losses import CrossEntropy
+from ..losses import CrossEntropy, Loss
+from ..symmetry import Frame
 
 
 class Problem(eqx.Module):
@@ -20,8 +22,14 @@ class Problem(eqx.Module):
     """
 
     groups: eqx.AbstractVar[ClassGroups]
-    loss: eqx.AbstractVar[CrossEntropy]
+    loss: eqx.AbstractVar[Loss]
     dim: eqx.AbstractVar[int | None]
+    #: decay of the last-layer bias, or None for a model without one that pays
+    bias_decay: eqx.AbstractVar[Float[Array, ""] | None]
+    #: whether there is a last-layer bias that costs nothing (static)
+    free_bias: eqx.AbstractVar[bool]
+    #: whether features are constrained to be >= 0, as behind a ReLU (static)
+    nonnegative: eqx.AbstractVar[bool]
 
     @property
     @abc.abstractmethod
@@ -43,11 +51,18 @@ class Problem(eqx.Module):
     def classifier_scale(self) -> Float[Array, ""]:
         """sqrt(E_W / E_H) or its like: W Wᵀ is this times (Z Omega² Zᵀ)^(1/2), and Hᵀ H that over this."""
 
+    def frames(self, within, between, omega, scale, xp) -> tuple[Frame, Frame]:
+        """Gram matrices of classifier rows and class features in group coordinates."""
+        return symmetry.frames(within, between, omega, scale, xp, not self.loss.shift_invariant)
+
     @property
     def methods(self) -> tuple[str, ...]:
         """Solvers whose static conditions hold, preferred first."""
-        by_groups = {1: ("closed_form",), 2: ("two_group",)}
-        return by_groups.get(self.groups.num_groups, ())
+        if self.nonnegative:
+            return ("closed_form", "factored")
+        plain = type(self.loss) is CrossEntropy and self.bias_decay is None and not self.free_bias
+        exact = {1: ("closed_form",), 2: ("two_group",)}.get(self.groups.num_groups, ()) if plain else ()
+        return (*exact, "grouped", "factored")
 
     def closed_form(self):
         """The optimum in closed form as a ``Solution``, or None where none is known for this structure."""
@@ -68,9 +83,17 @@ class Problem(eqx.Module):
 
 def check_static(loss: Any, dim: Any) -> int | None:
     """The feature dimension as an int or None; refuses a loss or dimension that no solver knows."""
-    if not isinstance(loss, CrossEntropy):
-        raise ValueError(f"loss = {loss!r} is not supported: use lpmjax.CrossEntropy().")
+    if not isinstance(loss, Loss):
+        raise ValueError(
+            f"loss = {loss!r} is not supported: use lpmjax.CrossEntropy(), LogitAdjusted(tau), LabelSmoothing(epsilon) "
+            "or SquaredError()."
+        )
     return None if dim is None else require_integer("dim", dim, 1)
+
+
+def at_dtype(loss: Loss, groups: ClassGroups) -> Loss:
+    """The loss with its parameters in the dtype of the groups."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, groups.weights.dtype), loss)
 
 
 def common_dtype(groups: Any, **values: Any) -> tuple[ClassGroups, dict[str, Array]]:

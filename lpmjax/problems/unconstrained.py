@@ -2,57 +2,83 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
-from ..arguments import is_positive, require_positive
+from .. import symmetry
+from ..arguments import is_positive, require, require_positive
 from ..groups import ClassGroups
-from ..losses import CrossEntropy
-from .problem import Problem, check_static, common_dtype
+from ..losses import CrossEntropy, Loss
+from .problem import Problem, at_dtype, check_static, common_dtype
 
 
 class UnconstrainedFeatures(Problem):
     r"""Unconstrained features model with weight decay on classifier and features:
 
-    .. math:: \min_{W, H} \sum_k \pi_k\, \frac{1}{n_k} \sum_i \ell(W h_{k,i}, k)
-        + \frac{\lambda_W}{2} \|W\|_F^2 + \frac{\lambda_H}{2} \|H\|_F^2
+    .. math:: \min_{W, H, b} \sum_k \pi_k\, \frac{1}{n_k} \sum_i \ell(W h_{k,i} + b, k)
+        + \frac{\lambda_W}{2} \|W\|_F^2 + \frac{\lambda_H}{2} \|H\|_F^2 + \frac{\lambda_b}{2} \|b\|^2
 
     over all ``N = sum n_k`` features. In the logits ``Z`` (one column per class) this is the convex program
-    ``sum_k pi_k loss(z_k, k) + sqrt(lambda_W lambda_H) ||Z diag(sqrt n)||_*``. A group of two or more equal classes is
-    merged exactly when ``slack <= 0``, for default weights when ``n_k <= N² lambda_W lambda_H``.
+    ``sum_k pi_k loss(z_k + b, k) + sqrt(lambda_W lambda_H) ||Z diag(sqrt n)||_* + lambda_b |b|^2 / 2``. A group of two
+    or more equal classes is merged exactly when ``slack <= 0``, for default weights when
+    ``n_k <= N² lambda_W lambda_H``.
+
+    With ``nonnegative=True`` features are constrained to ``H >= 0``, as behind a ReLU, and classes decouple: the
+    features are orthogonal, and class k is zero exactly when ``n_k <= N² lambda_W lambda_H K / (K - 1)``.
 
     Parameters
     ----------
     groups : ClassGroups; ``samples`` are absolute counts here, not only ratios.
     lambda_W, lambda_H : weight decays, positive, differentiable.
-    loss : CrossEntropy (nats).    dim : feature dimension, static; None means as large as useful.
+    loss : CrossEntropy (the default), LogitAdjusted, LabelSmoothing (nats) or SquaredError.
+    bias_decay : lambda_b of a last-layer bias b: None for no bias, 0.0 for a free one (static choices), else positive
+        and differentiable.
+    nonnegative : ReLU features, static; cross-entropy without a bias only.
+    dim : feature dimension, static; None means as large as useful.
 
     Raises
     ------
     ValueError
-        If a decay is not finite and positive, ``loss`` is unknown or ``dim`` is not a positive integer.
+        If a decay is not finite and positive, ``loss`` is unknown, ``dim`` is not a positive integer, or
+        ``nonnegative`` is combined with a bias or another loss.
 
-    Source: Zhu et al. (2021); the imbalanced threshold is Hong and Ling (2023).
+    Source: Zhu et al. (2021); the imbalanced threshold is Hong and Ling (2023), ReLU features Dang et al. (2024).
     """
 
     groups: ClassGroups
     lambda_W: Float[Array, ""]
     lambda_H: Float[Array, ""]
-    loss: CrossEntropy
-    dim: int | None
+    loss: Loss
+    bias_decay: Float[Array, ""] | None
+    free_bias: bool = eqx.field(static=True)
+    nonnegative: bool = eqx.field(static=True)
+    dim: int | None = eqx.field(static=True)
 
     def __init__(
         self,
         groups: ClassGroups,
         lambda_W: Any,
         lambda_H: Any,
-        loss: CrossEntropy | None = None,
+        loss: Loss | None = None,
+        bias_decay: Any = None,
+        nonnegative: bool = False,
         dim: int | None = None,
     ):
-        self.loss = CrossEntropy() if loss is None else loss
-        self.dim = check_static(self.loss, dim)
-        self.groups, decays = common_dtype(groups, lambda_W=lambda_W, lambda_H=lambda_H)
+        loss = CrossEntropy() if loss is None else loss
+        self.dim = check_static(loss, dim)
+        self.free_bias = bias_decay is not None and not isinstance(bias_decay, Tracer) and bias_decay == 0
+        biased = {} if bias_decay is None or self.free_bias else {"bias_decay": bias_decay}
+        self.groups, decays = common_dtype(groups, lambda_W=lambda_W, lambda_H=lambda_H, **biased)
         self.lambda_W, self.lambda_H = decays["lambda_W"], decays["lambda_H"]
+        self.bias_decay = decays.get("bias_decay")
+        self.loss = at_dtype(loss, self.groups)
+        self.nonnegative = bool(nonnegative)
+        if self.nonnegative and (type(loss) is not CrossEntropy or bias_decay is not None):
+            raise ValueError(
+                "nonnegative = True is out of range: ReLU features are solved for CrossEntropy() and bias_decay=None only."
+            )
         self.check()
 
     @property
@@ -70,11 +96,21 @@ class UnconstrainedFeatures(Problem):
         """sqrt(lambda_H / lambda_W)."""
         return jnp.sqrt(self.lambda_H) / jnp.sqrt(self.lambda_W)
 
+    def frames(self, within, between, omega, scale, xp):
+        """As for every problem, or with orthogonal non-negative features."""
+        if not self.nonnegative:
+            return super().frames(within, between, omega, scale, xp)
+        return symmetry.orthogonal_frames(within, between, omega, scale, self.groups.classes, xp)
+
     def check(self) -> None:
         """Raise ValueError for the first bad entry of concrete (also batched) leaves."""
         self.groups.check()
         require_positive("It is a weight decay.", lambda_W=self.lambda_W, lambda_H=self.lambda_H)
+        if self.bias_decay is not None:
+            remedy = "It is a weight decay; 0.0 is a free bias, None no bias."
+            require("bias_decay", self.bias_decay, "finite and >= 0", is_positive, remedy)
 
     def is_valid(self) -> Bool[Array, ""]:
         """The same conditions as a traced flag."""
-        return self.groups.is_valid() & is_positive(self.lambda_W) & is_positive(self.lambda_H)
+        valid = self.groups.is_valid() & is_positive(self.lambda_W) & is_positive(self.lambda_H)
+        return valid if self.bias_decay is None else valid & is_positive(self.bias_decay)

@@ -1,7 +1,8 @@
-"""One group of equal classes: the simplex ETF, or zero."""
+"""Closed forms: one group of equal classes (the simplex ETF, or zero), and non-negative features."""
 
 import jax.numpy as jnp
 
+from ..certificate import nonnegative_between
 from .coordinates import Coordinates, log_partition, margin_at
 
 
@@ -10,6 +11,8 @@ def solve_closed_form(problem, max_steps: int) -> Coordinates:
 
     Absent groups (0 classes) are ignored, so it also serves padded problems of which one group is left.
     """
+    if problem.nonnegative:
+        return _solve_nonnegative(problem)
     groups, omega = problem.groups, problem.omega
     here = groups.classes > 0
     K = jnp.max(groups.classes)
@@ -33,3 +36,14 @@ def solve_closed_form(problem, max_steps: int) -> Coordinates:
         steps=jnp.int32(0),
         converged=jnp.bool_(True),
     )
+
+
+def _solve_nonnegative(problem) -> Coordinates:
+    """Weight decay with features H >= 0: every class by itself, ``Z = (I - J/K) diag(within)``."""
+    classes, omega = problem.groups.classes, problem.omega
+    K = jnp.sum(classes)
+    price = problem.penalty * jnp.sqrt(K / (K - 1))
+    slack = jnp.log(problem.groups.weights) - jnp.log(omega) - jnp.log(price)
+    alive = (slack > 0) & (classes > 0)
+    within = jnp.where(alive, margin_at(jnp.where(alive, slack, 1.0), -jnp.log(K)), 0.0)
+    return Coordinates(within, nonnegative_between(within, classes, jnp), slack, jnp.int32(0), jnp.bool_(True))

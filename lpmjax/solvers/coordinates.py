@@ -15,6 +15,7 @@ class Coordinates(NamedTuple):
     slack: Float[Array, " G"]
     steps: Int[Array, ""]
     converged: Bool[Array, ""]
+    bias: Float[Array, " G"] | None = None
 
 
 def margin_at(log_inv_t: Array, log_k: Array) -> Array:

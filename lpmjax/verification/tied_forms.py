@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import boundary, symmetry
+from .. import boundary, spectral, symmetry
 from ..certificate import Program, duality_gap, gradient, shrinkage
 from ..groups import ClassGroups
 from ..losses import CrossEntropy
@@ -80,9 +80,8 @@ def _four_scalars(K_A, K_B, pi_A, pi_B, omega_A, omega_B, a, e, x, y):
 def _geometry(K_A, K_B, a, e, x, y):
     classes, omega = _pair(K_A, K_B), jnp.ones(2)
     coordinates = _coordinates(K_A, K_B, a, e, x, y)
-    w_frame = symmetry.classifier_frame(*coordinates, omega, jnp)
-    h_frame = symmetry.feature_frame(*coordinates, omega, jnp)
-    norms = symmetry.geometry(*coordinates, classes, omega, jnp.ones(()), jnp)
+    w_frame, h_frame = grams = symmetry.frames(*coordinates, omega, jnp.ones(()), jnp)
+    norms = symmetry.geometry(grams, *coordinates, classes, jnp)
     row = symmetry.diagonal(w_frame.block, jnp) / classes
     terms = (row + w_frame.within / classes) / norms.w_norm2
     return {
@@ -263,14 +262,14 @@ def _gap_terms(K_A, K_B, pi_A, pi_B, omega_A, omega_B, a, e, x, y):
     pull, block = gradient(loss.wrong, others, classes, weights, jnp)
     cost = symmetry.spectral_cost(within, between, classes, omega, jnp)
     proof = duality_gap(Program(CrossEntropy(), classes, weights, omega, cost, None), within, between, jnp)
-    norm = jnp.maximum(jnp.max(pull / omega), symmetry.block_norm(block / omega, jnp))
+    norm = jnp.maximum(jnp.max(pull / omega), spectral.block_norm(block / omega, jnp))
     K = K_A + K_B
     return {
         "gamma_A": pull[0],
         "gamma_B": pull[1],
         "g_x": -block[0, 0] * jnp.sqrt(K / K_B),
         "g_y": -block[1, 1] * jnp.sqrt(K / K_A),
-        "rank_one_norm": symmetry.block_norm(block / omega, jnp),
+        "rank_one_norm": spectral.block_norm(block / omega, jnp),
         "gap": Against(proof.gap, proof.value + norm * cost),
     }
 

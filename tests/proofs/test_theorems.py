@@ -16,6 +16,7 @@ from proofs import (
     certificate,
     contrastive,
     focal,
+    grouped,
     label_smoothing,
     merged_boundary,
     merging,
@@ -23,6 +24,7 @@ from proofs import (
     one_scalar,
     oversampling,
     probabilities,
+    rank,
     relaxation,
     squared_error,
     two_group,
@@ -100,6 +102,16 @@ WRONG = {
     "ETF optimal at R = 2": lambda: oversampling.theorem(full_remedy=R / 2),
     "remedy upside down": lambda: oversampling.theorem(least_remedy=oversampling.R_0 / R),
     "gap with a sign flipped": lambda: certificate.budget_theorem(certificate.GAP - 2 * certificate.TERM_A),
+    "in-group singular value K_g times": lambda: grouped.theorem(repeats=grouped.K_g),
+    "margin over another group without the own block": lambda: grouped.theorem(
+        margin=grouped.MARGIN - grouped.B_gg / grouped.K_g
+    ),
+    "gradient block without the group sizes": lambda: grouped.theorem(pull_other=-grouped.pi_g * grouped.rho_j),
+    "in-group cosine over K_g": lambda: grouped.theorem(cosine=grouped.ROW_SAME),
+    "two classes active in the rank counterexample": lambda: rank.theorem(active=2),
+    "pull between equal rows with a sign flipped": lambda: rank.theorem(
+        own_pull=1 - rank.P_g + rank.p_g - rank.K_g * (rank.rho - rank.p_g)
+    ),
 }
 
 

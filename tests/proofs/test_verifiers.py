@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import sympy as sp
+from mpmath import iv
 
 from proofs import REAL, Domain, Uses, Verdict, above, at_least, between, integers
 from proofs.balanced import theorem as balanced
 from proofs.verifiers import cited
 from proofs.verifiers.blocks import BlockIdentity, Blocks, gradient
 from proofs.verifiers.convex import Convex
+from proofs.verifiers.enclosure import Root, evaluate
 from proofs.verifiers.identity import Derivative, Identity, Limit
 from proofs.verifiers.sign import Sign
 
@@ -139,6 +141,32 @@ def test_convexity():
     assert verdict(Convex("", X**3, (X,), PLANE)) is Verdict.REFUTED
     assert verdict(Convex("", X * Y, (X, Y), PLANE)) is Verdict.REFUTED  # zero diagonal, negative determinant
     assert verdict(Convex("", -(X**2) - Y**2, (X, Y), PLANE)) is Verdict.REFUTED  # positive determinant
+
+
+def _root(equation, at, *positive):
+    return verdict(Root("", (equation, Y * sp.exp(X) - 1), {X: at, Y: sp.Rational(1, 4)}, positive, ""))
+
+
+def test_root_encloses_and_decides_signs():
+    near = sp.Rational(7, 5)
+    assert _root(X**2 - 2, near, X - 1, 1 - Y, 2 * X * Y - sp.Rational(1, 2)) is Verdict.PROVED
+    assert _root(X**2 - 2, near, X - 1, Y - 1) is Verdict.REFUTED
+    assert _root(X**2 - 2, -near, X) is Verdict.REFUTED  # the other root
+    assert _root(X**2 - 2, near, X**2 - 2) is Verdict.UNDECIDED  # zero there
+    assert _root(X**2 - 2, near, X**2 - 2 + sp.Rational(1, 10**30)) is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize("equation", [X**2 + 1, (X - 1) ** 2, (X - 1) ** 2 + sp.Rational(1, 10**60), X - X + 1])
+def test_root_does_not_enclose_what_is_not_there_or_not_simple(equation):
+    assert _root(equation, sp.Rational(7, 5)) is Verdict.UNDECIDED
+
+
+def test_enclosures_contain_the_value_and_know_their_functions():
+    third = evaluate(sp.Rational(1, 3) * X, {X: iv.mpf(1)}, iv)
+    assert third.a < sp.Rational(1, 3) < third.b
+    assert iv.exp(1) in evaluate(sp.exp(X) ** 2 / sp.exp(Y), {X: iv.mpf(1), Y: iv.mpf(1)}, iv)
+    with pytest.raises(ValueError, match="sin"):
+        evaluate(sp.sin(X), {X: iv.mpf(1)}, iv)
 
 
 def test_block_products_agree_with_numbers():

@@ -1,0 +1,73 @@
+"""First-order descent stopped by a certificate: L-BFGS, or any other optax transformation."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+#: pairs of vectors that L-BFGS remembers
+_MEMORY = 20
+#: looks at a residual that does not halve before a descent gives up
+_PATIENCE = 20
+
+
+class Descent(NamedTuple):
+    """Where a descent ended."""
+
+    x: Any
+    residual: Float[Array, ""]  #: last value of the stopping criterion
+    steps: Int[Array, ""]
+    converged: Bool[Array, ""]  #: ended by its own criterion, not by the step limit
+
+
+def descend(
+    objective: Callable[[Any], Array],
+    residual: Callable[[Any], Array],
+    start: Any,
+    *,
+    goal: float,
+    accept: Array,
+    max_steps: int,
+    every: int = 10,
+    optimizer: optax.GradientTransformation | None = None,
+    project: Callable[[Any], Any] | None = None,
+) -> Descent:
+    """Minimise ``objective`` until ``residual(x) <= goal``, or ``<= accept`` and no longer falling.
+
+    The residual (a duality gap) is looked at every ``every`` steps; its own rounding decides how low it can get, so
+    ``goal`` may be below reach. A descent whose residual has stopped falling above ``accept`` ends too, as stalled. ``optimizer`` None is L-BFGS with a zoom line search; ``project`` is applied after
+    every step. Stops at once on a residual that is not finite.
+    """
+    quasi_newton = optimizer is None
+    transform = optax.with_extra_args_support(optax.lbfgs(memory_size=_MEMORY) if quasi_newton else optimizer)
+
+    def step(_, carry):
+        x, state = carry
+        if quasi_newton:  # the line search has already evaluated its last point
+            value, gradient = optax.value_and_grad_from_state(objective)(x, state=state)
+        else:
+            value, gradient = jax.value_and_grad(objective)(x)
+        updates, state = transform.update(gradient, state, x, value=value, grad=gradient, value_fn=objective)
+        x = optax.apply_updates(x, updates)
+        return (x if project is None else project(x)), state
+
+    def body(carry):
+        x, state, last, best, idle, steps = carry
+        x, state = jax.lax.fori_loop(0, every, step, (x, state))
+        now = residual(x)
+        idle = jnp.where(now < 0.5 * best, 0, idle + 1)
+        return x, state, now, jnp.minimum(now, best), idle, steps + every
+
+    def running(carry):
+        _, _, now, _, idle, steps = carry
+        settled = (now <= goal) | ((now <= accept) & (idle >= 3)) | (idle >= _PATIENCE)
+        return ~settled & jnp.isfinite(now) & (steps < max_steps)
+
+    first = residual(start)
+    x, _, last, _, _, steps = jax.lax.while_loop(
+        running, body, (start, transform.init(start), first, first, jnp.int32(0), jnp.int32(0))
+    )
+    return Descent(x, last, steps, (last <= accept) | (steps < max_steps))

@@ -1,0 +1,192 @@
+"""The non-convex program as it is written: W and H of a given dimension, no symmetry assumed, from random starts."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+from ..losses import Loss
+from .descent import descend
+from .implicit import attach
+
+#: relative stationarity that a descent aims at, and that it must reach to count as converged
+_GOAL, _ACCEPT = 1e-11, 1e-7
+
+
+class Columns(eqx.Module):
+    """The program column by column: one column of features per class, or per sample. Exactly one of budgets, penalty."""
+
+    loss: Loss
+    rows: Bool[Array, " K"]  #: which classes are present
+    label: Int[Array, " C"]
+    weights: Float[Array, " C"]
+    omega: Float[Array, " C"]
+    shift: Float[Array, " K"] | None
+    budgets: tuple[Array, Array] | None  #: of the squared norms of W and of H diag(omega)
+    penalties: tuple[Array, Array] | None  #: on the same two, halved
+    bias_decay: Array | None
+    biased: bool = eqx.field(static=True)
+    nonnegative: bool = eqx.field(static=True)
+    projected: bool = eqx.field(static=True)  #: budgets held by projection; otherwise by scaling
+
+
+class Pair(NamedTuple):
+    """Classifier, features (their square roots if non-negative; times omega) and bias."""
+
+    W: Float[Array, "K d"]
+    H: Float[Array, "d C"]
+    bias: Float[Array, " K"] | None
+
+
+class Found(NamedTuple):
+    """One local optimum."""
+
+    pair: Pair  #: W, H and bias of the model itself
+    value: Float[Array, ""]
+    residual: Float[Array, ""]  #: norm of the gradient of log(value) times the norm of the factors
+    steps: Int[Array, ""]
+    converged: Bool[Array, ""]
+
+
+def random_pair(key: Array, program: Columns, dim: int) -> Pair:
+    """Gaussian factors, of the size of the budgets or of margins of order one."""
+    first, second = jax.random.split(key)
+    K, C = program.rows.size, program.label.size
+    dtype = program.weights.dtype
+    W = jax.random.normal(first, (K, dim), dtype)
+    H = jax.random.normal(second, (dim, C), dtype)
+    W = jnp.where(program.rows[:, None], W, 0.0)
+    H = jnp.where(program.weights > 0, H, 0.0)
+    if program.nonnegative:
+        H = jnp.abs(H)
+    spread = jnp.sqrt(jnp.mean(program.omega) / jnp.sqrt(jnp.asarray(dim, dtype)))
+    sizes = (spread, spread) if program.budgets is None else _radii(program, W, H)
+    bias = jnp.zeros(K, dtype) if program.biased else None
+    return Pair(sizes[0] * W, sizes[1] * H, bias)
+
+
+def _radii(program: Columns, W, H):
+    assert program.budgets is not None
+    features = H * H if program.nonnegative else H
+    E_W, E_H = program.budgets
+    return jnp.sqrt(E_W / jnp.sum(W * W)), jnp.sqrt(E_H / jnp.sum(features * features))
+
+
+def descend_pair(
+    program: Columns, start: Pair, max_steps: int, optimizer: optax.GradientTransformation | None
+) -> Found:
+    """Descend from ``start``; the result carries its derivative by the program's numbers."""
+    fixed = jax.lax.stop_gradient(program)
+    eps = float(jnp.finfo(program.weights.dtype).eps)
+    found = descend(
+        lambda x: _objective(x, fixed),
+        lambda x: _residual(x, fixed),
+        start,
+        goal=max(_GOAL, 50 * eps),
+        accept=jnp.asarray(max(_ACCEPT, 1e3 * eps)),
+        max_steps=max_steps,
+        every=10 if start.W.size + start.H.size < 10**5 else 25,
+        optimizer=optimizer,
+        project=_projection(fixed) if program.projected else None,
+    )
+    point = found.x if program.projected else attach(_objective, found.x, program)
+    value = jnp.exp(_objective(point, program))
+    return Found(_scaled_back(point, program), value, found.residual, found.steps, found.converged)
+
+
+def widened(key: Array, pair: Pair, program: Columns, dim: int) -> Pair:
+    """The same pair with more columns, small and random: at zero they would stay there."""
+    fresh = random_pair(key, program, dim - pair.W.shape[1])
+    W, H, bias = pair
+    small = 1e-2 * jnp.sqrt(jnp.sum(W * W) / jnp.sum(fresh.W * fresh.W))
+    return Pair(jnp.concatenate([W, small * fresh.W], 1), jnp.concatenate([H, small * fresh.H], 0), bias)
+
+
+def unscaled(pair: Pair, program: Columns) -> Pair:
+    """Variables of the descent from W and H of the model: the inverse of what :class:`Found` returns."""
+    balance = _balance(program)
+    H = pair.H * program.omega * jnp.sqrt(balance)
+    return Pair(pair.W / jnp.sqrt(balance), jnp.sqrt(H) if program.nonnegative else H, pair.bias)
+
+
+def _features(x: Pair, program: Columns):
+    return x.H * x.H if program.nonnegative else x.H
+
+
+def _balance(program: Columns):
+    """sqrt(E_W / E_H) or sqrt(lambda_H / lambda_W): the descent works at equal norms."""
+    if program.projected:
+        return jnp.ones(())
+    if program.budgets is not None:
+        return jnp.sqrt(program.budgets[0] / program.budgets[1])
+    assert program.penalties is not None
+    return jnp.sqrt(program.penalties[1] / program.penalties[0])
+
+
+def _stretch(x: Pair, program: Columns):
+    """What brings the product of the factors onto the budget."""
+    if program.budgets is None or program.projected:
+        return jnp.ones(())
+    features = _features(x, program)
+    cost = 0.5 * (jnp.sum(x.W * x.W) + jnp.sum(features * features))
+    return jnp.sqrt(program.budgets[0] * program.budgets[1]) / cost
+
+
+def _scaled_back(x: Pair, program: Columns) -> Pair:
+    balance, stretch = _balance(program), _stretch(x, program)
+    W = x.W * jnp.sqrt(balance * stretch)
+    return Pair(W, _features(x, program) * jnp.sqrt(stretch / balance) / program.omega, x.bias)
+
+
+def _objective(x: Pair, program: Columns):
+    """Logarithm of the loss, or of loss and decay."""
+    features = _features(x, program)
+    Z = _stretch(x, program) * (x.W @ features) / program.omega
+    if x.bias is not None:
+        Z = Z + x.bias[:, None]
+    if program.shift is not None:
+        Z = Z + program.shift[:, None]
+    own = jnp.take_along_axis(Z, program.label[None, :], axis=0)[0]
+    wrong = program.rows[:, None] & (jnp.arange(program.rows.size)[:, None] != program.label)
+    margins = jnp.where(wrong, own - Z, 0.0)
+    loss = program.loss.on_groups(margins, wrong.astype(Z.dtype), jnp, own)
+    value = jnp.sum(program.weights * loss.value)
+    if program.penalties is not None:
+        price = jnp.sqrt(program.penalties[0] * program.penalties[1])
+        value = value + 0.5 * price * (jnp.sum(x.W * x.W) + jnp.sum(features * features))
+    if program.bias_decay is not None:
+        value = value + 0.5 * program.bias_decay * jnp.sum(x.bias * x.bias)
+    return jnp.log(jnp.maximum(value, jnp.finfo(value.dtype).tiny))
+
+
+def _residual(x: Pair, program: Columns):
+    def norm(tree):
+        return jnp.sqrt(sum(jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(tree)))
+
+    if not program.projected:
+        return norm(jax.grad(lambda x: _objective(x, program))(x)) * norm(x)
+    # Of the constrained problem: how far a unit step is from coming back by projection.
+    slope = jax.grad(lambda x: _objective(x, program))(x)
+    back = _projection(program)(jax.tree.map(lambda a, g: a - norm(x) ** 2 * g, x, slope))
+    return norm(jax.tree.map(jnp.subtract, back, x)) / norm(x)
+
+
+def _projection(program: Columns) -> Callable[[Pair], Pair]:
+    """Onto the two budget balls (``optax.projections``)."""
+    assert program.budgets is not None
+    radii = jnp.sqrt(program.budgets[0]), jnp.sqrt(program.budgets[1])
+
+    def project(x: Pair) -> Pair:
+        W = optax.projections.projection_l2_ball(x.W, radii[0])
+        return x._replace(W=W, H=optax.projections.projection_l2_ball(x.H, radii[1]))
+
+    return project
+
+
+def solve_pairs(program: Any, starts: Pair, max_steps: int, optimizer: Any) -> Found:
+    """:func:`descend_pair` from a batch of starts."""
+    return jax.vmap(lambda start: descend_pair(program, start, max_steps, optimizer))(starts)

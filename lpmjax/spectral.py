@@ -1,0 +1,134 @@
+"""Spectral functions of the G x G block of the logits, differentiable at fixed rank.
+
+``full`` says that the columns of the block need not be orthogonal to sqrt(classes), as with a loss that is not
+shift-invariant. ``xp`` is ``jax.numpy`` or ``numpy``; leading axes are a batch.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def block_norm(block, xp):
+    """Frobenius norm of a G x G block, without overflow; its derivative at zero is zero.
+
+    A block whose columns are orthogonal to sqrt(classes) has rank at most G - 1, so for G <= 2 this is its spectral and
+    its nuclear norm as well.
+    """
+    largest = xp.max(xp.abs(block), axis=(-2, -1))
+    zero = largest == 0
+    scale = xp.where(zero, 1.0, largest)
+    ratios = block / scale[..., None, None]
+    squares = xp.sum(ratios * ratios, axis=(-2, -1))
+    return xp.where(zero, 0.0, scale * xp.sqrt(xp.where(zero, 1.0, squares)))
+
+
+def is_thin(block, full: bool) -> bool:
+    """Whether a block has rank at most one by its shape alone; ``full``: the loss is not shift-invariant."""
+    return block.shape[-1] <= (1 if full else 2)
+
+
+def spectral_norm(block, xp, full: bool = False):
+    """Largest singular value of a G x G block (``full`` if its columns need not be orthogonal to sqrt(classes))."""
+    if is_thin(block, full):
+        return block_norm(block, xp)
+    return xp.max(singular_values(block, xp), axis=-1)
+
+
+def singular_values(block, xp):
+    """(..., G) singular values, largest first; NaN, not an exception, where the block is not finite."""
+    bad = ~xp.all(xp.isfinite(block), axis=(-2, -1))[..., None]
+    values = xp.linalg.svd(xp.where(bad[..., None], 0.0, block), compute_uv=False)
+    return xp.where(bad, xp.nan, values)
+
+
+def nuclear_norm(block, xp, full: bool = False):
+    """Sum of the singular values; differentiable at fixed rank."""
+    if is_thin(block, full):
+        return block_norm(block, xp)
+    return _nuclear(block) if xp is jnp else xp.sum(singular_values(block, xp), axis=-1)
+
+
+def roots(block, xp, full):
+    """(X Xᵀ)^(1/2) and (Xᵀ X)^(1/2) of a block X."""
+    if not is_thin(block, full):
+        return _absolutes(block) if xp is jnp else _absolutes_by_svd(block, xp)[:2]
+    norm = block_norm(block, xp)[..., None, None]
+    unit = block / xp.where(norm > 0, norm, 1.0)
+    left = norm * xp.sum(unit[..., :, None, :] * unit[..., None, :, :], axis=-1)
+    return left, norm * xp.sum(unit[..., :, :, None] * unit[..., :, None, :], axis=-3)
+
+
+# Derivatives at fixed rank. In the singular bases their formulas divide by sums of singular
+# values only, never by differences, so coinciding singular values (every simplex ETF has them) are harmless.
+
+
+def _svd(block, xp):
+    bad = ~xp.all(xp.isfinite(block), axis=(-2, -1), keepdims=True)
+    u, s, vt = xp.linalg.svd(xp.where(bad, 0.0, block), full_matrices=True)
+    return u, xp.where(bad[..., 0], xp.nan, s), vt
+
+
+def _absolutes_by_svd(block, xp):
+    u, s, vt = _svd(block, xp)
+    left = xp.matmul(u * s[..., None, :], xp.swapaxes(u, -1, -2))
+    return left, xp.matmul(xp.swapaxes(vt, -1, -2) * s[..., None, :], vt), u, s, vt
+
+
+def _in_bases(u, tangent, vt):
+    return jnp.matmul(jnp.swapaxes(u, -1, -2), jnp.matmul(tangent, jnp.swapaxes(vt, -1, -2)))
+
+
+def _active(s):
+    """Singular values that are not rounding."""
+    return s > 1e3 * jnp.finfo(s.dtype).eps * s[..., :1]
+
+
+@jax.custom_jvp
+def _absolutes(block):
+    return _absolutes_by_svd(block, jnp)[:2]
+
+
+@_absolutes.defjvp
+def _absolutes_jvp(primals, tangents):
+    left, right, u, s, vt = _absolutes_by_svd(primals[0], jnp)
+    inner = _in_bases(u, tangents[0], vt)
+    active = _active(s)
+    either = active[..., :, None] | active[..., None, :]
+    sums = jnp.where(either, s[..., :, None] + s[..., None, :], 1.0)
+    turned = jnp.swapaxes(inner, -1, -2)
+    of_left = jnp.where(either, (inner * s[..., None, :] + turned * s[..., :, None]) / sums, 0.0)
+    of_right = jnp.where(either, (turned * s[..., None, :] + inner * s[..., :, None]) / sums, 0.0)
+    d_left = jnp.matmul(u, jnp.matmul(of_left, jnp.swapaxes(u, -1, -2)))
+    return (left, right), (d_left, jnp.matmul(jnp.swapaxes(vt, -1, -2), jnp.matmul(of_right, vt)))
+
+
+@jax.custom_jvp
+def _nuclear(block):
+    return jnp.sum(singular_values(block, jnp), axis=-1)
+
+
+@_nuclear.defjvp
+def _nuclear_jvp(primals, tangents):
+    return _nuclear(primals[0]), jnp.sum(_polar(primals[0]) * tangents[0], axis=(-2, -1))
+
+
+@jax.custom_jvp
+def _polar(block):
+    """The partial isometry U Vᵀ over the non-zero singular values: the gradient of the nuclear norm."""
+    u, s, vt = _svd(block, jnp)
+    return jnp.matmul(u * _active(s)[..., None, :], vt)
+
+
+@_polar.defjvp
+def _polar_jvp(primals, tangents):
+    u, s, vt = _svd(primals[0], jnp)
+    inner, active = _in_bases(u, tangents[0], vt), _active(s)
+    both = active[..., :, None] & active[..., None, :]
+    sums = jnp.where(both, s[..., :, None] + s[..., None, :], 1.0)
+    turned = jnp.where(both, (inner - jnp.swapaxes(inner, -1, -2)) / sums, 0.0)
+    rows = jnp.where(active[..., :, None] & ~active[..., None, :], inner / jnp.where(active, s, 1.0)[..., :, None], 0.0)
+    columns = jnp.where(
+        ~active[..., :, None] & active[..., None, :], inner / jnp.where(active, s, 1.0)[..., None, :], 0.0
+    )
+    tangent = jnp.matmul(u, jnp.matmul(turned + rows + columns, vt))
+    return _polar(primals[0]), tangent
