@@ -31,10 +31,10 @@ class Program(eqx.Module):
     classes: Float[Array, "*batch G"]
     weights: Float[Array, "*batch G"]
     omega: Float[Array, "*batch G"]
-    budget: Float[Array, "*batch"] | None
-    penalty: Float[Array, "*batch"] | None
-    offsets: Float[Array, "*batch G"] | None = None  #: constants that the loss adds to the logits
-    bias_decay: Float[Array, "*batch"] | None = None  #: None without a bias that pays
+    budget: Any  #: (...,) or None
+    penalty: Any  #: (...,) or None
+    offsets: Any = None  #: (..., G) constants that the loss adds to the logits, or None
+    bias_decay: Any = None  #: (...,) or None without a bias that pays
     free_bias: bool = eqx.field(static=True, default=False)
     nonnegative: bool = eqx.field(static=True, default=False)
 
@@ -81,7 +81,7 @@ def evaluate(program: Program, within, between, bias, xp) -> tuple[GroupLoss, An
     return program.loss.on_groups(margins, others, xp, own), others, margins
 
 
-def duality_gap(program: Program, within, between, xp, bias=None) -> Certificate:
+def duality_gap(program: Program, within, between, xp, bias: Any = None) -> Certificate:
     """Certify coordinates. ``xp`` is ``jax.numpy`` or ``numpy``; leading axes are a batch."""
     if program.nonnegative:
         return _nonnegative_gap(program, within, xp)
@@ -146,7 +146,7 @@ def _nonnegative_gap(program: Program, within, xp) -> Certificate:
     within = xp.where(classes > 0, within, 0.0)
     K = xp.sum(classes, axis=-1, keepdims=True)
     between = nonnegative_between(within, classes, xp)
-    loss, others, margins = evaluate(program, within, between, None, xp)
+    loss, others, _ = evaluate(program, within, between, None, xp)
     rho = xp.exp(loss.log_right - within)  # of every wrong class alike
     price = xp.asarray(program.penalty)[..., None] * omega * xp.sqrt(K / (K - 1))
     share = xp.minimum(1.0, price / (K * rho * weights))
@@ -228,6 +228,11 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
             f"solution has coordinates of shape {within.shape} and {between.shape}, problem has groups of shape "
             f"{program.classes.shape}: pass the problem that was solved (solution.problem)."
         )
+    if solution.W is not None:
+        raise ValueError(
+            "certify takes group coordinates, and a solution by the factored method has W and H without symmetry: it "
+            "was certified in its own precision; solve in float64 (jax_enable_x64)."
+        )
     bias = None if solution.bias is None else np.asarray(solution.bias, np.float64)
     if (bias is None) == (double.free_bias or double.bias_decay is not None):
         raise ValueError("problem and solution disagree on a last-layer bias: pass the problem that was solved.")
@@ -264,7 +269,7 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
 
 
 def multiplier_of(program: Program, norm, xp):
-    """Multiplier of the spectral cost: the gradient's norm on a budget, else the penalty (at which slack changes sign)."""
+    """Multiplier of the spectral cost, where slack changes sign: the gradient's norm on a budget, else the penalty."""
     if program.penalty is None:
         return norm
     K = xp.sum(program.classes, axis=-1)

@@ -100,7 +100,7 @@ def factored(
             return solution
         dim = min(full, max(int(1.5 * dim), int(1.1 * float(jnp.sum(solution.slack[0] > 0))) + 8))
         pairs = Pair(solution.W, solution.H, _class_bias(solution.bias, index))
-        starts = jax.vmap(lambda k, pair: widened(k, unscaled(pair, program), program, dim))(keys, pairs)
+        starts = jax.vmap(lambda k, pair, dim=dim: widened(k, unscaled(pair, program), program, dim))(keys, pairs)
 
 
 def best(solutions: Solution) -> Solution:
@@ -151,7 +151,8 @@ def _columns(problem: Problem, per_sample: bool, projected: bool) -> tuple[np.nd
         K = jnp.sum(groups.classes)
         budgets, penalties = (K * problem.E_W, K * problem.E_H), None
     else:
-        budgets, penalties = None, (problem.lambda_W, problem.lambda_H)
+        price: Any = problem.penalty  # lambda_W and lambda_H of any penalised model
+        budgets, penalties = None, (price / problem.classifier_scale, price * problem.classifier_scale)
     biased = problem.free_bias or problem.bias_decay is not None
     return index, Columns(
         loss=problem.loss, rows=rows, label=jnp.asarray(label), weights=weights, omega=omega,
@@ -165,7 +166,7 @@ def _class_bias(bias, index):
 
 
 def _from_solution(start: Solution, program: Columns, dim: int) -> Pair:
-    W, H = start.factors() if start.W is None else (start.W, start.H)
+    W, H = start.factors() if start.W is None or start.H is None else (start.W, start.H)
     if W.shape[-2] != program.rows.size or H.shape[-1] != program.label.size or W.shape[-1] > dim:
         raise ValueError(f"start has W of shape {W.shape} and H of shape {H.shape}: they do not fit this problem.")
     pad = dim - W.shape[-1]

@@ -131,13 +131,24 @@ class ClassGroups(eqx.Module):
         return ClassGroups(_stack(K_A, K_B), _stack(values["R"], jnp.ones_like(values["R"])))
 
     @staticmethod
-    def long_tail(K: int, ratio: Any) -> "ClassGroups":
-        """K classes (static) with n_k = ratio^(-k/(K-1)), k = 0..K-1: the usual exponential long tail, G = K."""
-        K = require_integer("K", K, 2)
-        ratio = leaves(ratio=ratio)["ratio"]
+    def long_tail(K: Any, ratio: Any, size: int | None = None) -> "ClassGroups":
+        """K classes with n_k = ratio^(-k/(K-1)), k = 0..K-1: the usual exponential long tail, G = K.
+
+        K is static; with a static ``size`` >= K it is a value, and ``size - K`` absent classes pad it (G = size): one
+        compilation then serves a grid over K.
+        """
+        if size is None:
+            size = K = require_integer("K", K, 2)
+        values = leaves(K=K, ratio=ratio)
+        K, ratio = values["K"], values["ratio"]
+        size = require_integer("size", size, 2)
+        require("K", K, f"from 2 to size = {size}", lambda k: (k >= 2) & (k <= size), "Raise size.")
         require_positive("It is n_max / n_min.", ratio=ratio)
-        k = jnp.arange(K, dtype=ratio.dtype) / (K - 1)
-        return ClassGroups.per_class(jnp.exp(-k * jnp.log(ratio)))
+        k = jnp.arange(size, dtype=ratio.dtype)
+        # An absent class keeps the last present one's count, so that nothing underflows.
+        place = jnp.minimum(k, K - 1) / (K - 1)
+        present = jnp.where((K >= 2) & (K <= size), k < K, jnp.nan).astype(ratio.dtype)
+        return ClassGroups(present, jnp.exp(-place * jnp.log(ratio)))
 
     @staticmethod
     def per_class(n_k: Any, weights: Any = None) -> "ClassGroups":

@@ -39,7 +39,7 @@ class Loss(eqx.Module):
 
     @abc.abstractmethod
     def fenchel_gap(self, at: GroupLoss, others: Any, wrong: Any, total: Any, xp: Any) -> Float[Array, "*batch G"]:
-        """``loss(z) + conjugate(y) - <y, z> >= 0`` for another gradient y, given as :class:`GroupLoss` gives its own."""
+        """``loss(z) + conjugate(y) - <y, z> >= 0`` for another gradient y, given as in :class:`GroupLoss`."""
 
     @abc.abstractmethod
     def without_row_sums(self, at: GroupLoss, others: Any, classes: Any, weights: Any, xp: Any) -> tuple[Any, Any]:

@@ -142,12 +142,13 @@ class Solution(eqx.Module):
     def logits(self, num_classes: int | None = None) -> Float[Array, "K K"]:
         """(K, K) logit matrix; column k holds the logits of every sample of class k, in the caller's class order.
 
-        A last-layer bias is included. Under a trace K is a value, so pass it as a static ``num_classes``. Raises ValueError for a batched solution.
+        A last-layer bias is included. Under a trace K is a value, so pass it as a static ``num_classes``. Raises
+        ValueError for a batched solution.
         """
         if self.within.ndim > 1:
             raise ValueError("logits of a batched solution: use jax.vmap(lambda s: s.logits(num_classes=K))(solution).")
         if self.W is not None and self.H is not None:
-            return self.W @ self._class_features() + (0.0 if self.bias is None else self._class_bias()[:, None])
+            return self.W @ _class_features(self.H, self.problem.groups) + self._class_bias()
         groups = self.problem.groups
         traced = isinstance(groups.classes, Tracer)
         if not traced or groups.order is not None:
@@ -179,8 +180,7 @@ class Solution(eqx.Module):
             return self.W, self.H
         if self.problem.nonnegative:
             return self._nonnegative_factors(dim)
-        bias = 0.0 if self.bias is None else self._class_bias()[:, None]
-        Z = self.logits() - bias
+        Z = self.logits() - self._class_bias()
         d = next(x for x in (dim, self.problem.dim, Z.shape[0] - 1) if x is not None)
         if require_integer("dim", d, 1) < int(self.rank):
             raise ValueError(f"dim = {d} is below the rank of the optimum: pass dim >= {int(self.rank)}.")
@@ -193,17 +193,23 @@ class Solution(eqx.Module):
         pad = d - keep
         return jnp.pad(W[:, :keep], ((0, 0), (0, pad))), jnp.pad(H[:keep], ((0, pad), (0, 0)))
 
-    def _class_bias(self):
-        return self.bias[jnp.asarray(self.problem.groups.class_index)]
+    def _nonnegative_factors(self, dim: int | None):
+        """One dimension for each class alive, the largest features first."""
+        norm2 = self.h_norm2[jnp.asarray(self.problem.groups.class_index)]
+        d = next(x for x in (dim, self.problem.dim, norm2.size) if x is not None)
+        alive = int(jnp.sum(norm2 > 0))
+        if require_integer("dim", d, 1) < alive:
+            raise ValueError(f"dim = {d} is below the number of classes alive: pass dim >= {alive}.")
+        order = jnp.argsort(-norm2)[:d]
+        length = jnp.sqrt(norm2)
+        H = jnp.diag(length)[order]
+        W = (self.logits() / jnp.where(length > 0, length, 1.0))[:, order]
+        pad = d - order.size
+        return jnp.pad(W, ((0, 0), (0, pad))), jnp.pad(H, ((0, pad), (0, 0)))
 
-    def _class_features(self):
-        """Mean feature of each class: ``H`` itself unless it has one column per sample."""
-        if self.H.shape[1] == self.W.shape[0]:
-            return self.H
-        groups = self.problem.groups
-        counts = np.rint(np.asarray(groups.samples)).astype(int)[groups.class_index]
-        label = np.repeat(np.arange(counts.size), counts)
-        return jax.ops.segment_sum(self.H.T, jnp.asarray(label), counts.size).T / counts
+    def _class_bias(self):
+        """(K, 1) bias to add to logits, or 0."""
+        return 0.0 if self.bias is None else self.bias[jnp.asarray(self.problem.groups.class_index)][:, None]
 
     def check(self) -> "Solution":
         """Return self if every entry is certified or converged; else raise RuntimeError naming entries and remedies.
@@ -226,6 +232,15 @@ class Solution(eqx.Module):
         if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self)):
             return repr(self)
         return _table(self) if np.ndim(self.value) == 0 else _summary(self)
+
+
+def _class_features(H: Array, groups: Any) -> Array:
+    """Mean feature of each class: ``H`` itself unless it has one column per sample."""
+    if H.shape[1] == groups.class_index.size:
+        return H
+    counts = np.rint(np.asarray(groups.samples)).astype(int)[groups.class_index]
+    label = np.repeat(np.arange(counts.size), counts)
+    return jax.ops.segment_sum(H.T, jnp.asarray(label), counts.size).T / counts
 
 
 def _table(s: Solution) -> str:

@@ -220,11 +220,12 @@ def _optimal_value(value, problem, coordinates, multiplier):
 @_optimal_value.defjvp
 def _envelope(primals: Any, tangents: Any):
     value, problem, coordinates, multiplier = primals
-    _, tangent = jax.jvp(lambda p: _lagrangian(p, *coordinates, multiplier), (problem,), (tangents[1],))
+    _, tangent = jax.jvp(lambda p: _lagrangian(p, coordinates, multiplier), (problem,), (tangents[1],))
     return _optimal_value(value, problem, coordinates, multiplier), tangent
 
 
-def _lagrangian(problem, within, between, bias, multiplier):
+def _lagrangian(problem, coordinates, multiplier):
+    within, between, bias = coordinates
     program = Program.of(problem)
     classes, omega = program.classes, program.omega
     loss, _, _ = evaluate(program, within, between, bias, jnp)

@@ -77,7 +77,7 @@ class UnconstrainedFeatures(Problem):
         self.nonnegative = bool(nonnegative)
         if self.nonnegative and (type(loss) is not CrossEntropy or bias_decay is not None):
             raise ValueError(
-                "nonnegative = True is out of range: ReLU features are solved for CrossEntropy() and bias_decay=None only."
+                "nonnegative = True is out of range: ReLU features need loss=CrossEntropy() and bias_decay=None."
             )
         self.check()
 

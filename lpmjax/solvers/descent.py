@@ -38,8 +38,9 @@ def descend(
     """Minimise ``objective`` until ``residual(x) <= goal``, or ``<= accept`` and no longer falling.
 
     The residual (a duality gap) is looked at every ``every`` steps; its own rounding decides how low it can get, so
-    ``goal`` may be below reach. A descent whose residual has stopped falling above ``accept`` ends too, as stalled. ``optimizer`` None is L-BFGS with a zoom line search; ``project`` is applied after
-    every step. Stops at once on a residual that is not finite.
+    ``goal`` may be below reach. A descent whose residual has stopped falling above ``accept`` ends too. ``optimizer``
+    None is L-BFGS with a zoom line search; ``project`` is applied after every step. Stops at once on a residual that is
+    not finite.
     """
     quasi_newton = optimizer is None
     transform = optax.with_extra_args_support(optax.lbfgs(memory_size=_MEMORY) if quasi_newton else optimizer)
@@ -55,7 +56,7 @@ def descend(
         return (x if project is None else project(x)), state
 
     def body(carry):
-        x, state, last, best, idle, steps = carry
+        x, state, _, best, idle, steps = carry
         x, state = jax.lax.fori_loop(0, every, step, (x, state))
         now = residual(x)
         idle = jnp.where(now < 0.5 * best, 0, idle + 1)

@@ -18,7 +18,7 @@ _GOAL, _ACCEPT = 1e-11, 1e-7
 
 
 class Columns(eqx.Module):
-    """The program column by column: one column of features per class, or per sample. Exactly one of budgets, penalty."""
+    """The program column by column: one column of features per class, or per sample. Budgets or penalties."""
 
     loss: Loss
     rows: Bool[Array, " K"]  #: which classes are present
@@ -27,8 +27,8 @@ class Columns(eqx.Module):
     omega: Float[Array, " C"]
     shift: Float[Array, " K"] | None
     budgets: tuple[Array, Array] | None  #: of the squared norms of W and of H diag(omega)
-    penalties: tuple[Array, Array] | None  #: on the same two, halved
-    bias_decay: Array | None
+    penalties: Any  #: pair or None; on the same two, halved
+    bias_decay: Any  #: or None
     biased: bool = eqx.field(static=True)
     nonnegative: bool = eqx.field(static=True)
     projected: bool = eqx.field(static=True)  #: budgets held by projection; otherwise by scaling
@@ -39,7 +39,7 @@ class Pair(NamedTuple):
 
     W: Float[Array, "K d"]
     H: Float[Array, "d C"]
-    bias: Float[Array, " K"] | None
+    bias: Any  #: (K,) or None
 
 
 class Found(NamedTuple):
@@ -156,7 +156,7 @@ def _objective(x: Pair, program: Columns):
     loss = program.loss.on_groups(margins, wrong.astype(Z.dtype), jnp, own)
     value = jnp.sum(program.weights * loss.value)
     if program.penalties is not None:
-        price = jnp.sqrt(program.penalties[0] * program.penalties[1])
+        price = jnp.sqrt(program.penalties[0]) * jnp.sqrt(program.penalties[1])
         value = value + 0.5 * price * (jnp.sum(x.W * x.W) + jnp.sum(features * features))
     if program.bias_decay is not None:
         value = value + 0.5 * program.bias_decay * jnp.sum(x.bias * x.bias)

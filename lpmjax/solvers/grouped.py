@@ -29,7 +29,7 @@ class Point(NamedTuple):
     q: Float[Array, " G"]
     left: Float[Array, "G r"]
     right: Float[Array, "r G"]
-    bias: Float[Array, " G"] | None  #: times sqrt(classes)
+    bias: Any  #: (G,) or None; times sqrt(classes)
 
 
 def solve_grouped(

@@ -5,14 +5,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 
 
 def attach(objective: Callable[[Any, Any], Any], minimiser: Any, parameters: Any) -> Any:
     """The same ``minimiser`` of ``objective(x, parameters)``, carrying its derivative by the parameters.
 
     Stationarity gives ``hessian dx = -d(gradient)/d(parameters)``, solved by conjugate gradients with Hessian-vector
-    products. Minimisers are a manifold (rotations of the feature space): the Hessian is singular along it, and the right
-    side has no part there, so the solution by conjugate gradients has none either. Forward and reverse mode.
+    products. Minimisers are a manifold (rotations of the feature space): the Hessian is singular along it, and the
+    right side has no part there, so the solution by conjugate gradients has none either. Forward and reverse mode.
     """
 
     def gradient(x, parameters):
@@ -39,11 +40,11 @@ def attach(objective: Callable[[Any, Any], Any], minimiser: Any, parameters: Any
 
 
 def _conjugate_gradients(matvec, b):
-    flat, unravel = jax.flatten_util.ravel_pytree(b)
-    eps = jnp.finfo(flat.dtype).eps
+    flat, unravel = ravel_pytree(b)
+    eps = float(jnp.finfo(flat.dtype).eps)
 
     def product(v):
-        return jax.flatten_util.ravel_pytree(matvec(unravel(v)))[0]
+        return ravel_pytree(matvec(unravel(v)))[0]
 
     x, _ = jax.scipy.sparse.linalg.cg(product, flat, tol=10 * eps, maxiter=2000)
     return unravel(x)

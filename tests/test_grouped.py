@@ -1,0 +1,284 @@
+"""Any number of groups: against Clarabel, the exact solvers, known values and the boundaries, with derivatives."""
+
+import warnings
+
+import chex
+import cvxpy as cp
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lpmjax as lpm
+
+_TIGHT = {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12}
+LOSSES = {
+    "cross-entropy": lpm.CrossEntropy(),
+    "smoothed": lpm.LabelSmoothing(0.1),
+    "squared": lpm.SquaredError(),
+    "adjusted": lpm.LogitAdjusted(0.7),
+}
+
+
+def clarabel(n, weights, omega, loss="cross-entropy", budget=None, price=None, bias=None):
+    """Nuclear-norm form, every class by itself."""
+    K = len(n)
+    Z, b = cp.Variable((K, K)), cp.Variable((K, 1))
+    F = Z if bias is None else Z + b @ np.ones((1, K))
+    if loss == "adjusted":
+        F = F + (0.7 * np.log(n))[:, None] * np.ones((1, K))
+    smooth = 0.1 if loss == "smoothed" else 0.0
+    if loss == "squared":
+        total = sum(w * 0.5 * cp.sum_squares(F[:, k] - np.eye(K)[k]) for k, w in enumerate(weights))
+    else:
+        total = sum(
+            w * (cp.log_sum_exp(F[:, k]) - (1 - smooth) * F[k, k] - smooth / K * cp.sum(F[:, k]))
+            for k, w in enumerate(weights)
+        )
+    cost = cp.normNuc(Z @ np.diag(omega))
+    if bias:
+        total = total + bias / 2 * cp.sum_squares(b)
+    program = cp.Problem(cp.Minimize(total if price is None else total + price * cost))
+    if budget is not None:
+        program = cp.Problem(cp.Minimize(total), [cost <= budget])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "may be inaccurate": 1e-12 is asked for, 1e-8 is needed
+        program.solve(solver=cp.CLARABEL, **_TIGHT)
+    return program.value
+
+
+def counts(seed, K=5):
+    rng = np.random.default_rng(seed)
+    n = np.sort(np.round(10 ** rng.uniform(0, 2, K)))[::-1]
+    weights = n * 10 ** rng.uniform(-0.5, 0.5, K) if seed % 2 else n
+    return n, weights / weights.sum(), 10 ** rng.uniform(-3, -1)
+
+
+@pytest.mark.parametrize("bias", [None, 0.0, 0.03])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_weight_decay_matches_clarabel(loss, bias):
+    for seed in range(2):
+        n, weights, price = counts(seed)
+        groups = lpm.ClassGroups.per_class(n, weights)
+        problem = lpm.UnconstrainedFeatures(groups, 2 * price, price / 2, loss=LOSSES[loss], bias_decay=bias)
+        s = lpm.solve(problem, method="grouped").check()
+        assert s.status == lpm.Status.certified
+        reference = clarabel(n, weights, np.sqrt(n), loss, price=price, bias=bias)
+        assert float(s.value) == pytest.approx(reference, abs=1e-8)
+        assert lpm.certify(problem, s).status == lpm.Status.certified
+        for field, shift in (("between", 1e-2), ("bias", 1e-2)):
+            if getattr(s, field) is not None and float(jnp.max(jnp.abs(s.between))) > 0:
+                moved = np.array(getattr(s, field))
+                moved.flat[0] += shift
+                assert lpm.certify(problem, s.replace(**{field: moved})).status == lpm.Status.stalled
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "smoothed", "adjusted"])
+def test_budgets_match_clarabel(loss):
+    for seed in range(3):
+        n, weights, _ = counts(seed)
+        s = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.per_class(n, weights), 0.7, 0.9, loss=LOSSES[loss])).check()
+        reference = clarabel(n, weights, np.ones(5), loss, budget=5 * np.sqrt(0.63))
+        assert float(s.value) == pytest.approx(reference, abs=1e-8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(30))
+def test_random_counts_match_clarabel(seed):
+    K = 3 + seed % 13
+    n, weights, price = counts(seed, K)
+    groups = lpm.ClassGroups.per_class(n, weights)
+    if seed % 2:
+        bias = (None, 0.0, 0.05)[seed % 3]
+        s = lpm.solve(lpm.UnconstrainedFeatures(groups, price, price, bias_decay=bias), method="grouped").check()
+        reference = clarabel(n, weights, np.sqrt(n), price=price, bias=bias)
+    else:
+        s = lpm.solve(lpm.LayerPeeled(groups, 1.0, 10 * price)).check()
+        reference = clarabel(n, weights, np.ones(K), budget=K * np.sqrt(10 * price))
+    assert s.status == lpm.Status.certified
+    assert float(s.value) == pytest.approx(reference, abs=1e-8)
+
+
+def test_hundred_distinct_counts():
+    s = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.long_tail(100, 100.0), 1.0, 1.0))
+    assert s.status == lpm.Status.certified
+    assert float(s.value) == pytest.approx(2.0428284577788602, abs=1e-12)
+    assert float(s.gap / s.value) <= 1e-10
+    assert int(jnp.sum(s.slack > 0)) == 25
+    assert int(s.rank) == 24
+    assert s.phase == lpm.Phase.annihilated
+
+
+@pytest.mark.slow
+def test_thousand_distinct_counts_and_a_million_classes():
+    s = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.long_tail(1000, 100.0), 1.0, 1.0))
+    assert s.status == lpm.Status.certified
+    assert float(s.gap / s.value) <= 1e-8
+    assert float(s.value) == pytest.approx(3.8060857395498333, rel=1e-12)
+    groups = lpm.ClassGroups(np.full(20, 5e4), 100.0 ** -np.linspace(0, 1, 20))
+    assert lpm.solve(lpm.LayerPeeled(groups, 1.0, 10.0)).check().status == lpm.Status.certified
+
+
+@pytest.mark.parametrize("R", [1.0, 10.0, 100.0])
+def test_agrees_with_the_exact_solver_of_two_groups(R):
+    problem = lpm.LayerPeeled.two_group(5, 5, R, 1.0, 5.0)
+    exact, s = lpm.solve(problem), lpm.solve(problem, method="grouped")
+    assert s.method == "grouped" and s.status == lpm.Status.certified
+    assert (int(s.rank), int(s.phase)) == (int(exact.rank), int(exact.phase))
+    for name in ("value", "multiplier", "slack", "within", "between", "cosine", "w_norm2", "h_norm2", "margin"):
+        np.testing.assert_allclose(getattr(s, name), getattr(exact, name), atol=1e-8, err_msg=name)
+
+
+def test_groups_of_one_class_keep_the_limit_of_their_margin():
+    problem = lpm.UnconstrainedFeatures(lpm.ClassGroups([1, 4], [30.0, 5.0]), 5e-3, 5e-3)
+    exact, s = lpm.solve(problem), lpm.solve(problem, method="grouped")
+    np.testing.assert_allclose(s.within, exact.within, atol=1e-8)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_merging_is_decided_at_the_threshold(side):
+    # sqrt(n) <= lambda N with the last of three groups within 1e-6 of it
+    n = np.array([40.0, 15.0, 4.0])
+    N = 2 * n.sum()
+    price = np.sqrt(n[2]) / N
+    groups = lpm.ClassGroups([2, 2, 2], n)
+    s = lpm.solve(lpm.UnconstrainedFeatures(groups, price * (1 - side * 1e-6), price * (1 - side * 1e-6)))
+    assert s.status == lpm.Status.certified
+    assert (float(s.slack[2]) > 0) == (side > 0)
+    assert (float(s.within[2]) > 0) == (side > 0)
+    assert s.phase == (lpm.Phase.separated if side > 0 else lpm.Phase.merged)
+
+
+@pytest.mark.parametrize("s", [1e-6, 1.0, 30.0, 100.0])
+@pytest.mark.parametrize("ratio", [1.0, 1e4, 1e20])
+def test_extremes(ratio, s):
+    found = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.long_tail(8, ratio), s, s))
+    assert found.status == lpm.Status.certified
+    assert np.isfinite(found.slack).all()
+
+
+def test_dead_weight_decay_is_zero():
+    s = lpm.solve(lpm.UnconstrainedFeatures(lpm.ClassGroups([2, 2, 2], [40.0, 15.0, 4.0]), 5.0, 5.0))
+    assert s.status == lpm.Status.certified
+    assert (int(s.rank), s.phase) == (0, lpm.Phase.annihilated)
+    assert float(s.value) == pytest.approx(np.log(6), rel=1e-12)
+
+
+def test_a_narrow_factorisation_or_few_steps_are_not_certified():
+    problem = lpm.LayerPeeled(lpm.ClassGroups.long_tail(8, 10.0), 1.0, 5.0)
+    from lpmjax.solve import _solve
+
+    narrow = _solve(problem, jnp.asarray(1e-8), None, "grouped", 1000, 3)
+    assert narrow.status in (lpm.Status.stalled, lpm.Status.max_steps)
+    assert lpm.solve(problem, max_steps=1).status == lpm.Status.max_steps
+    warm = lpm.solve(problem, start=lpm.solve(problem))
+    assert warm.status == lpm.Status.certified
+    assert int(warm.steps) <= 20
+
+
+def test_grid_over_class_counts_in_one_trace():
+    sizes = np.array([3, 5, 8, 12])
+
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def values(K):
+        build = lambda k: lpm.LayerPeeled(lpm.ClassGroups.long_tail(k, 20.0, size=12), 1.0, 2.0)  # noqa: E731
+        return jax.vmap(lambda k: lpm.solve(build(k)))(K)
+
+    chex.clear_trace_counter()
+    batch = values(jnp.asarray(sizes, float))
+    assert (batch.status == lpm.Status.certified).all()
+    for i, K in enumerate(sizes):
+        single = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.long_tail(int(K), 20.0), 1.0, 2.0))
+        assert float(batch.value[i]) == pytest.approx(float(single.value), rel=1e-9)
+        assert int(batch.rank[i]) == int(single.rank)
+        np.testing.assert_allclose(batch.slack[i][:K], single.slack, atol=1e-8)
+
+
+def outputs(s):
+    return jnp.concatenate(
+        [s.value[None], s.multiplier[None], s.slack, s.within, s.between.ravel(), s.w_norm2, s.cosine]
+    )
+
+
+@pytest.mark.parametrize("form", ["budget", "decay", "free bias", "decayed bias"])
+def test_derivatives_of_everything(form):
+    def solution(v):
+        groups = lpm.ClassGroups(v[0:3], v[3:6], v[6:9])
+        if form == "budget":
+            return lpm.solve(lpm.LayerPeeled(groups, v[9], v[10]))
+        bias = {"decay": None, "free bias": 0.0, "decayed bias": v[9] * 3}[form]
+        return lpm.solve(lpm.UnconstrainedFeatures(groups, v[9], v[10], bias_decay=bias))
+
+    tail = [1.0, 4.0] if form == "budget" else [8e-3, 5e-3]
+    v = np.array([2, 3, 2, 20, 6, 2, 1.0, 0.4, 0.1, *tail])
+    f = jax.jit(lambda v: outputs(solution(v)))
+    forward = np.asarray(jax.jit(jax.jacfwd(f))(v))
+    size = np.abs(forward).max(axis=1, keepdims=True) + 1e-2
+    step = 1e-4
+    columns = [
+        (f(v * (1 + step * e)) - f(v * (1 - step * e))) / (2 * step * x) for e, x in zip(np.eye(11), v, strict=True)
+    ]
+    np.testing.assert_allclose(forward / size, np.stack(columns, 1) / size, atol=1e-5)
+    backward = np.asarray(jax.jit(jax.jacrev(f))(v))
+    np.testing.assert_allclose(backward / size, forward / size, atol=1e-7)
+    value_hessian = jax.jit(jax.hessian(lambda v: solution(v).value))(v)
+    np.testing.assert_allclose(value_hessian, value_hessian.T, atol=1e-5 * np.abs(value_hessian).max())
+
+
+def test_gradient_ascent_on_weights_revives_an_annihilated_minority():
+    n = jnp.array([30.0, 8.0, 1.0])
+
+    @jax.jit
+    @jax.value_and_grad
+    def least_slack(log_weights):
+        groups = lpm.ClassGroups(jnp.array([4.0, 3.0, 3.0]), n, jnp.exp(log_weights))
+        return jnp.min(lpm.solve(lpm.LayerPeeled(groups, 1.0, 1.0)).slack)
+
+    log_weights = jnp.log(n)
+    slack, slope = least_slack(log_weights)
+    assert slack < 0
+    for _ in range(60):
+        if slack > 0:
+            break
+        log_weights = log_weights + 0.3 * slope / jnp.linalg.norm(slope)
+        slack, slope = least_slack(log_weights)
+    assert slack > 0
+
+
+def test_non_negative_features_follow_the_closed_form():
+    n = np.array([40.0, 20.0, 6.0, 2.0])
+    price, N, K = 2e-2, 68.0, 4
+    problem = lpm.UnconstrainedFeatures(lpm.ClassGroups.from_counts(n), price, price, nonnegative=True)
+    s = lpm.solve(problem).check()
+    t = N * price * np.sqrt((K - 1) / (K * n))
+    M = np.where(t >= (K - 1) / K, 0.0, np.log((K - 1) * (1 / np.minimum(t, 0.74) - 1)))
+    np.testing.assert_allclose(s.within, M, atol=1e-12)
+    np.testing.assert_allclose(s.h_norm2, M * np.sqrt((K - 1) / (K * n)), atol=1e-12)
+    assert (np.asarray(s.slack) > 0).tolist() == (n > N**2 * price**2 * K / (K - 1)).tolist()
+    W, H = s.factors()
+    assert (np.asarray(H) >= 0).all()
+    np.testing.assert_allclose(W @ H, s.logits(), atol=1e-12)
+    np.testing.assert_allclose(np.sum(np.asarray(W) ** 2, 1), s.w_norm2, atol=1e-12)
+    best = lpm.best(lpm.factored(problem, restarts=8))
+    assert best.status == lpm.Status.certified
+    assert float(best.value) == pytest.approx(float(s.value), rel=1e-9)
+    moved = lpm.certify(problem, s.replace(within=np.asarray(s.within) * 1.001))
+    assert moved.status == lpm.Status.stalled
+    with pytest.raises(ValueError, match="nonnegative = True"):
+        lpm.UnconstrainedFeatures(problem.groups, price, price, loss=lpm.SquaredError(), nonnegative=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: lpm.LabelSmoothing(1.0), "epsilon = 1 is out of range"),
+        (lambda: lpm.LogitAdjusted(np.inf), "tau = inf is out of range"),
+        (lambda: lpm.LayerPeeled(lpm.ClassGroups.balanced(3), 1.0, 1.0, loss="mse"), "loss = 'mse' is not supported"),
+        (lambda: lpm.UnconstrainedFeatures(lpm.ClassGroups.balanced(3), 1.0, 1.0, bias_decay=-1.0), "bias_decay = -1"),
+        (lambda: lpm.ClassGroups.long_tail(9, 2.0, size=5), "K = 9 is out of range"),
+    ],
+)
+def test_errors_say_what_to_do(call, named):
+    with pytest.raises(ValueError, match=named):
+        call()
