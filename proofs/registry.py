@@ -29,6 +29,8 @@ _BUILDERS = {
     "lpm.oversampling": ("oversampling", "theorem"),
     "certificate.budget": ("certificate", "budget_theorem"),
     "certificate.penalty": ("certificate", "penalty_theorem"),
+    "lpm.grouped": ("grouped", "theorem"),
+    "lpm.rank": ("rank", "theorem"),
 }
 
 

@@ -28,7 +28,7 @@ class Columns(eqx.Module):
     shift: Float[Array, " K"] | None
     budgets: tuple[Array, Array] | None  #: of the squared norms of W and of H diag(omega)
     penalties: Any  #: pair or None; on the same two, halved
-    bias_decay: Any  #: or None
+    bias_decay: Any  #: or None without a bias that pays
     biased: bool = eqx.field(static=True)
     nonnegative: bool = eqx.field(static=True)
     projected: bool = eqx.field(static=True)  #: budgets held by projection; otherwise by scaling
@@ -159,7 +159,8 @@ def _objective(x: Pair, program: Columns):
         price = jnp.sqrt(program.penalties[0]) * jnp.sqrt(program.penalties[1])
         value = value + 0.5 * price * (jnp.sum(x.W * x.W) + jnp.sum(features * features))
     if program.bias_decay is not None:
-        value = value + 0.5 * program.bias_decay * jnp.sum(x.bias * x.bias)
+        bias: Any = x.bias
+        value = value + 0.5 * program.bias_decay * jnp.sum(bias * bias)
     return jnp.log(jnp.maximum(value, jnp.finfo(value.dtype).tiny))
 
 

@@ -32,7 +32,7 @@ def point():
 
 
 def test_costs_margins_and_rows_are_those_of_the_dense_logits(point):
-    K, a, B, E, Z = point
+    K, a, B, _, Z = point
     weights = np.repeat(OMEGA, K)
     block = np.linalg.svd(B * OMEGA, compute_uv=False).sum()
     within = sum(form("cost_share")(*args) for args in zip(K, OMEGA, a, strict=True))
