@@ -12,16 +12,12 @@ problem in W and H as well, whatever the feature dimension (``proofs``: ``certif
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from . import spectral, symmetry
 from .losses import GroupLoss, Loss
 from .rigorous import rigorous as rigorous
-from .solution import Phase, Status
-from .structure import structure
 
 
 class Program(eqx.Module):
@@ -198,74 +194,6 @@ def row_sums(wrong, others, weights, xp, total):
 def shrinkage(price, norm, xp):
     """Largest factor up to 1 that brings a gradient of spectral norm ``norm`` within ``price``."""
     return xp.minimum(1.0, price / xp.where(norm > 0, norm, 1.0))
-
-
-def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
-    """Evaluate the certificate on the host in NumPy float64, and return the solution with what it proves.
-
-    The only way for a float32 result to become ``certified``. Batched solutions are certified entry by entry; the
-    result holds NumPy arrays. Only ``within`` and ``between`` are trusted: everything else is computed anew from them,
-    the phase from which coordinates are exactly zero. A rank above the problem's ``dim`` is ``invalid``.
-
-    Parameters
-    ----------
-    problem : the Problem that was solved (with the same batch axes as ``solution``; ``solution.problem`` will do).
-    solution : a Solution, possibly from another machine, another precision, or tampered with.
-    tol : relative gap for ``certified``; by default the solution's own (1e-3 for a float32 solve: pass what you need).
-
-    Raises
-    ------
-    ValueError
-        If the groups or batch axes of ``problem`` and ``solution`` differ.
-    """
-    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        double = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), problem)
-        program = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), Program.of(double, np))
-        omega, scale, valid = program.omega, np.asarray(double.classifier_scale), np.asarray(double.is_valid())
-    within, between = (np.asarray(x, np.float64) for x in (solution.within, solution.between))
-    if within.shape != program.classes.shape or between.shape != (*within.shape, within.shape[-1]):
-        raise ValueError(
-            f"solution has coordinates of shape {within.shape} and {between.shape}, problem has groups of shape "
-            f"{program.classes.shape}: pass the problem that was solved (solution.problem)."
-        )
-    if solution.W is not None:
-        raise ValueError(
-            "certify takes group coordinates, and a solution by the factored method has W and H without symmetry: it "
-            "was certified in its own precision; solve in float64 (jax_enable_x64)."
-        )
-    bias = None if solution.bias is None else np.asarray(solution.bias, np.float64)
-    if (bias is None) == (double.free_bias or double.bias_decay is not None):
-        raise ValueError("problem and solution disagree on a last-layer bias: pass the problem that was solved.")
-    with np.errstate(all="ignore"):  # a lane that is not finite says so in its status
-        result = duality_gap(program, within, between, np, bias)
-        grams = double.frames(result.within, result.between, omega, scale, np)
-        views = symmetry.geometry(grams, result.within, result.between, program.classes, np)
-        multiplier = multiplier_of(program, result.norm, np)
-        slack = np.log(program.weights) - np.log(omega) - np.log(multiplier)[..., None]
-        phase, rank = structure(program, result, slack, multiplier, np)
-    limit = np.asarray(solution.tol if tol is None else tol, np.float64) * np.ones_like(result.value)
-    fits = valid if problem.dim is None else valid & (needed_dim(program, result, rank, np) <= problem.dim)
-    finite = np.isfinite(result.value) & np.isfinite(result.gap)
-    status = np.where(closes(result, limit, np), Status.certified, Status.stalled)
-    status = np.where(finite, status, Status.nonfinite)
-    status = np.where(fits, status, Status.invalid)
-    shown = (status != Status.nonfinite) & (status != Status.invalid)
-    host = jax.tree.map(np.asarray, solution)
-    return host.replace(
-        problem=double,
-        value=result.value,
-        lower_bound=result.value - result.gap,
-        gap=result.gap,
-        within=result.within,
-        between=result.between,
-        tol=limit,
-        multiplier=multiplier,
-        slack=slack,
-        **views._asdict(),
-        status=status.astype(np.int8),
-        phase=np.where(shown, phase, Phase.undetermined).astype(np.int8),
-        rank=np.where(shown, rank, -1).astype(np.int32),
-    )
 
 
 def multiplier_of(program: Program, norm, xp):

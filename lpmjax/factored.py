@@ -17,7 +17,7 @@ from .certificate import Program, closes, duality_gap, multiplier_of
 from .groups import ClassGroups
 from .problems import LayerPeeled, Problem
 from .solution import Phase, Solution, Status
-from .solvers.factored import Columns, Pair, random_pair, solve_pairs, unscaled, widened
+from .solvers.factored import Columns, Found, Pair, random_pair, solve_pairs, unscaled, widened
 from .solvers.grouped import multiplier_at
 from .spectral import singular_values
 from .structure import structure
@@ -58,7 +58,8 @@ def factored(
     per_sample : one feature per sample instead of per class: within-class collapse is then found, not assumed. Needs
         whole, concrete samples.
     projected : hold the two norm budgets of :class:`LayerPeeled` by projection (``optax.projections``) after every step
-        instead of by scaling; needs a first-order ``optimizer``.
+        instead of by scaling; needs a first-order ``optimizer`` along the gradient (``optax.sgd``): steps that rescale
+        coordinates, such as Adam's, followed by a Euclidean projection come to rest away from the optimum.
     start : Solution with W and H to start from, instead of random ones.
 
     Returns
@@ -81,10 +82,10 @@ def factored(
     require_positive("It is relative to |value|.", tol=limit)
     if projected and (not isinstance(problem, LayerPeeled) or optimizer is None or problem.nonnegative):
         raise ValueError(
-            "projected = True needs norm budgets (LayerPeeled) and a first-order optimizer, e.g. optax.adam."
+            "projected = True needs norm budgets (LayerPeeled) and a first-order optimizer, e.g. optax.sgd(1.0)."
         )
     key = jax.random.key(0) if key is None else key
-    index, program = _columns(problem, per_sample, projected)
+    index, program = columns(problem, per_sample, projected)
     K = int(program.rows.size)
     full = K if problem.nonnegative or not problem.loss.shift_invariant else max(K - 1, 1)
     run = partial(_run, index=_Index(index), max_steps=max_steps, optimizer=optimizer)
@@ -125,7 +126,7 @@ class _Index:
         return isinstance(other, _Index) and np.array_equal(self.group, other.group)
 
 
-def _columns(problem: Problem, per_sample: bool, projected: bool) -> tuple[np.ndarray, Columns]:
+def columns(problem: Problem, per_sample: bool, projected: bool = False) -> tuple[np.ndarray, Columns]:
     """Group of each class in the caller's order, and the program column by column."""
     groups = problem.groups
     if isinstance(groups.classes, Tracer) and groups.order is None:
@@ -192,10 +193,11 @@ def per_class(problem: Problem, index: np.ndarray) -> Problem:
 def _run(problem: Problem, program: Columns, tol, starts: Pair, index: _Index, max_steps: int, optimizer) -> Solution:
     with jax.default_matmul_precision("highest"):
         found = solve_pairs(program, starts, max_steps, optimizer)
-        return jax.vmap(lambda one: _solution(problem, program, tol, one, index.group))(found)
+        return jax.vmap(lambda one: solution_of(problem, program, tol, one, index.group))(found)
 
 
-def _solution(problem: Problem, program: Columns, tol, found: Any, index: np.ndarray) -> Solution:
+def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np.ndarray) -> Solution:
+    """A Solution, with its certificate and geometry, of one pair W, H."""
     W, H, bias = found.pair
     groups, K = problem.groups, index.size
     means = H if H.shape[1] == K else _class_means(H, program.label, K)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .problems import Problem
-from .solution import DESCRIPTIONS, Phase, Status, group_names
+from .solution import DESCRIPTIONS, Phase, Solution, Status, group_names
 from .solve import choose_method, limits, solve
 
 #: long_name and units of the arguments that builders take
@@ -29,7 +29,10 @@ _ARGUMENTS = {
     "lambda_H": ("weight decay of the features", "1"),
 }
 _LANES_ON_CPU = 4096  # about 100 temporaries of this length stay in the second-level cache
+_LANES_OF_DESCENT = 16  # on CPU a descent gains no more from its batch, and all lanes wait for the last
 _LANES_ELSEWHERE = 1 << 20
+#: steps after which finished lanes of a descent are dropped; number of cells for which that second compilation pays
+_FIRST_ROUND, _CELLS_FOR_ROUNDS = 40, 4096
 
 
 def sweep(
@@ -93,8 +96,10 @@ def sweep(
         bound, max_steps = limits(first, method, tol, max_steps)
         limit = float(bound)
         out = _allocate(names, shape, first.groups.num_groups, dtype, max_bytes)
-        solve_batch = partial(_solve_batch, names=names, method=method, tol=limit, max_steps=max_steps)
-        _fill(out, builder, axes, fixed, solve_batch, dtype == "float64", progress)
+        solve_batch = partial(_solve_batch, names=names, method=method, tol=limit)
+        lanes = _lanes(method, first.groups.num_groups, math.prod(shape))
+        rounds = _rounds(method, max_steps, math.prod(shape))
+        _fill(out, builder, axes, fixed, solve_batch, rounds, lanes, dtype == "float64", progress)
         settings = {"method": method, "tol": limit, "dtype": dtype}
         return _dataset(out, axes, fixed, builder, first, settings)
 
@@ -184,41 +189,71 @@ def _allocate(names, shape, groups: int, dtype: str, max_bytes: int) -> dict[str
     return {name: np.empty(full, kind) for name, (full, kind) in plan.items()}
 
 
-@partial(jax.jit, static_argnames=("names", "method", "tol", "max_steps"))
-def _solve_batch(problems: Problem, names, method, tol, max_steps):
-    def one(problem):
-        solution = solve(problem, method=method, tol=tol, max_steps=max_steps)
-        return {name: getattr(solution, name) for name in names}
-
-    return jax.vmap(one)(problems)
+@partial(jax.jit, static_argnames=("names", "method", "tol", "max_steps", "last"))
+def _solve_batch(problems: Problem, start: Solution | None, names, method, tol, max_steps, last: bool):
+    """Variables of each lane, its status, and what another round needs."""
+    solutions = jax.vmap(partial(solve, method=method, tol=tol, max_steps=max_steps))(problems, start=start)
+    return {name: getattr(solutions, name) for name in names}, solutions.status, None if last else solutions
 
 
-def _fill(out, builder, axes, fixed, solve_batch, x64: bool, progress) -> None:
+def _rounds(method: str, max_steps: int, cells: int) -> list[int]:
+    """Step limit of each round: lanes that are done after the first are dropped from the next."""
+    several = method == "grouped" and cells >= _CELLS_FOR_ROUNDS and max_steps > _FIRST_ROUND
+    return [_FIRST_ROUND, max_steps - _FIRST_ROUND] if several else [max_steps]
+
+
+def _lanes(method: str, groups: int, cells: int) -> int:
+    """Cells solved in one call. A small sweep is padded to the usual length of exact methods on CPU: there lanes cost
+    microseconds, another compilation seconds."""
+    descent = method in ("grouped", "factored")
+    if jax.default_backend() == "cpu":
+        return _LANES_OF_DESCENT if descent else _LANES_ON_CPU
+    most = max(1, _LANES_ELSEWHERE // groups**2) if descent else _LANES_ELSEWHERE
+    return min(most, max(1 if descent else _LANES_ON_CPU, cells))
+
+
+def _fill(out, builder, axes, fixed, solve_batch, rounds: list[int], lanes: int, x64: bool, progress) -> None:
     shape = tuple(axis.size for axis in axes.values())
     cells = math.prod(shape)
     flat = {name: array.reshape(cells, *array.shape[len(shape) :]) for name, array in out.items()}
-    on_cpu = jax.default_backend() == "cpu"
-    # A small sweep is padded to the usual length: lanes cost microseconds, another compilation seconds.
-    lanes = _LANES_ON_CPU if on_cpu else min(_LANES_ELSEWHERE, max(_LANES_ON_CPU, cells))
     # Compiled for this sweep only, which is cheap; the solver is compiled once for all sweeps of a structure.
     build = jax.jit(jax.vmap(lambda values, _: builder(**values, **fixed)))
 
-    def work(start: int) -> None:
-        used = min(lanes, cells - start)
-        points = np.unravel_index(np.minimum(np.arange(start, start + lanes), cells - 1), shape or (1,))
-        values = {name: axis[index] for (name, axis), index in zip(axes.items(), points, strict=bool(axes))}
+    def work(index: np.ndarray, start: Solution | None, steps: int, before: int) -> tuple[np.ndarray, Any]:
+        """Solve the cells of ``index``; those that another round continues, and where they are."""
+        last = before + steps == sum(rounds)
+        padded = np.arange(lanes) % index.size
+        points = np.unravel_index(index[padded], shape or (1,))
+        values = {name: axis[at] for (name, axis), at in zip(axes.items(), points, strict=bool(axes))}
         with jax.enable_x64(x64):  # it is thread-local
-            for name, value in solve_batch(build(values, np.zeros(lanes))).items():
-                flat[name][start : start + used] = np.asarray(value)[:used]
+            start = jax.tree.map(lambda leaf: leaf[padded], start)
+            found, status, ends = solve_batch(build(values, np.zeros(lanes)), start, max_steps=steps, last=last)
+            for name, value in found.items():
+                more = before if name == "steps" else 0
+                flat[name][index] = np.asarray(value)[: index.size] + more
+        left = np.flatnonzero(np.asarray(status)[: index.size] == Status.max_steps)
+        return index[left], None if last else jax.tree.map(lambda leaf: np.asarray(leaf)[left], ends)
 
     # XLA runs such short pieces on one core each, so on CPU the cores are filled from here.
-    pool = ThreadPoolExecutor(_usable_cores() if on_cpu else 1)
+    pool = ThreadPoolExecutor(_usable_cores() if jax.default_backend() == "cpu" else 1)
     try:
-        jobs = [pool.submit(work, start) for start in range(0, cells, lanes)]
-        for done, job in enumerate(jobs, start=1):
-            job.result()
-            if progress is not None:
-                progress(min(done * lanes, cells), cells)
+        index, start, before = np.arange(cells), None, 0
+        for steps in rounds:
+            pieces = [slice(i, i + lanes) for i in range(0, index.size, lanes)]
+            jobs = [
+                pool.submit(work, index[piece], jax.tree.map(lambda x, p=piece: x[p], start), steps, before)
+                for piece in pieces
+            ]
+            left = []
+            for piece, job in zip(pieces, jobs, strict=True):
+                left.append(job.result())
+                if progress is not None and steps == rounds[-1]:
+                    progress(cells - index[piece.stop :].size, cells)
+            index = np.concatenate([i for i, _ in left])
+            if steps == rounds[-1] or index.size == 0:
+                break
+            start = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(ends for _, ends in left))
+            before += steps
     finally:
         pool.shutdown(cancel_futures=True)  # an error or Ctrl-C must not wait for the rest of the grid
 

@@ -1,3 +1,5 @@
+import importlib
+
 import jax
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ import xarray as xr
 import lpmjax as lpm
 from lpmjax.files import write_dataset
 
+sweep_module = importlib.import_module("lpmjax.sweep")  # the package has a function of that name
 GRID = {"K_A": 5, "K_B": 5, "R": [1, 10, 100], "E_W": 1.0, "E_H": np.array([1.0, 5.0])}
 
 
@@ -41,6 +44,34 @@ def test_netcdf_round_trip(ds, tmp_path):
     with xr.open_dataset(tmp_path / "a.nc", engine="h5netcdf") as back:
         xr.testing.assert_equal(back.load(), ds)
     assert [p.name for p in tmp_path.iterdir()] == ["a.nc"]
+
+
+def long_tail(R, E_H):
+    return lpm.LayerPeeled(lpm.ClassGroups.long_tail(4, R), 1.0, E_H)
+
+
+def test_descents_drop_finished_lanes_between_rounds(monkeypatch):
+    grid = {"R": np.geomspace(1, 1e4, 7), "E_H": [0.1, 3.0, 30.0]}
+    at_once = lpm.sweep(long_tail, **grid)
+    assert (at_once["status"] == lpm.Status.certified).all()
+    monkeypatch.setattr(sweep_module, "_CELLS_FOR_ROUNDS", 1)
+    monkeypatch.setattr(sweep_module, "_FIRST_ROUND", 20)
+    seen = []
+    rounds = lpm.sweep(long_tail, **grid, progress=lambda *done: seen.append(done))
+    assert (rounds["status"] == lpm.Status.certified).all()
+    for name in ("value", "slack", "between", "rank", "phase"):
+        np.testing.assert_allclose(rounds[name], at_once[name], atol=1e-8, err_msg=name)
+    assert seen[-1] == (21, 21)
+    early = np.asarray(at_once["steps"] <= 20)
+    assert 0 < early.sum() < 21
+    xr.testing.assert_equal(rounds["steps"].where(early), at_once["steps"].where(early))
+    assert (rounds["steps"].values[~early] >= 20).all()
+    assert rounds["steps"].max() > 20
+    # a lane that no round finishes says so, with the steps of all rounds
+    short = lpm.sweep(long_tail, **grid, max_steps=23)
+    left = short["status"].values == lpm.Status.max_steps
+    assert 0 < left.sum() < 21
+    assert (short["steps"].values[left] == 23).all()
 
 
 def test_more_cells_than_one_piece_and_progress():

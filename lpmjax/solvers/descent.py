@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 #: pairs of vectors that L-BFGS remembers
 _MEMORY = 20
-#: looks at a residual that does not halve before a descent gives up
+#: looks at a residual that does not halve before L-BFGS gives up; other transformations may be slow by design
 _PATIENCE = 20
 
 
@@ -57,14 +57,15 @@ def descend(
 
     def body(carry):
         x, state, _, best, idle, steps = carry
-        x, state = jax.lax.fori_loop(0, every, step, (x, state))
+        more = jnp.minimum(every, max_steps - steps)
+        x, state = jax.lax.fori_loop(0, more, step, (x, state))
         now = residual(x)
         idle = jnp.where(now < 0.5 * best, 0, idle + 1)
-        return x, state, now, jnp.minimum(now, best), idle, steps + every
+        return x, state, now, jnp.minimum(now, best), idle, steps + more
 
     def running(carry):
         _, _, now, _, idle, steps = carry
-        settled = (now <= goal) | ((now <= accept) & (idle >= 3)) | (idle >= _PATIENCE)
+        settled = (now <= goal) | ((now <= accept) & (idle >= 3)) | (quasi_newton & (idle >= _PATIENCE))
         return ~settled & jnp.isfinite(now) & (steps < max_steps)
 
     first = residual(start)

@@ -47,7 +47,6 @@ class Found(NamedTuple):
 
     pair: Pair  #: W, H and bias of the model itself
     value: Float[Array, ""]
-    residual: Float[Array, ""]  #: norm of the gradient of log(value) times the norm of the factors
     steps: Int[Array, ""]
     converged: Bool[Array, ""]
 
@@ -94,8 +93,17 @@ def descend_pair(
         project=_projection(fixed) if program.projected else None,
     )
     point = found.x if program.projected else attach(_objective, found.x, program)
-    value = jnp.exp(_objective(point, program))
-    return Found(_scaled_back(point, program), value, found.residual, found.steps, found.converged)
+    return measured(point, program, found.steps, found.converged)
+
+
+def measured(x: Pair, program: Columns, steps, converged) -> Found:
+    """What a descent that ended at ``x`` has found: W and H on the budgets, and their value."""
+    return Found(_scaled_back(x, program), jnp.exp(_objective(x, program)), steps, converged)
+
+
+def is_stationary(x: Pair, program: Columns):
+    """Whether a descent (in float64) would count as converged at ``x``."""
+    return _residual(x, program) <= _ACCEPT
 
 
 def widened(key: Array, pair: Pair, program: Columns, dim: int) -> Pair:
@@ -165,6 +173,8 @@ def _objective(x: Pair, program: Columns):
 
 
 def _residual(x: Pair, program: Columns):
+    """Norm of the gradient of log(value) times the norm of the factors."""
+
     def norm(tree):
         return jnp.sqrt(sum(jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(tree)))
 

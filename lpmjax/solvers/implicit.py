@@ -1,11 +1,15 @@
 """Derivative of a minimiser by the parameters of its problem, matrix-free."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
+
+#: steps of conjugate gradients, and how many of them may fail to halve the residual
+_MAX_STEPS, _PATIENCE = 2000, 200
 
 
 def attach(objective: Callable[[Any, Any], Any], minimiser: Any, parameters: Any) -> Any:
@@ -40,11 +44,26 @@ def attach(objective: Callable[[Any, Any], Any], minimiser: Any, parameters: Any
 
 
 def _conjugate_gradients(matvec, b):
+    """Solution of least residual. The matrix is singular: past convergence rounding grows along its null space."""
     flat, unravel = ravel_pytree(b)
-    eps = float(jnp.finfo(flat.dtype).eps)
+    goal = (10 * jnp.finfo(flat.dtype).eps) ** 2 * jnp.vdot(flat, flat)
 
-    def product(v):
-        return ravel_pytree(matvec(unravel(v)))[0]
+    def running(carry):
+        *_, best, idle, step = carry
+        return (best[1] > goal) & (idle < _PATIENCE) & (step < _MAX_STEPS)
 
-    x, _ = jax.scipy.sparse.linalg.cg(product, flat, tol=10 * eps, maxiter=2000)
-    return unravel(x)
+    def body(carry):
+        x, r, direction, size, best, idle, step = carry
+        product = ravel_pytree(matvec(unravel(direction)))[0]
+        curvature = jnp.vdot(direction, product)
+        length = size / jnp.where(curvature > 0, curvature, jnp.inf)
+        x, r = x + length * direction, r - length * product
+        now = jnp.vdot(r, r)
+        idle = jnp.where(now < 0.5 * best[1], 0, idle + 1)
+        best = jax.tree.map(partial(jnp.where, now < best[1]), (x, now), best)
+        return x, r, r + now / size * direction, now, best, idle, step + 1
+
+    zero, size = jnp.zeros_like(flat), jnp.vdot(flat, flat)
+    start = (zero, flat, flat, size, (zero, size), jnp.int32(0), jnp.int32(0))
+    *_, best, _, _ = jax.lax.while_loop(running, body, start)
+    return unravel(best[0])

@@ -1,0 +1,107 @@
+"""certify: what the coordinates of a solution prove, evaluated anew on the host in float64."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import symmetry
+from .certificate import Program, closes, duality_gap, multiplier_of, needed_dim
+from .factored import columns, solution_of
+from .solution import Phase, Status
+from .solvers.factored import Pair, is_stationary, measured, unscaled
+from .structure import structure
+
+
+def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
+    """Evaluate the certificate on the host in float64, and return the solution with what it proves.
+
+    The only way for a float32 result to become ``certified``. Batched solutions are certified entry by entry; the
+    result holds NumPy arrays. Only ``within`` and ``between`` (and ``bias``) are trusted: everything else is computed
+    anew from them, the phase from which coordinates are exactly zero. A rank above the problem's ``dim`` is
+    ``invalid``. Of a solution by :func:`lpmjax.factored` only ``W`` and ``H`` (and ``bias``) are trusted, scaled onto
+    the budgets; where its gap stays open it is ``converged`` if W and H are stationary, else ``stalled``.
+
+    Parameters
+    ----------
+    problem : the Problem that was solved (with the same batch axes as ``solution``; ``solution.problem`` will do).
+    solution : a Solution, possibly from another machine, another precision, or tampered with.
+    tol : relative gap for ``certified``; by default the solution's own (1e-3 for a float32 solve: pass what you need).
+
+    Raises
+    ------
+    ValueError
+        If the groups or batch axes of ``problem`` and ``solution`` differ.
+    """
+    if solution.W is not None:
+        return _certify_factors(problem, solution, tol)
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        double = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), problem)
+        program = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), Program.of(double, np))
+        omega, scale, valid = program.omega, np.asarray(double.classifier_scale), np.asarray(double.is_valid())
+    within, between = (np.asarray(x, np.float64) for x in (solution.within, solution.between))
+    if within.shape != program.classes.shape or between.shape != (*within.shape, within.shape[-1]):
+        raise ValueError(
+            f"solution has coordinates of shape {within.shape} and {between.shape}, problem has groups of shape "
+            f"{program.classes.shape}: pass the problem that was solved (solution.problem)."
+        )
+    bias = None if solution.bias is None else np.asarray(solution.bias, np.float64)
+    if (bias is None) == (double.free_bias or double.bias_decay is not None):
+        raise ValueError("problem and solution disagree on a last-layer bias: pass the problem that was solved.")
+    with np.errstate(all="ignore"):  # a lane that is not finite says so in its status
+        result = duality_gap(program, within, between, np, bias)
+        grams = double.frames(result.within, result.between, omega, scale, np)
+        views = symmetry.geometry(grams, result.within, result.between, program.classes, np)
+        multiplier = multiplier_of(program, result.norm, np)
+        slack = np.log(program.weights) - np.log(omega) - np.log(multiplier)[..., None]
+        phase, rank = structure(program, result, slack, multiplier, np)
+    limit = np.asarray(solution.tol if tol is None else tol, np.float64) * np.ones_like(result.value)
+    fits = valid if problem.dim is None else valid & (needed_dim(program, result, rank, np) <= problem.dim)
+    finite = np.isfinite(result.value) & np.isfinite(result.gap)
+    status = np.where(closes(result, limit, np), Status.certified, Status.stalled)
+    status = np.where(finite, status, Status.nonfinite)
+    status = np.where(fits, status, Status.invalid)
+    shown = (status != Status.nonfinite) & (status != Status.invalid)
+    host = jax.tree.map(np.asarray, solution)
+    return host.replace(
+        problem=double,
+        value=result.value,
+        lower_bound=result.value - result.gap,
+        gap=result.gap,
+        within=result.within,
+        between=result.between,
+        tol=limit,
+        multiplier=multiplier,
+        slack=slack,
+        **views._asdict(),
+        status=status.astype(np.int8),
+        phase=np.where(shown, phase, Phase.undetermined).astype(np.int8),
+        rank=np.where(shown, rank, -1).astype(np.int32),
+    )
+
+
+def _certify_factors(problem: Any, solution: Any, tol: float | None) -> Any:
+    """The same from W and H of one solution, or of each of a batch of one problem or of many."""
+    if solution.W.ndim > 2:
+        many = problem.groups.classes.ndim > 1
+        entries = [
+            _certify_factors(jax.tree.map(lambda x, i=i: x[i], problem) if many else problem, one, tol)
+            for i, one in enumerate(jax.tree.map(lambda x, i=i: x[i], solution) for i in range(len(solution.W)))
+        ]
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *entries)
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        double, given = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (problem, solution))
+        index, program = columns(double, per_sample=given.H.shape[1] != given.W.shape[0])
+        if given.W.shape[0] != index.size or given.H.shape[1] != program.label.size:
+            raise ValueError(
+                f"solution has W of shape {given.W.shape} and H of shape {given.H.shape}, problem has {index.size} "
+                "classes: pass the problem that was solved (solution.problem)."
+            )
+        bias = None if given.bias is None else given.bias[index]
+        pair = unscaled(Pair(given.W, given.H, bias), program)
+        found = measured(pair, program, solution.steps, is_stationary(pair, program))
+        limit = jnp.asarray(given.tol if tol is None else tol, jnp.float64)
+        result = solution_of(double, program, limit, found, index)
+        status = jnp.where(result.status == Status.max_steps, Status.stalled, result.status).astype(jnp.int8)
+        return jax.tree.map(np.asarray, result.replace(status=status))
