@@ -204,6 +204,12 @@ def multiplier_of(program: Program, norm, xp):
     return program.penalty * xp.sqrt(K / (K - 1)) if program.nonnegative else program.penalty
 
 
+def slacks(program: Program, multiplier, xp):
+    """(G,) log of what pulls two equal classes apart over the price of doing so (``proofs``: ``lpm.merging``)."""
+    pull = xp.log(program.weights) + xp.log(program.loss.contrast)
+    return pull - xp.log(program.omega) - xp.log(multiplier)[..., None]
+
+
 def needed_dim(program: Program, proof: Certificate, rank, xp):
     """Least feature dimension of these logits: the rank, or for H >= 0 one dimension for each class alive."""
     if not program.nonnegative:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import symmetry
-from .certificate import Program, closes, duality_gap, multiplier_of, needed_dim
+from .certificate import Program, closes, duality_gap, multiplier_of, needed_dim, slacks
 from .factored import columns, solution_of
 from .solution import Phase, Status
 from .solvers.factored import Pair, is_stationary, measured, unscaled
@@ -54,7 +54,7 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         grams = double.frames(result.within, result.between, omega, scale, np)
         views = symmetry.geometry(grams, result.within, result.between, program.classes, np)
         multiplier = multiplier_of(program, result.norm, np)
-        slack = np.log(program.weights) - np.log(omega) - np.log(multiplier)[..., None]
+        slack = slacks(program, multiplier, np)
         phase, rank = structure(program, result, slack, multiplier, np)
     limit = np.asarray(solution.tol if tol is None else tol, np.float64) * np.ones_like(result.value)
     fits = valid if problem.dim is None else valid & (needed_dim(program, result, rank, np) <= problem.dim)

@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from . import symmetry
 from .arguments import leaves, require_integer, require_positive
-from .certificate import Program, closes, duality_gap, multiplier_of
+from .certificate import Program, closes, duality_gap, multiplier_of, slacks
 from .groups import ClassGroups
 from .problems import LayerPeeled, Problem
 from .solution import Phase, Solution, Status
@@ -214,7 +214,7 @@ def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np
     within, between = symmetry.average(Z, jnp.asarray(index), groups.classes, jnp)
     within = member.T @ flat / size if problem.nonnegative else within
     multiplier = multiplier_of(single, proof.norm, jnp) if problem.nonnegative else multiplier_at(flat, Z, bias, single)
-    slack = jnp.log(groups.weights) - jnp.log(problem.omega) - jnp.log(multiplier)
+    slack = slacks(Program.of(problem), multiplier, jnp)
     eye = jnp.eye(K, dtype=bool)
     rivals = jnp.where(eye | ~program.rows[:, None], jnp.inf, jnp.diagonal(Z)[None, :] - Z)
     margins = jnp.where(member > 0, jnp.min(rivals, axis=0)[:, None], jnp.inf)

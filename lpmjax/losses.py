@@ -49,6 +49,17 @@ class Loss(eqx.Module):
         """(G,) constants that the loss adds to the logits of each class, or None."""
         return None
 
+    @property
+    def contrast(self) -> Any:
+        """Derivative by the logit of a wrong class less that of the right one, where the two are equal."""
+        return 1.0
+
+    def margin_of(self, wrong: Any, at: GroupLoss, own: Any, others: Any, xp: Any) -> Any:
+        """(G,) margin >= 0 over one more wrong class whose derivative is to be ``wrong``; the others' mass is left."""
+        right = xp.exp(at.log_right)
+        reached = (wrong > 0) & (wrong < right)
+        return xp.where(reached, at.log_right - xp.log(xp.where(reached, wrong, 1.0)), 0.0)
+
 
 class CrossEntropy(Loss):
     """Softmax cross-entropy, ``-log softmax(z)[k]`` in nats. Convex, with entropy as its conjugate."""
@@ -117,6 +128,15 @@ class LabelSmoothing(Loss):
         """(G,) target of one wrong class."""
         return self.epsilon[..., None] / (1 + xp.sum(others, axis=-2))
 
+    @property
+    def contrast(self):
+        """The targets differ by ``1 - epsilon``."""
+        return 1 - self.epsilon[..., None]
+
+    def margin_of(self, wrong, at, own, others, xp):
+        """As for cross-entropy, above the floor."""
+        return super().margin_of(wrong + self._floor(others, xp), at, own, others, xp)
+
     def on_groups(self, margins, others, xp, own=None) -> GroupLoss:
         """Cross-entropy plus ``epsilon / K`` times every margin."""
         plain = CrossEntropy().on_groups(margins, others, xp)
@@ -140,6 +160,10 @@ class SquaredError(Loss):
     """Half squared error against one-hot targets, ``|z - e_k|^2 / 2``."""
 
     shift_invariant: ClassVar[bool] = False
+
+    def margin_of(self, wrong, at, own, others, xp):
+        """Where the wrong class's logit is ``wrong``."""
+        return xp.maximum(own - wrong, 0.0)
 
     def on_groups(self, margins, others, xp, own=None) -> GroupLoss:
         """Needs ``own``."""

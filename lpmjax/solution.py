@@ -92,8 +92,9 @@ class Solution(eqx.Module):
     ----------
     value, lower_bound, gap, tol : nats (``tol`` relative); ``lower_bound = value - gap <= optimum <= value``.
     multiplier : of the spectral budget (the penalty itself in a penalised problem).
-    slack : (G,) ``log(weight_g / (multiplier omega_g))``, finite in every phase; a group of two or more classes is
-        collapsed exactly where it is <= 0 (one class can have a negative slack and still a direction of its own).
+    slack : (G,) ``log(weight_g / (multiplier omega_g))``, plus ``log(1 - epsilon)`` with label smoothing, finite in
+        every phase; a group of two or more classes is collapsed exactly where it is <= 0 (one class can have a
+        negative slack and still a direction of its own).
     within, between : (G,), (G, G) group coordinates of the logits (:mod:`lpmjax.symmetry`); for a group of one class
         ``within`` is the limit of its margin from K_g > 1, which no logit depends on.
     cosine, w_norm2, h_norm2, margin : (G,) within-group cosine of classifier rows (NaN where undefined), squared

@@ -159,7 +159,7 @@ def _solve(
         if safe.penalty is None:
             # Of the group with the largest slack: the others' weights may have underflowed.
             top = jnp.argmax(found.slack)
-            multiplier = safe.groups.weights[top] / safe.omega[top] * jnp.exp(-found.slack[top])
+            multiplier = (program.weights * program.loss.contrast / program.omega)[top] * jnp.exp(-found.slack[top])
         else:
             multiplier = multiplier_of(program, proof.norm, jnp)
         value = _optimal_value(proof.value, safe, (found.within, found.between, found.bias), multiplier)

@@ -108,7 +108,7 @@ def verify(
     """Check theorems of ``proofs``: the proof steps symbolically, then closed forms against solvers, in float64.
 
     Solvers and closed forms meet on a grid inside the theorem's domain, with no formula in common where that is
-    possible (:mod:`lpmjax.verification.comparisons`); each solution brings its certificate of optimality.
+    possible (:mod:`lpmjax.verification.registry`); each solution brings its certificate of optimality.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def verify(
 def _row(theorem: "Theorem") -> Row:
     from proofs import Verdict as Step
 
-    from .verification.comparisons import COMPARISONS
+    from .verification.registry import COMPARISONS
 
     report = theorem.check()
     undecided, refuted = report.count(Step.UNDECIDED), report.count(Step.REFUTED)

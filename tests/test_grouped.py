@@ -135,6 +135,27 @@ def test_groups_of_one_class_keep_the_limit_of_their_margin():
     np.testing.assert_allclose(s.within, exact.within, atol=1e-8)
 
 
+def test_a_group_of_one_class_is_the_limit_of_larger_ones_for_every_loss():
+    def margins(classes, loss):
+        groups = lpm.ClassGroups([classes, 3.0, 2.0], [5.0, 3.0, 1.0])
+        return lpm.solve(lpm.UnconstrainedFeatures(groups, 2e-3, 2e-3, loss=loss)).check().within
+
+    for loss in (lpm.LabelSmoothing(0.1), lpm.SquaredError()):
+        np.testing.assert_allclose(margins(1.0, loss), margins(1 + 1e-7, loss), atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_label_smoothing_moves_the_threshold(side):
+    # the pull at zero is (1 - epsilon) / K: epsilon + K c = 1 is where the optimum leaves zero
+    price = 0.7 / 5 * (1 - side * 1e-6)
+    problem = lpm.UnconstrainedFeatures(lpm.ClassGroups.balanced(5, 1.0), price, price, loss=lpm.LabelSmoothing(0.3))
+    s = lpm.solve(problem).check()
+    assert s.status == lpm.Status.certified
+    assert float(s.slack[0]) == pytest.approx(side * 1e-6, rel=1e-5)
+    assert s.phase == (lpm.Phase.separated if side > 0 else lpm.Phase.annihilated)
+    assert lpm.certify(problem, s).phase == s.phase
+
+
 @pytest.mark.parametrize("side", [-1, 1])
 def test_merging_is_decided_at_the_threshold(side):
     # sqrt(n) <= lambda N with the last of three groups within 1e-6 of it

@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 import lpmjax as lpm
 import proofs
 from lpmjax import cli
-from lpmjax.verification import comparisons
+from lpmjax.verification import balanced, convexity, grouped
+from lpmjax.verification.registry import COMPARISONS
 from lpmjax.verify import TOLERANCE, Verdict
 
-_UNSOLVED = {"ufm.label_smoothing", "ufm.focal", "ufm.squared_error", "supcon.balanced"}
+_UNSOLVED = {"ufm.focal", "supcon.balanced"}
 
 
 def with_form(identifier: str, name: str, change) -> proofs.Theorem:
@@ -70,6 +71,7 @@ def test_table_and_record(everything):
         ("lpm.oversampling", "least_remedy", lambda f: f * (1 + sp.Rational(1, 10**8))),
         ("lpm.oversampling", "effective_ratio", lambda f: 1 / f),
         ("certificate.budget", "gap", lambda f: f * (1 - sp.Rational(1, 10**6))),
+        ("lpm.grouped", "pull_other", lambda f: -f),
     ],
 )
 def test_a_falsified_closed_form_has_a_counterexample(identifier, name, change):
@@ -79,31 +81,66 @@ def test_a_falsified_closed_form_has_a_counterexample(identifier, name, change):
     assert "counterexample to the statement as given here" in str(found)
 
 
-def test_a_false_statement_has_a_counterexample():
-    from proofs import balanced
+@pytest.mark.parametrize(
+    ("identifier", "name"),
+    [
+        (identifier, name)
+        for identifier in ("ufm.label_smoothing", "ufm.squared_error", "lpm.grouped")
+        for name in proofs.THEOREMS[identifier].closed_forms
+    ],
+)
+def test_every_closed_form_is_compared(identifier, name):
+    wrong = with_form(identifier, name, lambda f: f * sp.Rational(1001, 1000))
+    row = lpm.verify([dataclasses.replace(wrong, steps=())]).rows[0]
+    assert row.worst > 10 * TOLERANCE and row.verdict is Verdict.counterexample
 
-    row = lpm.verify([balanced.theorem(cosine=-1 / balanced.K)]).rows[0]
+
+@pytest.mark.parametrize(
+    ("identifier", "module", "change"),
+    [
+        ("ufm.label_smoothing", balanced, lambda s: s.replace(margin=1.001 * s.margin)),
+        ("ufm.squared_error", grouped, lambda s: s.replace(within=1.001 * s.within)),
+        ("lpm.grouped", grouped, lambda s: s.replace(between=1.001 * s.between)),
+        ("lpm.rank", grouped, lambda s: s.replace(slack=-s.slack)),
+        ("lpm.rank", grouped, lambda s: s.replace(between=0 * s.between)),
+    ],
+)
+def test_wrong_solutions_are_counterexamples(monkeypatch, identifier, module, change):
+    right = module.decayed
+    monkeypatch.setattr(module, "decayed", lambda *given, **named: change(right(*given, **named)))
+    assert lpm.verify([identifier]).rows[0].verdict is Verdict.counterexample
+
+
+def test_the_counterexample_for_the_rank_is_as_stated(monkeypatch):
+    monkeypatch.setattr("proofs.rank.ACTIVE", 2)
+    assert lpm.verify(["lpm.rank"]).rows[0].verdict is Verdict.counterexample
+
+
+def test_a_false_statement_has_a_counterexample():
+    from proofs.balanced import K, theorem
+
+    row = lpm.verify([theorem(cosine=-1 / K)]).rows[0]
     assert row.refuted == 1 and row.worst > 1e-4 and row.verdict is Verdict.counterexample
 
 
 def test_certificates_that_lie_are_caught(monkeypatch):
     """A gap ten times too small no longer bounds the suboptimality."""
-    honest = comparisons.duality_gap
+    honest = convexity.duality_gap
 
     def lying(*arguments):
         proof = honest(*arguments)
         return proof._replace(gap=proof.gap / 10)
 
-    monkeypatch.setattr(comparisons, "duality_gap", lying)
+    monkeypatch.setattr(convexity, "duality_gap", lying)
     assert not lpm.verify(["certificate.penalty"]).ok
 
 
 def test_uncertified_solutions_contradict_nothing(monkeypatch):
     def uncertified(forms):
-        good = comparisons._convex(forms)
+        good = convexity.cross_entropy(forms)
         return dataclasses.replace(good, certified=good.cells - 1, errors=good.errors + 1)
 
-    monkeypatch.setitem(comparisons.COMPARISONS, "ce.convex", uncertified)
+    monkeypatch.setitem(COMPARISONS, "ce.convex", uncertified)
     row = lpm.verify(["ce.convex"]).rows[0]
     assert row.verdict is Verdict.uncertified and not row.ok
 

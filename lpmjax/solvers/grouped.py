@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import spectral, symmetry
-from ..certificate import Program, duality_gap, evaluate, gradient
+from ..certificate import Program, duality_gap, evaluate, gradient, slacks
 from .coordinates import Coordinates
 from .descent import descend
 from .implicit import attach
@@ -54,7 +54,7 @@ def solve_grouped(
     point = attach(_objective, _reduced(found.x, fixed), program)
     within, between, bias = _coordinates(point, program)
     multiplier = multiplier_at(within, between, bias, program)
-    slack = jnp.log(program.weights) - jnp.log(program.omega) - jnp.log(multiplier)
+    slack = slacks(program, multiplier, jnp)
     within = jnp.where(program.classes == 1, _limit_margin(within, between, bias, program, multiplier), within)
     return Coordinates(within, between, slack, found.steps, found.converged, bias)
 
@@ -117,7 +117,7 @@ def _reduced(x: Point, program: Program) -> Point:
     """Balanced factors of the same logits, with what is zero at the optimum set to zero exactly."""
     within, between, bias = _coordinates(x, program)
     multiplier = multiplier_at(within, between, bias, program)
-    inactive = program.weights <= multiplier * program.omega  # (``proofs``: ``lpm.merging``)
+    inactive = slacks(program, multiplier, jnp) <= 0
     proof = duality_gap(program, jnp.where(inactive, 0.0, within), between, jnp, bias)
     scale = 1.0 if program.budget is None else program.budget / _cost(x)
     left, values, right = _svd(x.left @ x.right)
@@ -140,12 +140,11 @@ def _limit_margin(within, between, bias, program: Program, multiplier):
     """In-group margin that a group of one class would have with a second one: no logit feels it, but derivatives by
     the number of classes do."""
     loss, others, _ = evaluate(program, within, between, bias, jnp)
-    right = jnp.exp(loss.log_right)
     eye = jnp.eye(within.shape[-1], dtype=bool)
     leaving = jnp.sum(jnp.where(eye, 0.0, others * loss.wrong), axis=-2) - loss.total
-    need = multiplier * program.omega / program.weights - leaving  # = right exp(-margin)
-    reached = (need > 0) & (need < right)
-    return jnp.where(reached, jnp.log(right) - jnp.log(jnp.where(reached, need, 1.0)), 0.0)
+    need = multiplier * program.omega / program.weights - leaving
+    own = symmetry.own_logits(within, between, program.classes, bias, jnp) if program.full else None
+    return program.loss.margin_of(need, loss, own, others, jnp)
 
 
 def _first_point(program: Program, start: Coordinates | None, width: int) -> Point:
