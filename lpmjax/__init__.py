@@ -10,7 +10,9 @@ from . import certificate as certificate
 from . import frames as frames
 from . import metrics as metrics
 from . import plot as plot
-from .certificate import certify as certify
+from .certify import certify as certify
+from .diagnose import Diagnosis as Diagnosis
+from .diagnose import diagnose as diagnose
 from .factored import best as best
 from .factored import factored as factored
 from .groups import ClassGroups as ClassGroups

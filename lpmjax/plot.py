@@ -1,4 +1,4 @@
-"""Figures from sweeps: every function takes and returns a matplotlib ``ax``."""
+"""Figures of sweeps and diagnoses: every function takes and returns a matplotlib ``ax``, or two."""
 
 from typing import Any
 
@@ -116,6 +116,68 @@ def cosine(ds: Any, ax: Any = None, group: str = "B") -> Any:
     )
     ax.legend(fontsize="small", frameon=False)
     return ax
+
+
+def diagnosis(found: Any, axes: Any = None) -> Any:
+    """Slack of every class, and below it the squared norms of its classifier row and feature.
+
+    Parameters
+    ----------
+    found : Diagnosis of :func:`lpmjax.diagnose`.
+    axes : two matplotlib Axes, of the slack and of the norms; by default new ones.
+
+    Returns
+    -------
+    The two Axes: classes across, by decreasing slack (log scale from 300 classes; names up to 30), collapsed classes
+    as orange triangles. A norm of zero is drawn at the lower edge.
+    """
+    pyplot, _ = matplotlib_modules()
+    if axes is None:
+        _, axes = pyplot.subplots(2, sharex=True, figsize=(6.4, 5.6), layout="constrained")
+    above, below = axes
+    K = found.counts.size
+    order = np.lexsort((-found.counts, -found.slack))
+    collapsed, place = found.collapsed[order], np.arange(1, K + 1)
+    size = float(np.clip(60 / K, 3, 6))
+    style = {"ls": "none", "rasterized": K > 2000}
+    for chosen, marker, colour, name in (
+        (~collapsed, "o", "#2166ac", r"slack $\geq$ 0"),
+        (collapsed, "v", "#d6600a", "collapsed: slack < 0"),
+    ):
+        if chosen.any():
+            label = f"{name} ({chosen.sum()} of {K})"
+            above.plot(place[chosen], found.slack[order][chosen], marker, color=colour, ms=size, label=label, **style)
+    above.axhline(0, color="black", lw=0.8)
+    # Open features around smaller filled classifiers: both show where they coincide.
+    norms = (
+        (r"$\|h_k\|^2$", found.h_norm2[order], "#8073ac", "none", size),
+        (r"$\|w_k\|^2$", found.w_norm2[order], "#4d4d4d", "#4d4d4d", 0.6 * size),
+    )
+    positive = np.concatenate([norm[norm > 0] for _, norm, *_ in norms])
+    floor = positive.min() / 4 if positive.size else 1.0
+    for name, norm, colour, face, width in norms:
+        for chosen, marker in ((~collapsed, "o"), (collapsed, "v")):
+            height = np.maximum(norm[chosen], floor)
+            below.plot(place[chosen], height, marker, color=colour, mfc=face, mew=0.8, ms=width, **style)
+        below.plot([], [], "o", color=colour, mfc=face, ms=width, label=name)
+    below.set(yscale="log", ylabel="squared norm", xlabel="class, by decreasing slack")
+    if K <= 30:
+        below.set_xticks(place, [_short(found.names[k]) for k in order], rotation=90 if K > 8 else 0, fontsize="small")
+        below.set_xlabel("")
+    if K >= 300:
+        below.set_xscale("log")
+    else:
+        below.set_xlim(0.5, K + 0.5)
+    title = f"{K} classes, imbalance {found.counts.max() / found.counts.min():.4g}"
+    above.set(ylabel="slack", title=f"{type(found.solution.problem).__name__}: {title}")
+    for ax in axes:
+        ax.legend(fontsize="small", frameon=False)
+    return axes
+
+
+def _short(name: str) -> str:
+    """Fit for a tick: no more than 24 characters, and no mathematics."""
+    return (name if len(name) <= 24 else name[:23] + "…").replace("$", r"\$")
 
 
 def matplotlib_modules() -> tuple[Any, Any]:

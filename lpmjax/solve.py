@@ -122,16 +122,21 @@ def _warm(start: Solution, problem: Problem) -> Coordinates:
 
 def _solve_wide(problem: Problem, tol, warm: Coordinates | None, max_steps: int) -> Solution:
     """Grouped solve of many groups: a factorisation just wider than the rank, as far as slack lets it be guessed."""
-    G = problem.groups.num_groups
-    width, steps, taken = G // 4, 100, 0
+    G, steps, taken = problem.groups.num_groups, 100, 0
+    part = max(8, G // 8)  # widths in few sizes, so that few are compiled
+
+    def room(slack) -> int:
+        active = float(jnp.sum(jnp.where(slack > 0, problem.groups.classes > 0, False)))
+        return min(G, part * int(np.ceil((1.1 * active + 8) / part)))
+
+    width = G // 4 if warm is None else room(warm.slack)
     while True:
         solution = _solve(problem, tol, warm, "grouped", min(steps, max_steps - taken), width)
         taken += int(solution.steps)
         failed = solution.status in (Status.max_steps, Status.stalled)
-        if not failed or taken >= max_steps or (width == G and solution.status == Status.stalled):
+        if not failed or taken >= max_steps or (width >= G and solution.status == Status.stalled):
             return solution.replace(steps=jnp.int32(taken))
-        guess = 1.1 * float(jnp.sum(jnp.where(solution.slack > 0, problem.groups.classes > 0, False))) + 8
-        width = min(G, int(guess if warm is None else max(guess, 1.3 * width)))
+        width = room(solution.slack) if warm is None else max(room(solution.slack), min(G, width + part))
         steps, warm = max_steps, _warm(solution, problem)
 
 

@@ -1,14 +1,19 @@
 """The command as a user runs it: output, files, exit codes, one-line errors."""
 
+import io
 import json
 import math
 import os
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lpmjax import cli
+
+COUNTS = Path(__file__).parent / "data" / "counts.csv"
 
 
 def run(capsys, *arguments):
@@ -95,6 +100,35 @@ def test_phase_diagram(capsys, tmp_path):
     ]
 
 
+def test_diagnose(capsys, monkeypatch, tmp_path):
+    code, out, err = run(capsys, "diagnose", COUNTS, "--out", tmp_path / "new", "--E-W", 1, "--E-H", 5)
+    assert code == 0, err
+    assert "merged, rank 2 of 3" in out
+    assert "Remedy by weights: loss weight times 2.0971" in out and "Remedy by budget: E_H times 1.3057" in out
+    assert max(map(len, out.replace(str(tmp_path), "").splitlines())) <= 80
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["diagnosis.json", "diagnosis.png"]
+    _, plain, _ = run(capsys, "diagnose", COUNTS, "--json")
+    record = json.loads(plain)
+    assert record == json.loads((tmp_path / "new" / "diagnosis.json").read_text())
+    assert record["names"] == ["cat", "dog", "emu", "fox"]
+    assert record["num_collapsed"] == 2
+
+    labels = b"a\n" * 8 + b"b\n" * 8 + b"c\nd\n"
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(labels)))
+    decays = ("--weight-decay-W", 0.1, "--weight-decay-H", 0.1, "--no-remedies", "--json")
+    code, out, _ = run(capsys, "diagnose", "-", *decays)
+    record = json.loads(out)
+    assert code == 0
+    assert (record["model"], record["counts"], record["remedies"]) == ("UnconstrainedFeatures", [8, 8, 1, 1], [])
+    assert record["collapsed"] == [False, False, True, True]  # n <= N^2 lambda_W lambda_H = 3.24
+
+
+def test_an_uncertified_diagnosis_exits_with_one(capsys):
+    code, out, err = run(capsys, "diagnose", COUNTS, "--tol", "1e-18", "--no-remedies")
+    assert code == 1
+    assert "stalled" in out and "stalled" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -117,6 +151,14 @@ def test_phase_diagram(capsys, tmp_path):
         (["phase-diagram", "--cells", 1], "--cells = 1"),
         (["phase-diagram", "--R-max", 0.5], "--R-max"),
         (["phase-diagram", "--out", "/dev/null/x"], "/dev/null/x"),
+        (["diagnose", "nowhere.csv"], "nowhere.csv: No such file"),
+        (["diagnose", "/dev/null", "--out", "new"], "/dev/null is empty"),
+        (["diagnose", COUNTS, "--E-W", 1], "--E-W and --E-H go together"),
+        (["diagnose", COUNTS, "--weight-decay-H", 1], "--weight-decay-W and --weight-decay-H go together"),
+        (["diagnose", COUNTS, "--E-W", 1, "--E-H", 1, "--weight-decay-W", 1, "--weight-decay-H", 1], "exclude"),
+        (["diagnose", COUNTS, "--E-W", 1, "--E-H", -1, "--out", "new"], "--E-H = -1"),
+        (["diagnose", COUNTS, "--tol", 0, "--out", "new"], "--tol = 0"),
+        (["diagnose", COUNTS, "--out", "/dev/null/x"], "/dev/null/x"),
         (["solve", "--bogus"], "bogus"),
         (["bogus"], "bogus"),
     ],
@@ -140,7 +182,7 @@ def test_uncertified_results_exit_with_one(capsys):
 def test_help_names_the_commands(capsys):
     code, out, _ = run(capsys, "--help")
     assert code == 0
-    for command in ("solve", "sweep", "boundary", "phase-diagram"):
+    for command in ("solve", "sweep", "boundary", "phase-diagram", "diagnose", "verify"):
         assert command in out
 
 

@@ -54,8 +54,18 @@ def counts(seed, K=5):
     return n, weights / weights.sum(), 10 ** rng.uniform(-3, -1)
 
 
-@pytest.mark.parametrize("bias", [None, 0.0, 0.03])
-@pytest.mark.parametrize("loss", LOSSES)
+def slow_unless(fast, cases):
+    """Parameters of a test; every case compiles a solver of its own, and most of that goes to the slow run."""
+    return [case if case in fast else pytest.param(*case, marks=pytest.mark.slow) for case in cases]
+
+
+@pytest.mark.parametrize(
+    ("loss", "bias"),
+    slow_unless(
+        [("cross-entropy", None), ("smoothed", 0.0), ("squared", 0.03)],
+        [(loss, bias) for loss in LOSSES for bias in (None, 0.0, 0.03)],
+    ),
+)
 def test_weight_decay_matches_clarabel(loss, bias):
     for seed in range(2):
         n, weights, price = counts(seed)
@@ -73,7 +83,7 @@ def test_weight_decay_matches_clarabel(loss, bias):
                 assert lpm.certify(problem, s.replace(**{field: moved})).status == lpm.Status.stalled
 
 
-@pytest.mark.parametrize("loss", ["cross-entropy", "smoothed", "adjusted"])
+@pytest.mark.parametrize("loss", ["cross-entropy", "adjusted", pytest.param("smoothed", marks=pytest.mark.slow)])
 def test_budgets_match_clarabel(loss):
     for seed in range(3):
         n, weights, _ = counts(seed)
@@ -197,20 +207,22 @@ def test_a_narrow_factorisation_or_few_steps_are_not_certified():
     assert int(warm.steps) <= 20
 
 
-def test_grid_over_class_counts_in_one_trace():
-    sizes = np.array([3, 5, 8, 12])
+@pytest.mark.parametrize(
+    "sizes", [[3, 8], pytest.param(list(range(3, 41)), marks=pytest.mark.slow)], ids=["3 and 8", "3 to 40"]
+)
+def test_grid_over_class_counts_in_one_trace(sizes):
 
     @jax.jit
     @chex.assert_max_traces(n=1)
     def values(K):
-        build = lambda k: lpm.LayerPeeled(lpm.ClassGroups.long_tail(k, 20.0, size=12), 1.0, 2.0)  # noqa: E731
+        build = lambda k: lpm.LayerPeeled(lpm.ClassGroups.long_tail(k, 20.0, size=max(sizes)), 1.0, 2.0)  # noqa: E731
         return jax.vmap(lambda k: lpm.solve(build(k)))(K)
 
     chex.clear_trace_counter()
     batch = values(jnp.asarray(sizes, float))
     assert (batch.status == lpm.Status.certified).all()
-    for i, K in enumerate(sizes):
-        single = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.long_tail(int(K), 20.0), 1.0, 2.0))
+    for i, K in list(enumerate(sizes))[:: 1 if len(sizes) < 9 else 6]:  # each compiles a solver
+        single = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.long_tail(K, 20.0), 1.0, 2.0))
         assert float(batch.value[i]) == pytest.approx(float(single.value), rel=1e-9)
         assert int(batch.rank[i]) == int(single.rank)
         np.testing.assert_allclose(batch.slack[i][:K], single.slack, atol=1e-8)
@@ -222,7 +234,15 @@ def outputs(s):
     )
 
 
-@pytest.mark.parametrize("form", ["budget", "decay", "free bias", "decayed bias"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "budget",
+        "decayed bias",
+        pytest.param("decay", marks=pytest.mark.slow),
+        pytest.param("free bias", marks=pytest.mark.slow),
+    ],
+)
 def test_derivatives_of_everything(form):
     def solution(v):
         groups = lpm.ClassGroups(v[0:3], v[3:6], v[6:9])

@@ -43,3 +43,33 @@ def test_wrong_dimensions_are_refused():
         plot.phase_diagram(ds)
     with pytest.raises(ValueError, match="cosine needs"):
         plot.cosine(ds)
+
+
+@pytest.mark.parametrize(("copies", "K"), [(1, 4), (500, 2000)])
+def test_diagnosis_marks_the_collapsed_classes(copies, K):
+    counts = [100, 1, 100, 1] * copies
+    found = lpm.diagnose(counts, names=[f"class ${k}" for k in range(K)], remedies=False, E_W=1.0, E_H=2.0 / copies)
+    own = pyplot.subplots(2)[1]
+    axes = plot.diagnosis(found, axes=own)
+    assert axes is own
+    upper = {line.get_marker(): line for line in axes[0].lines if line.get_marker() in ("o", "v")}
+    assert upper["v"].get_label() == f"collapsed: slack < 0 ({K // 2} of {K})"
+    np.testing.assert_allclose(upper["v"].get_ydata(), found.slack[found.collapsed])
+    np.testing.assert_allclose(upper["o"].get_xdata(), np.arange(1, K // 2 + 1))
+    drawn = np.concatenate([np.asarray(line.get_ydata()) for line in axes[1].lines])
+    assert drawn.size == 2 * K
+    np.testing.assert_allclose(drawn.max(), max(found.w_norm2.max(), found.h_norm2.max()))
+    ticks = [tick.get_text() for tick in axes[1].get_xticklabels()]
+    assert (K > 30) or ticks == [rf"class \${k}" for k in (0, 2, 1, 3)]
+    assert axes[1].get_xscale() == ("log" if K > 30 else "linear")
+    axes[0].figure.canvas.draw()  # names with a dollar sign are no mathematics
+
+
+def test_a_norm_of_zero_is_drawn_at_the_edge():
+    found = lpm.diagnose([8, 8, 1, 1], lambda_W=0.2, lambda_H=0.2, remedies=False)
+    zero = found.w_norm2 == 0
+    assert zero.any()
+    axes = plot.diagnosis(found)
+    drawn = np.concatenate([np.asarray(line.get_ydata()) for line in axes[1].lines])
+    assert drawn.size == 8
+    assert (drawn > 0).all()

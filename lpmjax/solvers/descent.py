@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 #: pairs of vectors that L-BFGS remembers
-_MEMORY = 20
+_MEMORY = 10
 #: looks at a residual that does not halve before L-BFGS gives up; other transformations may be slow by design
 _PATIENCE = 20
 

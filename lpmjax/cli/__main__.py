@@ -1,0 +1,5 @@
+"""``python -m lpmjax.cli``."""
+
+from . import main
+
+main()

@@ -1,0 +1,307 @@
+"""The benchmark package: records, verdicts, report and command. No time is asserted."""
+
+import json
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lpmjax as lpm
+from benchmarks import environment, report, suite
+from benchmarks.__main__ import main
+from benchmarks.cases import CASES, side_by_side
+from benchmarks.compare import compare
+from benchmarks.instances import long_tail, relative_gap, two_group
+from benchmarks.peers import Peer, all_peers, conic, descents
+from benchmarks.report import derive, figures, limits
+from benchmarks.rows import judge
+from benchmarks.settings import CASES as LISTED
+from benchmarks.settings import Settings
+from benchmarks.work import count
+
+TINY = Settings("tiny")
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A record of a real tiny run through the command, processes and all."""
+    folder = tmp_path_factory.mktemp("results")
+    return suite.run(TINY, ["boundary", "devices"], folder)
+
+
+@pytest.fixture(scope="module")
+def record(stored):
+    """The same with rows of every kind added, their numbers made up."""
+    found = json.loads(stored.read_text())
+    model = next(row for row in found["rows"] if row["case"] == "boundary")
+
+    def like(case, solver, outcome, **instance):
+        good = outcome == "certified"
+        verdict = {"outcome": outcome, "failed": 0 if good else 1, "cells": 1, "certified": int(good)}
+        verdict |= {"status": {"certified" if good else "stalled": 1}, "steps": {"mean": 5.0, "max": 8}}
+        return model | verdict | {"case": case, "solver": solver, "instance": instance}
+
+    absent = {"outcome": "not installed", "reason": "not installed", "gap": 1e-8, "seconds": None, "dtype": "float64"}
+    points = [{"knob": 1e-4, "samples": [0.1, 0.2], "gap": 1e-5}, {"knob": 1e-8, "samples": [0.4], "gap": 1e-9}]
+    quantiles = {"median": 1e-12, "99 %": 1e-11, "largest": 1e-10}
+    found["rows"] += [
+        like("two_group", "lpmjax", "certified", how="one call", cells=1),
+        like("grouped", "lpmjax", "certified", G=20, K=20, how="solve"),
+        like("grouped", "lpmjax", "failed", G=50, K=50, how="solve"),
+        like("precision", "lpmjax", "certified", how="two groups") | {"gap_quantiles": quantiles},
+        like("phase_diagram", "lpmjax", "certified", how="cold command") | {"work": None, "seconds_solving": 1e-6},
+        like("peers", "lpmjax", "certified", kind="two groups", K=4) | {"knob": None},
+        like("peers", "SCS", "failed", kind="two groups", K=4) | {"knob": 1e-8},
+        absent | {"case": "peers", "solver": "PyTorch", "instance": {"kind": "two groups", "K": 4}},
+        absent | {"case": "work_precision", "solver": "lpmjax", "instance": {"K": 3}, "points": points,
+                  "outcome": "measured"},
+    ]  # fmt: skip
+    suite.check(found)
+    return found
+
+
+def test_record_of_a_run_has_what_the_schema_says(stored):
+    record = suite.load(stored)
+    assert stored.name == f"{record['started'][:10]}-cpu-tiny.json"
+    assert record["environment"]["device_kind"] == "cpu" and record["environment"]["versions"]["jax"] == jax.__version__
+    assert all(rate["per_second"] > 0 and rate["samples"] for rate in record["ceilings"].values())
+    assert [case["error"] for case in record["cases"].values()] == [None] * 3
+    for row in record["rows"]:
+        if row["outcome"] == "skipped":
+            continue
+        assert row["outcome"] == "certified" and sum(row["status"].values()) == row["cells"]
+        assert row["worst_relative_gap"] <= row["gap"] and len(row["seconds"]["warm"]) >= 2
+        assert row["seconds"]["lower"] > 0 and row["seconds"]["compile"] > 0
+        assert row["memory"]["host_peak_bytes"] > 0 and row["xla"]["output_bytes"] > 0
+
+
+def test_a_record_names_no_path_and_no_host(stored):
+    assert not re.search(r'"[^"]*(?<![\w.<])/(home|work|tmp|root|usr)/', stored.read_text())
+    flags = environment.redacted({"a": ["--xla_dump_to=/home/me/dump --other=1", "pages 3/4"]})
+    assert flags == {"a": ["--xla_dump_to=<path> --other=1", "pages 3/4"]}
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if n in ("two_group", "boundary", "devices")])
+def test_tiny_cases_certify(name):
+    _all_certify(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in CASES if n not in ("two_group", "boundary", "peers", "work_precision")])
+def test_tiny_cases_certify_slow(name):
+    _all_certify(name)
+
+
+def _all_certify(name):
+    for row in CASES[name](TINY):
+        if row["outcome"] == "skipped":
+            assert row["reason"] == "one device" and name == "devices"
+            continue
+        assert row["outcome"] == "certified", row
+        assert row["certified"] == row["cells"] == sum(row["status"].values())
+        json.dumps(row)
+
+
+@pytest.mark.slow
+def test_float32_cases_are_certified_on_the_host():
+    with jax.enable_x64(False):
+        rows = [row for name in ("two_group", "grouped") for row in CASES[name](Settings("tiny", "float32"))]
+    assert {row["outcome"] for row in rows} == {"certified"} and {row["gap"] for row in rows} == {1e-3}
+
+
+def test_cases_are_those_that_the_command_lists():
+    assert list(CASES) == list(LISTED)
+
+
+def test_a_lane_that_is_not_certified_counts_as_failed():
+    solution = jax.vmap(lambda r: lpm.solve(lpm.LayerPeeled.two_group(2, 3, r, 1.0, 5.0)))(jnp.array([2.0, -1.0]))
+    verdict = judge(solution, 1e-10)
+    assert (verdict["cells"], verdict["certified"]) == (2, 1)
+    assert verdict["status"] == {"certified": 1, "invalid": 1}
+    assert judge(solution, 1e-30)["certified"] == 0  # a gap that is stated beyond reach is not reached
+
+
+def test_the_judge_of_logits_agrees_with_the_package():
+    for instance in (two_group(6), long_tail(5)):
+        solution = lpm.solve(instance.problem())
+        Z = np.asarray(solution.logits())
+        assert relative_gap(instance, Z) < 1e-8
+        assert relative_gap(instance, 1.01 * Z) < 1e-8  # scaled back onto the budget
+        assert relative_gap(instance, Z.T + 0.1 * np.eye(instance.K)) > 1e-6
+        for bad in (Z[:-1], Z * np.nan, np.full_like(Z, np.inf)):
+            assert relative_gap(instance, bad) == np.inf
+
+
+def _fake(answer, ladder=(1e-4, 1e-8)):
+    return Peer("fake", lambda instances, seconds: (answer, lambda Z: [Z]), ladder, 100)
+
+
+def test_a_peer_with_a_wrong_answer_is_failed_and_never_fast():
+    instance = two_group(4)
+    Z = np.asarray(lpm.solve(instance.problem()).logits())
+    right = side_by_side.compare(_fake(lambda _: Z), [instance], 1e-8, TINY)
+    assert right["outcome"] == "certified" and right["knob"] == 1e-4 and derive.per_cell(right) > 0
+    wrong = side_by_side.compare(_fake(lambda _: Z + 1e-3 * np.eye(4)[::-1]), [instance], 1e-8, TINY)
+    assert wrong["outcome"] == "failed" and wrong["worst_relative_gap"] > 1e-8 and wrong["certified"] == 0
+    assert derive.rate(wrong) is None and derive.per_cell(wrong) is None
+    tuned = side_by_side.compare(_fake(lambda tol: Z + tol * np.eye(4)[::-1], (1e-2, 1e-12)), [instance], 1e-8, TINY)
+    assert tuned["outcome"] == "certified" and tuned["knob"] == 1e-12
+
+
+def test_a_peer_that_raises_or_is_absent_says_so():
+    def absent(instances, seconds):
+        raise ImportError("no module")
+
+    def broken(_):
+        raise RuntimeError("solver failed\nin many lines")
+
+    instance = two_group(4)
+    row = side_by_side.compare(Peer("absent", absent, (1,), 100), [instance], 1e-8, TINY)
+    assert row["outcome"] == "not installed" and row["seconds"] is None
+    row = side_by_side.compare(_fake(broken), [instance], 1e-8, TINY)
+    assert row["outcome"] == "failed" and row["reason"] == "RuntimeError: solver failed"
+    row = side_by_side.compare(Peer("small", absent, (1,), 3, "too large"), [instance], 1e-8, TINY)
+    assert row["outcome"] == "skipped" and row["reason"] == "K > 3: too large"
+
+
+@pytest.mark.parametrize("name", ["CVXPY + Clarabel, nuclear norm", "CVXPY + Clarabel, four scalars", "lpmjax"])
+def test_peers_reach_the_same_certificate(name):
+    row = side_by_side.compare(all_peers()[name], [two_group(4)], 1e-7, TINY)
+    assert row["outcome"] == "certified", row
+
+
+def test_both_gradients_of_the_factored_form_agree():
+    instance = long_tail(4)
+    x, weights = descents.start(4), instance.weights
+    value, gradient = descents.loss_and_gradient(x, weights, instance.budget)
+    expected, slope = jax.value_and_grad(descents.loss_of)(jnp.asarray(x), jnp.asarray(weights), instance.budget)
+    assert value == pytest.approx(float(expected), rel=1e-13)
+    np.testing.assert_allclose(gradient, slope, rtol=1e-10, atol=1e-13)
+
+
+def test_every_conic_form_has_every_solver():
+    assert len(conic.PEERS) == 9 and len(all_peers()) == len(conic.PEERS) + len(descents.PEERS) + 2
+
+
+def test_work_is_counted_by_shapes_and_trips():
+    def program(A, x):
+        def body(carry):
+            y, i = carry
+            return jnp.exp(A @ y), i + 1
+
+        return jax.lax.while_loop(lambda carry: carry[1] < x.sum(), body, (x, 0.0))
+
+    A, x = jnp.ones((3, 3)), jnp.ones(3)
+    work = count(program, A, x, trips=[7])
+    assert work["matmul_flops"] == 7 * 2 * 9 and work["transcendentals"] == 7 * 3 and work["unknown_loops"] == 0
+    assert work["bytes"] == 8 * (9 + 3 + 3 + 1) and work["trips"] == 7
+    assert count(program, A, x)["unknown_loops"] == 1
+
+
+def test_report_regenerates_byte_for_byte(record, tmp_path):
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "2026-01-01-cpu.json").write_text(json.dumps(record))
+    (results / "older.json").write_text('{"schema": 1}')
+    pages = []
+    for name in ("a", "b"):
+        main(["report", "--results", str(results), "--out", str(tmp_path / name)])
+        pages.append((tmp_path / name / "REPORT.md").read_bytes())
+    assert pages[0] == pages[1]
+    page = pages[0].decode()
+    assert "**failed** 1 of 1" in page and "not installed" in page and "Not run on a GPU or TPU" in page
+    assert page.count("![") == len(list((tmp_path / "a" / "figures").glob("*.png"))) == len(figures.FIGURES)
+    assert str(tmp_path) not in page
+
+
+def test_report_does_not_pass_a_failure_for_fast(record):
+    failed = [row for row in record["rows"] if row["outcome"] == "failed"]
+    assert len(failed) == 2
+    for name in ("scaling", "peers", "roofline"):
+        drawn = sum(len(points) for points in figures.series(name, record).values())
+        without = sum(
+            len(points)
+            for points in figures.series(
+                name, record | {"rows": [row for row in record["rows"] if row["outcome"] != "failed"]}
+            ).values()
+        )
+        assert drawn == without
+
+
+def test_figures_plot_what_the_record_says(record):
+    for name, draw in figures.FIGURES.items():
+        figure = draw(record)
+        lines = [line for line in figure.axes[0].lines if not line.get_label().startswith("_")]
+        expected = figures.series(name, record)
+        assert [line.get_label() for line in lines] == list(expected)
+        for line, points in zip(lines, expected.values(), strict=True):
+            assert sorted(map(tuple, line.get_xydata().tolist())) == sorted(points)
+        figures.close(figure)
+    assert figures.series("precision", record) == {"lpmjax": [(0.1, 1e-5), (0.4, 1e-9)]}
+    row = next(row for row in record["rows"] if row["case"] == "grouped")
+    assert figures.series("scaling", record)["all counts distinct"] == [(20.0, min(row["seconds"]["warm"]))]
+
+
+def test_limits_name_the_largest_share(record):
+    row = next(row for row in record["rows"] if row["case"] == "boundary")
+    ceilings = {name: {"per_second": 1e12} for name in record["ceilings"]}
+    slow = {"exp": "compute", "copy_bytes": "memory", "loop_trips": "latency"}
+    for name, verdict in slow.items():
+        fake = record | {"ceilings": ceilings | {name: {"per_second": 1.0}}}
+        assert limits.limit_of(fake, row | {"steps": None})["limit"] == verdict
+    waiting = row | {"steps": {"mean": 1.0, "max": 10}, "cells": 8}
+    assert (
+        limits.limit_of(record | {"ceilings": ceilings | {"exp": {"per_second": 1.0}}}, waiting)["limit"]
+        == "stragglers"
+    )
+
+
+def test_compare_finds_what_became_faster(record):
+    faster = json.loads(json.dumps(record))
+    for row in faster["rows"]:
+        if row["seconds"]:
+            row["seconds"]["warm"] = [s / 2 for s in row["seconds"]["warm"]]
+    lines = [line for line in compare(record, faster).splitlines() if line.startswith("| grouped")]
+    assert lines[0].split("|")[6].strip() == "2"
+    assert lines[1].count("failed") == 2 and lines[1].split("|")[6].strip() == ""
+
+
+def test_compare_from_the_command(stored, capsys):
+    main(["--compare", str(stored), str(stored)])
+    first = capsys.readouterr().out
+    main(["compare", str(stored), str(stored)])
+    assert capsys.readouterr().out == first and "| boundary |" in first
+
+
+@pytest.mark.parametrize(
+    "words, remedy",
+    [
+        (["fast"], "use quick, full"),
+        (["quick", "--only", "nothing"], "choose among two_group"),
+        (["compare", "a.json"], "needs two files"),
+        (["compare", "a.json", "b.json"], "give a JSON file"),
+        (["quick", "a.json"], "choose cases with --only"),
+        (["report", "--results", "nowhere"], "run python -m benchmarks first"),
+        (["quick", "--dtype", "float16"], "choose from"),
+    ],
+)
+def test_bad_arguments_say_what_to_do(words, remedy, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2 and remedy in capsys.readouterr().err
+
+
+def test_a_record_that_hides_failures_is_refused(record, tmp_path):
+    tampered = json.loads(json.dumps(record))
+    row = next(row for row in tampered["rows"] if row["outcome"] == "failed")
+    row["outcome"] = "certified"
+    with pytest.raises(ValueError, match="passes for certified"):
+        suite.check(tampered)
+    with pytest.raises(ValueError, match="make the file anew"):
+        suite.check({"schema": 1})
+    path = tmp_path / "x.json"
+    path.write_text("{")
+    with pytest.raises(ValueError, match="is not JSON"):
+        suite.load(path)

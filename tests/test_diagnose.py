@@ -1,0 +1,224 @@
+"""diagnose against the boundary curves, a linear programme, dense linear algebra, and solves just short of a remedy."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq, linprog
+
+import lpmjax as lpm
+
+COUNTS = np.array([6, 40, 2, 40, 2, 20, 6, 2])  # four distinct counts: all solves here share a compilation
+N, K = COUNTS.sum(), COUNTS.size
+DECAY = np.sqrt(10) / N  # classes of at most 10 samples collapse
+
+
+@pytest.fixture(scope="module")
+def budgets():
+    """Some classes collapse under these budgets."""
+    return lpm.diagnose(COUNTS, E_W=1.0, E_H=0.5)
+
+
+@pytest.fixture(scope="module")
+def decays():
+    return lpm.diagnose(COUNTS, lambda_W=4 * DECAY, lambda_H=DECAY / 4)
+
+
+def again(found, weights=None, **changed):
+    """The same counts at other weights or parameters."""
+    return lpm.diagnose(COUNTS, weights=weights, remedies=False, **(found.parameters | changed))
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_two_groups_meet_the_boundary_curve(classes):
+    R = 100
+    found = lpm.diagnose([R] * classes + [1] * classes, E_W=1.0, E_H=5.0)
+    assert found.certified
+    assert found.collapsed.tolist() == [False] * classes + [True] * classes
+    weights, budget = found.remedies
+    R0 = float(lpm.boundary.merged(classes, classes, 5**0.5))
+    assert weights.scale == pytest.approx(R / R0, rel=3e-8)
+    assert weights.factors == pytest.approx([1] * classes + [R / R0] * classes, rel=3e-8)
+    s = brentq(lambda s: float(lpm.boundary.merged(classes, classes, s)) - R, 2, 6, xtol=1e-13)
+    assert budget.scale == pytest.approx(s**2 / 5, rel=3e-8)
+    assert budget.parameters == pytest.approx({"E_W": 1.0, "E_H": s**2}, rel=3e-8)
+    for remedy in found.remedies:
+        assert remedy.status == lpm.Status.certified
+        assert 0 <= remedy.slack < 1e-7
+        assert remedy.accuracy <= 2e-8
+
+
+def test_weight_decay_threshold(decays):
+    np.testing.assert_array_equal(decays.collapsed, COUNTS < N**2 * DECAY**2)
+    np.testing.assert_allclose(decays.slack, 0.5 * np.log(COUNTS / (N * DECAY) ** 2), atol=1e-12)
+    assert decays.remedies[1].scale == pytest.approx(np.sqrt(COUNTS.min()) / (N * DECAY), rel=1e-6)
+    assert decays.remedies[1].parameters["lambda_W"] == pytest.approx(4 * DECAY * decays.remedies[1].scale)
+    assert decays.certified
+
+
+def test_reweighting_at_weight_decay_solves_the_linear_programme(decays):
+    """Least q >= pi with q_k >= lambda omega_k sum q: one point minimises every objective that increases with q."""
+    pi, price = COUNTS / N, DECAY * np.sqrt(COUNTS)
+    for objective in (np.ones(K), np.arange(1.0, K + 1)):
+        matrix = np.outer(price, np.ones(K)) - np.eye(K)
+        least = linprog(objective, matrix, np.zeros(K), bounds=[(p, None) for p in pi], method="highs").x
+        np.testing.assert_allclose(decays.remedies[0].factors, least / pi, rtol=2 * decays.remedies[0].accuracy + 1e-8)
+    assert (decays.remedies[0].factors > 1).sum() == 5
+
+
+def test_no_weights_prevent_collapse_at_large_decay():
+    found = lpm.diagnose(COUNTS, lambda_W=0.04, lambda_H=0.04)
+    assert 0.04 * np.sqrt(COUNTS).sum() > 1
+    weights, decay = found.remedies
+    assert weights.scale is None and "there is none" in weights.message and "must be below 1" in weights.message
+    assert decay.scale == pytest.approx(np.sqrt(2) / (N * 0.04), rel=1e-6)
+    assert found.certified
+
+
+@pytest.mark.parametrize("case", ["budgets", "decays"])
+def test_a_little_less_than_a_remedy_leaves_a_collapsed_class(case, request):
+    found = request.getfixturevalue(case)
+    assert found.collapsed.sum() == 5
+    weights, other = found.remedies
+    milder = 1 if case == "budgets" else -1
+    for relative, collapses in ((1e-3, False), (-1e-5, True)):
+        scaled = {name: value * (1 + milder * relative) for name, value in other.parameters.items()}
+        assert again(found, **scaled).collapsed.any() == collapses
+    raised = weights.factors > 1
+    enough = COUNTS * np.where(raised, weights.factors * (1 + 2e-3), 1.0)
+    assert not again(found, enough).collapsed.any()
+    for n in set(COUNTS[raised]):
+        short = again(found, enough * np.where(COUNTS == n, 1 - 1e-2, 1.0))
+        np.testing.assert_array_equal(short.collapsed, COUNTS == n)
+
+
+@pytest.mark.parametrize("case", ["budgets", "decays"])
+def test_dual_margin_is_that_of_the_dense_gradient(case, request):
+    found = request.getfixturevalue(case)
+    Z, omega = np.asarray(found.solution.logits()), np.ones(K) if case == "budgets" else np.sqrt(COUNTS)
+    softmax = np.exp(Z) / np.exp(Z).sum(0)
+    sigma = np.linalg.svd((softmax - np.eye(K)) * (COUNTS / N) / omega, compute_uv=False)
+    rank = np.linalg.matrix_rank(Z, tol=1e-6)
+    assert rank == int(found.solution.rank) < K - 1
+    assert sigma[rank - 1] == pytest.approx(sigma[0], rel=1e-5)
+    assert found.dual_margin == pytest.approx(1 - sigma[rank] / sigma[0], abs=1e-5)
+    assert found.dual_margin > 1e-3
+
+
+@pytest.mark.parametrize("case", ["budgets", "decays"])
+def test_nearest_classes_and_norms_are_those_of_dense_factors(case, request):
+    found = request.getfixturevalue(case)
+    W, H = (np.asarray(x) for x in found.solution.factors())
+    np.testing.assert_allclose(found.w_norm2, np.sum(W**2, 1), atol=1e-8)
+    np.testing.assert_allclose(found.h_norm2, np.sum(H**2, 0), atol=1e-8)
+    unit = W / np.linalg.norm(W, axis=1, keepdims=True)
+    gram = unit @ unit.T - 4 * np.eye(K)
+    np.testing.assert_allclose(found.cosine, gram.max(1), atol=1e-5)
+    np.testing.assert_allclose(gram[np.arange(K), found.nearest], gram.max(1), atol=1e-5)
+
+
+def test_full_rank_has_no_dual_margin(budgets):
+    found = again(budgets, E_H=100.0)
+    assert int(found.solution.rank) == K - 1
+    assert np.isnan(found.dual_margin)
+    assert "dual margin" not in str(found)
+
+
+def test_budgets_are_weight_decays_of_class_averages():
+    found = lpm.diagnose([30, 30, 2, 2], E_W=0.5, E_H=3.0, remedies=False)
+    s = found.solution
+    averaged = lpm.ClassGroups(s.problem.groups.classes, [1.0, 1.0], s.problem.groups.weights)
+    other = lpm.solve(lpm.UnconstrainedFeatures(averaged, **found.equivalent))
+    for field in ("within", "between", "w_norm2", "h_norm2", "cosine"):
+        np.testing.assert_allclose(getattr(other, field), getattr(s, field), atol=1e-9)
+
+
+def test_weight_decays_are_budgets():
+    found = lpm.diagnose([7, 7, 7, 7, 7], weights=[30, 30, 2, 2, 2], lambda_W=2e-2, lambda_H=5e-3, remedies=False)
+    E = found.equivalent
+    assert E["E_H_samples"] == pytest.approx(7 * E["E_H"])
+    other = lpm.diagnose([7] * 5, weights=[30, 30, 2, 2, 2], E_W=E["E_W"], E_H=E["E_H"], remedies=False)
+    np.testing.assert_allclose(other.solution.logits(), found.solution.logits(), atol=1e-8)
+    np.testing.assert_allclose(other.w_norm2, found.w_norm2, atol=1e-8)
+
+
+def test_no_remedy_is_claimed_without_certificates():
+    found = lpm.diagnose([100, 100, 1, 1], tol=1e-18)
+    assert not found.certified
+    assert [(r.scale, r.status) for r in found.remedies] == [(None, lpm.Status.stalled)] * 2
+    assert "none found" in str(found)
+
+
+def test_order_and_names_are_the_callers(budgets):
+    names = [f"class {k}" for k in range(K)]
+    found = lpm.diagnose(dict(zip(names, COUNTS.tolist(), strict=True)), E_W=1.0, E_H=0.5, remedies=False)
+    assert found.names == tuple(names)
+    np.testing.assert_array_equal(found.counts, COUNTS)
+    np.testing.assert_array_equal(found.slack, budgets.slack)
+    np.testing.assert_allclose(found.weight, COUNTS / N)
+    assert found.remedies == ()
+
+
+def test_balanced_counts_need_nothing_and_zero_logits_have_no_geometry():
+    found = lpm.diagnose([9, 9, 9])
+    assert not found.collapsed.any()
+    assert [(r.kind, r.scale, r.message) for r in found.remedies] == [
+        ("weights", 1.0, "none needed."),
+        ("budget", 1.0, "none needed."),
+    ]
+    np.testing.assert_allclose(found.cosine, -1 / 2)
+    dead = lpm.diagnose([9, 9, 9], lambda_W=1.0, lambda_H=1.0)
+    assert dead.collapsed.all()
+    assert dead.nearest.tolist() == [-1, -1, -1]
+    assert np.isnan(dead.cosine).all()
+    assert dead.remedies[0].scale is None
+    assert dead.remedies[1].scale == pytest.approx(1 / 9, rel=1e-6)
+    assert dead.record()["nearest"] == [None, None, None]
+
+
+def test_table_and_record(budgets):
+    names = ["猫", "a very long name that does not fit", "tab\tand \x1b[31mred", *"defgh"]
+    found = lpm.diagnose(COUNTS, names=names, E_W=1.0, E_H=0.5, remedies=False)
+    text = str(found)
+    assert max(map(len, str(budgets).splitlines() + text.splitlines())) <= 80
+    assert "\x1b" not in text and "a very long na…" in text
+    assert text.count(" * ") == 5
+    record = budgets.record()
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert (record["K"], record["N"], record["num_collapsed"], record["status"]) == (8, 118, 5, "certified")
+    assert record["collapsed"] == (COUNTS < 10).tolist()
+    assert record["remedies"][0]["factors"] == budgets.remedies[0].factors.tolist()
+
+
+def test_long_tables_show_both_ends_and_where_collapse_begins():
+    counts = np.repeat(COUNTS, 10)
+    text = str(lpm.diagnose(counts, E_W=1.0, E_H=0.5, remedies=False)).splitlines()
+    assert text.count("...") == 2
+    assert len(text) < 32
+    rows = [line for line in text if line.split() and line.split()[0].isdigit() and len(line) > 60]
+    stars = ["*" in row[33:36] for row in rows]
+    assert 5 < stars.index(True) < len(stars) - 5
+
+
+def test_progress_counts_solves():
+    seen = []
+    lpm.diagnose([100, 100, 1, 1], progress=lambda done, total: seen.append((done, total)))
+    assert len(seen) > 5
+    assert seen == [(i + 1, None) for i in range(len(seen))]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"E_W": 1.0}, "give both of E_W, E_H"),
+        ({"E_W": 1.0, "lambda_H": 1.0}, "got E_W, lambda_H"),
+        ({"E_W": 1.0, "E_H": 0.0}, "E_H = 0"),
+        ({"lambda_W": float("nan"), "lambda_H": 1.0}, "lambda_W = nan"),
+        ({"weights": [1.0, 2.0, 3.0]}, "weights has shape"),
+        ({"weights": [1.0, -2.0]}, "weights"),
+        ({"tol": 0.0}, "tol = 0"),
+    ],
+)
+def test_bad_arguments(arguments, named):
+    with pytest.raises(ValueError, match=named):
+        lpm.diagnose([3, 4], **arguments)
