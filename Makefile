@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: phase-diagram test test-slow lint types bench wheel-check clean
+.PHONY: phase-diagram test test-slow lint types bench bench-full bench-report wheel-check clean
 
 phase-diagram: .venv/cli.stamp
 	$(BIN)/lpmjax phase-diagram --out results
@@ -20,8 +20,15 @@ lint: .venv/test.stamp
 types: .venv/test.stamp
 	$(BIN)/pyright
 
+# Into benchmarks/results: about two minutes on two idle cores, and under half an hour.
 bench: .venv/test.stamp
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks quick
+
+bench-full: .venv/test.stamp
+	$(BIN)/python -m benchmarks full
+
+bench-report: .venv/test.stamp
+	$(BIN)/python -m benchmarks report
 
 # The wheel in an environment of its own, used from another folder.
 wheel-check: .venv/test.stamp

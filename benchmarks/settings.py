@@ -1,0 +1,70 @@
+"""How large and how long: the three modes."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+CEILINGS = "ceilings"  #: runs before every case
+#: the cases in the order in which they run, and whether they are part of quick
+CASES = {
+    "two_group": True,
+    "grouped": True,
+    "many_classes": False,
+    "factored": False,
+    "padded": True,
+    "rounds": False,
+    "derivative": True,
+    "boundary": True,
+    "eager": True,
+    "phase_diagram": True,
+    "precision": False,
+    "devices": False,
+    "peers": True,
+    "work_precision": False,
+}
+MODES = ("tiny", "quick", "full")
+DTYPES = ("float64", "float32")
+#: relative duality gap that a cell must be certified to, by method; in float32 after ``lpmjax.certify`` on the host
+GAPS = {"float64": {"two_group": 1e-10, "grouped": 1e-8}, "float32": {"two_group": 1e-3, "grouped": 1e-3}}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run: ``mode`` is "tiny" (seconds, for tests), "quick" or "full"."""
+
+    mode: str = "quick"
+    dtype: str = "float64"
+
+    def pick(self, tiny: T, quick: T, full: T) -> T:
+        """The value for this mode."""
+        return {"tiny": tiny, "quick": quick, "full": full}[self.mode]
+
+    @property
+    def runs(self) -> int:
+        """Warm calls of one row, unless ``seconds`` end first; never fewer than two."""
+        return self.pick(2, 20, 20)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of warm calls of one row."""
+        return self.pick(0.0, 3.0, 30.0)
+
+    @property
+    def case_seconds(self) -> float:
+        """Time limit of one case, compilation included; the rows that it had finished are kept."""
+        return self.pick(300.0, 90.0, 600.0)
+
+    @property
+    def all_seconds(self) -> float:
+        """No case is begun after this."""
+        return self.pick(600.0, 180.0, 1500.0)
+
+    @property
+    def peer_seconds(self) -> float:
+        """Time limit of one solve of one peer, and of the search for the setting that certifies."""
+        return self.pick(2.0, 3.0, 15.0)
+
+    def gap(self, method: str) -> float:
+        """Relative duality gap asked of "two_group" or "grouped"."""
+        return GAPS[self.dtype][method]
