@@ -11,7 +11,7 @@ test: .venv/test.stamp
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: .venv/test.stamp
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .

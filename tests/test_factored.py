@@ -15,7 +15,15 @@ def problem(dim=None, E_H=5.0):
     return lpm.LayerPeeled.two_group(5, 5, 10.0, 1.0, E_H, dim=dim)
 
 
-@pytest.mark.parametrize(("dim", "value"), [(9, 0.2616770386), (6, 0.2620562), (4, 0.2725755), (3, 0.2836618)])
+@pytest.mark.parametrize(
+    ("dim", "value"),
+    [
+        (9, 0.2616770386),
+        (4, 0.2725755),
+        pytest.param(6, 0.2620562, marks=pytest.mark.slow),
+        pytest.param(3, 0.2836618, marks=pytest.mark.slow),
+    ],
+)
 def test_fewer_dimensions_than_the_rank(dim, value):
     runs = lpm.factored(problem(dim), restarts=12)
     s = lpm.best(runs).check()
@@ -33,6 +41,7 @@ def test_auto_falls_back_where_dim_is_below_the_rank():
     assert (s.method, s.status) == ("factored", lpm.Status.converged)
 
 
+@pytest.mark.slow
 def test_agrees_with_the_exact_solver():
     exact, s = lpm.solve(problem()), lpm.solve(problem(), method="factored", restarts=2)
     assert s.status == lpm.Status.certified
@@ -76,6 +85,7 @@ def test_too_few_steps_say_so_and_a_start_helps():
     assert int(s.steps[0]) <= 20
 
 
+@pytest.mark.slow
 def test_derivatives_through_the_factored_solver():
     n = jnp.array([6.0, 3.0, 1.0, 1.0])
 
@@ -96,7 +106,9 @@ def test_derivatives_through_the_factored_solver():
     np.testing.assert_allclose(forward, grouped, atol=1e-10)
 
 
-@pytest.mark.parametrize("form", ["full", "narrow", "per sample", "nonnegative"])
+@pytest.mark.parametrize(
+    "form", ["full", "narrow", *(pytest.param(form, marks=pytest.mark.slow) for form in ("per sample", "nonnegative"))]
+)
 def test_certify_trusts_only_the_factors(form):
     decays = (lpm.ClassGroups.from_counts([6, 3, 3, 1]), 8e-3, 8e-3)
     p, options = {

@@ -237,8 +237,8 @@ def outputs(s):
 @pytest.mark.parametrize(
     "form",
     [
-        "budget",
         "decayed bias",
+        pytest.param("budget", marks=pytest.mark.slow),
         pytest.param("decay", marks=pytest.mark.slow),
         pytest.param("free bias", marks=pytest.mark.slow),
     ],

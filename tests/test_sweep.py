@@ -50,6 +50,7 @@ def long_tail(R, E_H):
     return lpm.LayerPeeled(lpm.ClassGroups.long_tail(4, R), 1.0, E_H)
 
 
+@pytest.mark.slow
 def test_descents_drop_finished_lanes_between_rounds(monkeypatch):
     grid = {"R": np.geomspace(1, 1e4, 7), "E_H": [0.1, 3.0, 30.0]}
     at_once = lpm.sweep(long_tail, **grid)
