@@ -5,13 +5,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from . import symmetry
+from .arguments import leaves, require
 from .certificate import Program, closes, duality_gap, multiplier_of, needed_dim, slacks
 from .factored import columns, solution_of
-from .solution import Phase, Status
+from .problems import Problem
+from .solution import Phase, Solution, Status
 from .solvers.factored import Pair, is_stationary, measured, unscaled
 from .structure import structure
+
+#: relative gap beyond which nothing is taken for certified unless the caller asks for it
+_LOOSEST = 1e-3
 
 
 def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
@@ -27,15 +33,26 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     ----------
     problem : the Problem that was solved (with the same batch axes as ``solution``; ``solution.problem`` will do).
     solution : a Solution, possibly from another machine, another precision, or tampered with.
-    tol : relative gap for ``certified``; by default the solution's own (1e-3 for a float32 solve: pass what you need).
+    tol : relative gap for ``certified``, below 1; by default the solution's own, and at most 1e-3 (a float32 solve has
+        that: pass what you need).
 
     Raises
     ------
     ValueError
-        If the groups or batch axes of ``problem`` and ``solution`` differ.
+        If the groups or batch axes of ``problem`` and ``solution`` differ, for ``tol`` out of range, and under a trace.
     """
+    if not isinstance(problem, Problem) or not isinstance(solution, Solution):
+        given = f"{type(problem).__name__}, {type(solution).__name__}"
+        raise ValueError(f"certify takes a lpmjax Problem and its Solution, got {given}.")
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, solution))):
+        raise ValueError("certify works on the host: call it on the results of jit and vmap, not inside.")
+    if tol is None:
+        limit = np.minimum(np.asarray(solution.tol, np.float64), _LOOSEST)  # it may be as wrong as the rest
+    else:
+        limit = np.asarray(leaves(tol=tol)["tol"], np.float64)
+        require("tol", limit, "in (0, 1)", lambda t: (t > 0) & (t < 1), "It is relative to |value|.")
     if solution.W is not None:
-        return _certify_factors(problem, solution, tol)
+        return _certify_factors(problem, solution, limit)
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         double = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), problem)
         program = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), Program.of(double, np))
@@ -56,7 +73,7 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         multiplier = multiplier_of(program, result.norm, np)
         slack = slacks(program, multiplier, np)
         phase, rank = structure(program, result, slack, multiplier, np)
-    limit = np.asarray(solution.tol if tol is None else tol, np.float64) * np.ones_like(result.value)
+    limit = limit * np.ones_like(result.value)
     fits = valid if problem.dim is None else valid & (needed_dim(program, result, rank, np) <= problem.dim)
     finite = np.isfinite(result.value) & np.isfinite(result.gap)
     status = np.where(closes(result, limit, np), Status.certified, Status.stalled)
@@ -81,12 +98,13 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     )
 
 
-def _certify_factors(problem: Any, solution: Any, tol: float | None) -> Any:
+def _certify_factors(problem: Any, solution: Any, tol: np.ndarray) -> Any:
     """The same from W and H of one solution, or of each of a batch of one problem or of many."""
     if solution.W.ndim > 2:
         many = problem.groups.classes.ndim > 1
+        tol = np.broadcast_to(tol, (len(solution.W),))
         entries = [
-            _certify_factors(jax.tree.map(lambda x, i=i: x[i], problem) if many else problem, one, tol)
+            _certify_factors(jax.tree.map(lambda x, i=i: x[i], problem) if many else problem, one, tol[i])
             for i, one in enumerate(jax.tree.map(lambda x, i=i: x[i], solution) for i in range(len(solution.W)))
         ]
         return jax.tree.map(lambda *leaves: np.stack(leaves), *entries)
@@ -101,7 +119,6 @@ def _certify_factors(problem: Any, solution: Any, tol: float | None) -> Any:
         bias = None if given.bias is None else given.bias[index]
         pair = unscaled(Pair(given.W, given.H, bias), program)
         found = measured(pair, program, solution.steps, is_stationary(pair, program))
-        limit = jnp.asarray(given.tol if tol is None else tol, jnp.float64)
-        result = solution_of(double, program, limit, found, index)
+        result = solution_of(double, program, jnp.asarray(tol, jnp.float64), found, index)
         status = jnp.where(result.status == Status.max_steps, Status.stalled, result.status).astype(jnp.int8)
         return jax.tree.map(np.asarray, result.replace(status=status))

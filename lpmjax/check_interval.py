@@ -197,6 +197,14 @@ def check(record: Any) -> str:
         return f"{kind}:\n{claimed['lower']!r} <= optimum <= {claimed['upper']!r}, relative width {float(width):.2g}"
 
 
+def _once(pairs: list) -> dict:
+    """A JSON object, unless a key is there twice: readers would see different statements."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"a key occurs twice among {', '.join(key for key, _ in pairs)}")
+    return found
+
+
 def main(arguments: list[str]) -> int:
     """Exit code for the command line."""
     if len(arguments) != 1:
@@ -204,7 +212,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         with open(arguments[0], encoding="utf-8") as file:
-            print(f"proved: {check(json.load(file))}")
+            print(f"proved: {check(json.load(file, object_pairs_hook=_once))}")
     except Exception as error:  # whatever is wrong with a file, it proves nothing
         print(f"REFUSED: {type(error).__name__}: {error}")
         return 1

@@ -101,6 +101,9 @@ class Diagnosis:
         for row in _rows_shown(self.collapsed[order]):
             lines += ["..."] * (row > last + 1) + [self._row(order[row])]
             last = row
+        if int(s.phase) == Phase.separated and self.collapsed.any():
+            note = "(*) slack < 0, yet all classifiers differ: a class whose count no other has keeps a direction."
+            lines += ["", *textwrap.wrap(note, 80)]
         for remedy in self.remedies:
             lines += ["", *textwrap.wrap(f"Remedy by {remedy.kind}: {remedy.message}", 80)]
         return "\n".join(lines)

@@ -64,9 +64,10 @@ def factored(
 
     Returns
     -------
-    Solution with a leading axis of length ``restarts`` (1 with ``start``) and ``W``, ``H`` in the caller's class order;
-    :func:`best` takes the best. Values, coordinates and norms are differentiable by every parameter (not with
-    ``projected``); ``W`` and ``H`` are unique only up to rotation.
+    Solution (``invalid`` where traced groups are not single classes) with a leading axis of length ``restarts`` (1 with
+        ``start``) and ``W``, ``H`` in the caller's class order; :func:`best` takes the best. Values, coordinates and
+        norms are differentiable by every parameter (not with ``projected``); ``W`` and ``H`` are unique only up to
+        rotation.
 
     Raises
     ------
@@ -106,6 +107,8 @@ def factored(
 
 def best(solutions: Solution) -> Solution:
     """The entry of least value among those that did not fail (among all, if all failed)."""
+    if not isinstance(solutions, Solution) or solutions.status.ndim != 1:
+        raise ValueError("solutions must be a Solution with one leading axis, as lpmjax.factored returns it.")
     failed = (solutions.status != Status.certified) & (solutions.status != Status.converged)
     value = jnp.where(jnp.isnan(solutions.value), jnp.inf, solutions.value)
     order = jnp.where(failed, jnp.inf, value)
@@ -231,7 +234,9 @@ def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np
     stationary = jnp.where(found.converged, Status.converged, Status.max_steps)
     status = jnp.where(proved, best_status, stationary)
     status = jnp.where(finite, status, Status.nonfinite)
-    status = jnp.where(problem.is_valid(), status, Status.invalid).astype(jnp.int8)
+    # Under a trace every group has been taken for one class: where it is more, that was another problem.
+    counted = jnp.all((groups.classes == 0) | (jnp.sum(member, axis=0) == groups.classes))
+    status = jnp.where(problem.is_valid() & counted, status, Status.invalid).astype(jnp.int8)
     shown = (status != Status.invalid) & (status != Status.nonfinite)
 
     def masked(x):

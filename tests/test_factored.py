@@ -141,10 +141,33 @@ def test_certify_of_restarts_and_of_float32():
         lpm.certify(lpm.LayerPeeled.two_group(2, 2, 10.0, 1.0, 5.0), single)
 
 
+def test_certify_needs_a_gap_that_means_something():
+    p = lpm.LayerPeeled.two_group(5, 5, 10.0, 1.0, 5.0)
+    s = lpm.solve(p)
+    wrong = s.replace(within=s.within * 0, tol=np.inf)
+    assert lpm.certify(p, wrong).status == lpm.Status.stalled
+    pair = lpm.best(lpm.factored(problem(9), restarts=1))
+    assert lpm.certify(problem(9), pair.replace(W=-pair.W, tol=np.inf)).status == lpm.Status.stalled
+    for tol in (np.inf, np.nan, -1.0, 1.0):
+        with pytest.raises(ValueError, match=r"tol = .* out of range: tol must be in"):
+            lpm.certify(p, s, tol=tol)
+    for arguments in ((None, s), (s, p)):
+        with pytest.raises(ValueError, match="Problem and its Solution"):
+            lpm.certify(*arguments)
+    with pytest.raises(ValueError, match="on the host"):
+        jax.jit(lambda s: lpm.certify(p, s).value)(s)
+
+
+def test_traced_groups_of_several_classes_are_invalid_not_another_problem():
+    run = jax.jit(lambda R: lpm.best(lpm.factored(lpm.LayerPeeled.two_group(2, 2, R, 1.0, 5.0), restarts=1)).status)
+    assert run(10.0) == lpm.Status.invalid
+
+
 @pytest.mark.parametrize(
     ("call", "named"),
     [
         (lambda: lpm.factored(5), "problem must be"),
+        (lambda: lpm.best(lpm.solve(problem())), "one leading axis"),
         (lambda: lpm.factored(problem(), restarts=0), "restarts = 0"),
         (lambda: lpm.factored(problem(), projected=True), "first-order optimizer"),
         (lambda: lpm.factored(lpm.LayerPeeled.two_group(5, 2.5, 10.0, 1.0, 1.0)), "whole numbers of classes"),

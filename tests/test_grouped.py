@@ -119,14 +119,19 @@ def test_hundred_distinct_counts():
     assert s.phase == lpm.Phase.annihilated
 
 
+def test_a_million_classes_in_twenty_groups():
+    spread = np.linspace(0, 1, 20)
+    for ratio, E_H in ((1e2, 10.0), (1e19, 100.0)):
+        problem = lpm.LayerPeeled(lpm.ClassGroups(np.full(20, 5e4), ratio**-spread), 1.0, E_H)
+        assert lpm.solve(problem).check().status == lpm.Status.certified
+
+
 @pytest.mark.slow
-def test_thousand_distinct_counts_and_a_million_classes():
+def test_thousand_distinct_counts():
     s = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.long_tail(1000, 100.0), 1.0, 1.0))
     assert s.status == lpm.Status.certified
     assert float(s.gap / s.value) <= 1e-8
     assert float(s.value) == pytest.approx(3.8060857395498333, rel=1e-12)
-    groups = lpm.ClassGroups(np.full(20, 5e4), 100.0 ** -np.linspace(0, 1, 20))
-    assert lpm.solve(lpm.LayerPeeled(groups, 1.0, 10.0)).check().status == lpm.Status.certified
 
 
 @pytest.mark.parametrize("R", [1.0, 10.0, 100.0])
@@ -260,7 +265,7 @@ def test_derivatives_of_everything(form):
     columns = [
         (f(v * (1 + step * e)) - f(v * (1 - step * e))) / (2 * step * x) for e, x in zip(np.eye(11), v, strict=True)
     ]
-    np.testing.assert_allclose(forward / size, np.stack(columns, 1) / size, atol=1e-6)
+    np.testing.assert_allclose(forward / size, np.stack(columns, 1) / size, atol=1e-5)
     backward = np.asarray(jax.jit(jax.jacrev(f))(v))
     np.testing.assert_allclose(backward / size, forward / size, atol=1e-9)
     value_hessian = jax.jit(jax.hessian(lambda v: solution(v).value))(v)

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-#: pairs of vectors that L-BFGS remembers
-_MEMORY = 10
+#: pairs of vectors that L-BFGS remembers: small problems may be badly conditioned (10^6 classes in 20 groups, ratios of
+#: 10^19) and afford many; of large ones each pair is memory to stream through at every step
+_MEMORY, _MEMORY_OF_LARGE, _LARGE = 60, 20, 10**5
 #: looks at a residual that does not halve before L-BFGS gives up; other transformations may be slow by design
 _PATIENCE = 20
 
@@ -43,7 +44,9 @@ def descend(
     not finite.
     """
     quasi_newton = optimizer is None
-    transform = optax.with_extra_args_support(optax.lbfgs(memory_size=_MEMORY) if quasi_newton else optimizer)
+    size = sum(leaf.size for leaf in jax.tree.leaves(start))
+    lbfgs = optax.lbfgs(memory_size=_MEMORY if size < _LARGE else _MEMORY_OF_LARGE)
+    transform = optax.with_extra_args_support(lbfgs if quasi_newton else optimizer)
 
     def step(_, carry):
         x, state = carry
