@@ -77,15 +77,19 @@ def evaluate(program: Program, within, between, bias, xp) -> tuple[GroupLoss, An
     return program.loss.on_groups(margins, others, xp, own), others, margins
 
 
-def duality_gap(program: Program, within, between, xp, bias: Any = None) -> Certificate:
-    """Certify coordinates. ``xp`` is ``jax.numpy`` or ``numpy``; leading axes are a batch."""
+def duality_gap(program: Program, within, between, xp, bias: Any = None, nuclear: Any = None) -> Certificate:
+    """Certify coordinates. ``xp`` is ``jax.numpy`` or ``numpy``; leading axes are a batch.
+
+    ``nuclear``: a number known to be no less than the nuclear norm of the weighted block, to save computing it.
+    """
     if program.nonnegative:
         return _nonnegative_gap(program, within, xp)
     classes, weights, omega, full = program.classes, program.weights, program.omega, program.full
     repeats = symmetry.repeats(classes, xp)
     within = xp.where(repeats > 0, within, 0.0)
     between = between if full else symmetry.centred(between, classes, xp)
-    nuclear = spectral.nuclear_norm(between * omega[..., None, :], xp, full)
+    if nuclear is None:
+        nuclear = spectral.nuclear_norm(between * omega[..., None, :], xp, full)
     cost = xp.sum(repeats * omega * xp.abs(within), axis=-1) + nuclear
     if program.budget is not None:
         onto = xp.where(cost > program.budget, program.budget / xp.where(cost > 0, cost, 1.0), 1.0)

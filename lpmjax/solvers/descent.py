@@ -1,18 +1,28 @@
 """First-order descent stopped by a certificate: L-BFGS, or any other optax transformation."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
+
+from . import lbfgs
 
 #: pairs of vectors that L-BFGS remembers: small problems may be badly conditioned (10^6 classes in 20 groups, ratios of
 #: 10^19) and afford many; of large ones each pair is memory to stream through at every step
-_MEMORY, _MEMORY_OF_LARGE, _LARGE = 60, 20, 10**5
+_MEMORY, _MEMORY_OF_LARGE, _LARGE = 60, 20, 5000
 #: looks at a residual that does not halve before L-BFGS gives up; other transformations may be slow by design
 _PATIENCE = 20
+
+
+class _Method(NamedTuple):
+    start: Any
+    advance: Callable[[Any], Any]
+    point: Callable[[Any], Any]
 
 
 class Descent(NamedTuple):
@@ -40,39 +50,44 @@ def descend(
 
     The residual (a duality gap) is looked at every ``every`` steps; its own rounding decides how low it can get, so
     ``goal`` may be below reach. A descent whose residual has stopped falling above ``accept`` ends too. ``optimizer``
-    None is L-BFGS with a zoom line search; ``project`` is applied after every step. Stops at once on a residual that is
-    not finite.
+    None is L-BFGS (:mod:`.lbfgs`); ``project`` is applied after every step of another one. Stops at once on a residual
+    that is not finite.
     """
     quasi_newton = optimizer is None
-    size = sum(leaf.size for leaf in jax.tree.leaves(start))
-    lbfgs = optax.lbfgs(memory_size=_MEMORY if size < _LARGE else _MEMORY_OF_LARGE)
-    transform = optax.with_extra_args_support(lbfgs if quasi_newton else optimizer)
+    method = _quasi_newton(objective, start) if quasi_newton else _first_order(objective, start, optimizer, project)
 
-    def step(_, carry):
+    def body(carry):
+        state, _, best, idle, steps = carry
+        more = jnp.minimum(every, max_steps - steps)
+        state = jax.lax.fori_loop(0, more, lambda _, state: method.advance(state), state)
+        now = residual(method.point(state))
+        idle = jnp.where(now < 0.5 * best, 0, idle + 1)
+        return state, now, jnp.minimum(now, best), idle, steps + more
+
+    def running(carry):
+        _, now, _, idle, steps = carry
+        settled = (now <= goal) | ((now <= accept) & (idle >= 3)) | (quasi_newton & (idle >= _PATIENCE))
+        return (steps == 0) | (~settled & jnp.isfinite(now) & (steps < max_steps))
+
+    unknown, none = jnp.full_like(accept, jnp.inf), jnp.int32(0)
+    state, last, _, _, steps = jax.lax.while_loop(running, body, (method.start, unknown, unknown, none, none))
+    return Descent(method.point(state), last, steps, (last <= accept) | (steps < max_steps))
+
+
+def _quasi_newton(objective, start) -> _Method:
+    x, unravel = ravel_pytree(start)
+    value_and_gradient = jax.value_and_grad(lambda x: objective(unravel(x)))
+    state = lbfgs.begin(x, _MEMORY if x.size < _LARGE else _MEMORY_OF_LARGE)
+    return _Method(state, partial(lbfgs.advance, value_and_gradient), lambda state: unravel(state.x))
+
+
+def _first_order(objective, start, optimizer, project) -> _Method:
+    def advance(carry):
         x, state = carry
-        if quasi_newton:  # the line search has already evaluated its last point
-            value, gradient = optax.value_and_grad_from_state(objective)(x, state=state)
-        else:
-            value, gradient = jax.value_and_grad(objective)(x)
+        value, gradient = jax.value_and_grad(objective)(x)
         updates, state = transform.update(gradient, state, x, value=value, grad=gradient, value_fn=objective)
         x = optax.apply_updates(x, updates)
         return (x if project is None else project(x)), state
 
-    def body(carry):
-        x, state, _, best, idle, steps = carry
-        more = jnp.minimum(every, max_steps - steps)
-        x, state = jax.lax.fori_loop(0, more, step, (x, state))
-        now = residual(x)
-        idle = jnp.where(now < 0.5 * best, 0, idle + 1)
-        return x, state, now, jnp.minimum(now, best), idle, steps + more
-
-    def running(carry):
-        _, _, now, _, idle, steps = carry
-        settled = (now <= goal) | ((now <= accept) & (idle >= 3)) | (quasi_newton & (idle >= _PATIENCE))
-        return ~settled & jnp.isfinite(now) & (steps < max_steps)
-
-    first = residual(start)
-    x, _, last, _, _, steps = jax.lax.while_loop(
-        running, body, (start, transform.init(start), first, first, jnp.int32(0), jnp.int32(0))
-    )
-    return Descent(x, last, steps, (last <= accept) | (steps < max_steps))
+    transform = optax.with_extra_args_support(optimizer)
+    return _Method((start, transform.init(start)), advance, lambda carry: carry[0])

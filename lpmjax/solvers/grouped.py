@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import spectral, symmetry
-from ..certificate import Program, duality_gap, evaluate, gradient, slacks
+from ..certificate import Program, duality_gap, evaluate, gradient, row_sums, slacks
 from .coordinates import Coordinates
 from .descent import descend
 from .implicit import attach
@@ -42,8 +42,9 @@ def solve_grouped(
     full_rank = G if program.full else max(G - 1, 1)
     width = full_rank if width is None else min(width, full_rank)
     point = _first_point(fixed, start, width)
+    loss = _loss_of_fixed(fixed)
     found = descend(
-        lambda x: _objective(x, fixed),
+        lambda x: _objective(x, fixed, loss),
         lambda x: _relative_gap(x, fixed),
         point,
         goal=max(_GOAL, 50 * float(jnp.finfo(program.weights.dtype).eps)),
@@ -76,11 +77,35 @@ def _coordinates(x: Point, program: Program):
     return within, between, bias
 
 
-def _objective(x: Point, program: Program):
-    """Logarithm of the loss, or of loss and costs."""
-    within, between, bias = _coordinates(x, program)
+def _loss(program: Program, within, between, bias):
     loss, _, _ = evaluate(program, within, between, bias, jnp)
-    value = jnp.sum(program.classes * program.weights * loss.value)
+    return jnp.sum(program.classes * program.weights * loss.value)
+
+
+def _loss_of_fixed(program: Program):
+    """``_loss`` of a program that is not differentiated, its slopes written out: less to do than in tracing it back."""
+
+    @jax.custom_jvp
+    def loss(within, between, bias):
+        return _loss(program, within, between, bias)
+
+    @loss.defjvp
+    def _rule(primals, tangents):
+        at, others, _ = evaluate(program, *primals, jnp)
+        classes, weights = program.classes, program.weights
+        pull, block = gradient(at.wrong, others, classes, weights, jnp, at.total)
+        moved = jnp.sum(block * tangents[1]) - jnp.sum(symmetry.repeats(classes, jnp) * pull * tangents[0])
+        if primals[2] is not None:
+            moved = moved + jnp.sum(classes * row_sums(at.wrong, others, weights, jnp, at.total) * tangents[2])
+        return jnp.sum(classes * weights * at.value), moved
+
+    return loss
+
+
+def _objective(x: Point, program: Program, loss: Any = None):
+    """Logarithm of the loss, or of loss and costs."""
+    coordinates = _coordinates(x, program)
+    value = _loss(program, *coordinates) if loss is None else loss(*coordinates)
     if program.penalty is not None:
         value = value + program.penalty * _cost(x)
     if program.bias_decay is not None:
@@ -91,10 +116,12 @@ def _objective(x: Point, program: Program):
 def _relative_gap(x: Point, program: Program):
     """Duality gap over the value, to first order in the distance also where the penalised gap is of second order."""
     within, between, bias = _coordinates(x, program)
-    proof = duality_gap(program, within, between, jnp, bias)
+    # The factors pay at least the nuclear norm, and no more where they are balanced, as they end.
+    cost = _cost(x)
+    scale = 1.0 if program.budget is None else program.budget / cost
+    proof = duality_gap(program, within, between, jnp, bias, scale * (cost - jnp.sum(x.q * x.q)))
     if program.penalty is None:
         return proof.gap / proof.value
-    cost = symmetry.spectral_cost(within, between, program.classes, program.omega, jnp, program.full)
     loss, others, _ = evaluate(program, within, between, bias, jnp)
     pull, block = gradient(loss.wrong, others, program.classes, program.weights, jnp, loss.total)
     repeats = symmetry.repeats(program.classes, jnp)
