@@ -136,9 +136,7 @@ class Solution(eqx.Module):
         """(..., G, G) cosine between classifier rows of two groups (within a group on the diagonal)."""
         if self.W is not None:
             return symmetry.mean_cosines(self.W, jnp.asarray(self.problem.groups.class_index), self.within.shape[-1])
-        p = self.problem
-        grams = p.frames(self.within, self.between, p.omega, p.classifier_scale, jnp)
-        return symmetry.cosines(grams[0], p.groups.classes, jnp)
+        return _classifier_cosines(self.problem.unordered, self.within, self.between)
 
     def logits(self, num_classes: int | None = None) -> Float[Array, "K K"]:
         """(K, K) logit matrix; column k holds the logits of every sample of class k, in the caller's class order.
@@ -233,6 +231,12 @@ class Solution(eqx.Module):
         if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self)):
             return repr(self)
         return _table(self) if np.ndim(self.value) == 0 else _summary(self)
+
+
+@jax.jit  # seventy small compilations otherwise
+def _classifier_cosines(problem: Any, within, between):
+    grams = problem.frames(within, between, problem.omega, problem.classifier_scale, jnp)
+    return symmetry.cosines(grams[0], problem.groups.classes, jnp)
 
 
 def _class_features(H: Array, groups: Any) -> Array:

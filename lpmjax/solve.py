@@ -1,10 +1,8 @@
 """solve: pick a solver, attach the certificate, the geometry and the envelope derivative of the value."""
 
-import dataclasses
 from functools import partial
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -75,8 +73,7 @@ def solve(
         return best(factored(problem, key, restarts, tol=tol, max_steps=max_steps))
     limit, max_steps = limits(problem, chosen, tol, max_steps)
     warm = None if start is None or chosen != "grouped" else _warm(start, problem)
-    # The class order is static but only views need it: it must not cost a compilation per data set.
-    core = eqx.tree_at(lambda p: p.groups, problem, dataclasses.replace(problem.groups, order=None))
+    core = problem.unordered
     eager = not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, limit, warm)))
     if eager and chosen == "grouped" and problem.groups.num_groups > _WIDE:
         solution = _solve_wide(core, limit, warm, max_steps)
@@ -160,7 +157,8 @@ def _solve(
         else:
             found = SOLVERS[method](safe, max_steps)
         program = Program.of(safe)
-        proof = jax.lax.stop_gradient(duality_gap(program, found.within, found.between, jnp, found.bias))
+        fixed, at = jax.lax.stop_gradient((program, found))
+        proof = duality_gap(fixed, at.within, at.between, jnp, at.bias)
         if safe.penalty is None:
             # Of the group with the largest slack: the others' weights may have underflowed.
             top = jnp.argmax(found.slack)
@@ -171,8 +169,8 @@ def _solve(
         groups = safe.groups
         grams = safe.frames(found.within, found.between, safe.omega, safe.classifier_scale, jnp)
         views = symmetry.geometry(grams, found.within, found.between, groups.classes, jnp)
-        phase, rank = structure(program, proof, *jax.lax.stop_gradient((found.slack, multiplier)), jnp)
-        fits = True if problem.dim is None else needed_dim(program, proof, rank, jnp) <= problem.dim
+        phase, rank = structure(fixed, proof, at.slack, jax.lax.stop_gradient(multiplier), jnp)
+        fits = True if problem.dim is None else needed_dim(fixed, proof, rank, jnp) <= problem.dim
         finite = jnp.isfinite(value) & jnp.isfinite(proof.gap)
         proved = closes(proof, tol, jnp)
         status = _status(proved, found.converged, finite, valid & fits, value.dtype)

@@ -4,8 +4,11 @@
 shift-invariant. ``xp`` is ``jax.numpy`` or ``numpy``; leading axes are a batch.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import sequential_vmap
 
 
 def block_norm(block, xp):
@@ -34,10 +37,31 @@ def spectral_norm(block, xp, full: bool = False):
     return xp.max(singular_values(block, xp), axis=-1)
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def svd(block, compute_uv: bool = True, full_matrices: bool = True):
+    """``jnp.linalg.svd``, of which a batch is decomposed one matrix after another on CPU.
+
+    There jaxlib's batched kernel hands its work to the pool of threads that it runs on and waits: as soon as every
+    thread of the pool waits so, in two batches at once, none ever ends.
+    """
+    batched = _batched_svd(compute_uv, full_matrices)
+    return jax.lax.platform_dependent(block, cpu=sequential_vmap(batched), default=batched)
+
+
+@svd.defjvp
+def _svd_jvp(compute_uv, full_matrices, primals, tangents):
+    return jax.jvp(_batched_svd(compute_uv, full_matrices), primals, tangents)
+
+
+def _batched_svd(compute_uv, full_matrices):
+    return partial(jnp.linalg.svd, compute_uv=compute_uv, full_matrices=full_matrices)
+
+
 def singular_values(block, xp):
     """(..., G) singular values, largest first; NaN, not an exception, where the block is not finite."""
     bad = ~xp.all(xp.isfinite(block), axis=(-2, -1))[..., None]
-    values = xp.linalg.svd(xp.where(bad[..., None], 0.0, block), compute_uv=False)
+    finite = xp.where(bad[..., None], 0.0, block)
+    values = svd(finite, False) if xp is jnp else xp.linalg.svd(finite, compute_uv=False)
     return xp.where(bad, xp.nan, values)
 
 
@@ -64,7 +88,7 @@ def roots(block, xp, full):
 
 def _svd(block, xp):
     bad = ~xp.all(xp.isfinite(block), axis=(-2, -1), keepdims=True)
-    u, s, vt = xp.linalg.svd(xp.where(bad, 0.0, block), full_matrices=True)
+    u, s, vt = (svd if xp is jnp else xp.linalg.svd)(xp.where(bad, 0.0, block))
     return u, xp.where(bad[..., 0], xp.nan, s), vt
 
 

@@ -1,6 +1,8 @@
 import importlib
+import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -163,3 +165,21 @@ def test_names_of_the_result_are_reserved():
 def test_missing_argument_is_named():
     with pytest.raises(ValueError, match="also needs E_H"):
         lpm.sweep(lpm.LayerPeeled.two_group, K_A=5, K_B=5, R=[1.0], E_W=1.0)
+
+
+def lapack_ranks(function, *arguments):
+    """Ranks of the matrices (3 and more: batches of them) that a program hands to LAPACK."""
+    text = jax.jit(function).trace(*arguments).lower(lowering_platforms=("cpu",)).as_text()
+    calls = re.findall(r"custom_call @lapack_\w+\(.*?\) -> \(?tensor<([\dx]+)xf64>", text)
+    return {shape.count("x") + 1 for shape in calls}
+
+
+def test_no_batch_reaches_lapack_on_cpu():
+    """jaxlib's batched decompositions wait on the threads that they run on: two at once can wait for ever."""
+
+    def tail(ratio):
+        return lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.long_tail(4, ratio), 1.0, 1.0))
+
+    ratios = jnp.linspace(2.0, 9.0, 5)
+    assert lapack_ranks(jax.vmap(tail), ratios) == {2}
+    assert lapack_ranks(jax.vmap(jnp.linalg.svd), jnp.ones((5, 4, 4))) == {3}

@@ -1,6 +1,8 @@
 """The ``lpmjax`` command: solve, sweep, boundary, phase-diagram, diagnose, verify."""
 
+import os
 import sys
+from pathlib import Path
 
 import jax
 
@@ -17,8 +19,23 @@ for command in (solve, sweep, boundary, phase_diagram, diagnose, verify):
 def main() -> None:
     """Entry point: float64 throughout, and errors as one line on standard error with exit code 2."""
     jax.config.update("jax_enable_x64", True)
+    _keep_compilations()
     try:
         app()
     except (ValueError, OSError, ImportError, MemoryError) as error:
         print(f"lpmjax: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _keep_compilations() -> None:
+    """Compile once per machine, not per command, unless the user has set jax's own cache."""
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lpmjax"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return  # a read-only home only costs time
+    if os.access(folder, os.W_OK):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -1,6 +1,7 @@
 """Problem: loss of the logits plus a spectral cost of the logits, as a hard budget or a penalty."""
 
 import abc
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -50,6 +51,12 @@ class Problem(eqx.Module):
     @abc.abstractmethod
     def classifier_scale(self) -> Float[Array, ""]:
         """sqrt(E_W / E_H) or its like: W Wᵀ is this times (Z Omega² Zᵀ)^(1/2), and Hᵀ H that over this."""
+
+    @property
+    def unordered(self) -> "Problem":
+        """The same without the order of the classes: it is static, but only logits and factors need it, and it must
+        not cost a compilation per data set."""
+        return eqx.tree_at(lambda p: p.groups, self, dataclasses.replace(self.groups, order=None))
 
     def frames(self, within, between, omega, scale, xp) -> tuple[Frame, Frame]:
         """Gram matrices of classifier rows and class features in group coordinates."""

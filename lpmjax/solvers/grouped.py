@@ -159,7 +159,7 @@ def _reduced(x: Point, program: Program) -> Point:
 
 def _svd(block):
     finite = jnp.all(jnp.isfinite(block))
-    left, values, right = jnp.linalg.svd(jnp.where(finite, block, 0.0), full_matrices=False)
+    left, values, right = spectral.svd(jnp.where(finite, block, 0.0), True, False)
     return left, jnp.where(finite, values, jnp.nan), right
 
 

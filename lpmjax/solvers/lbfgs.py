@@ -1,8 +1,8 @@
 """L-BFGS in its compact form, with a line search for the weak Wolfe conditions.
 
-The product of the inverse Hessian and a gradient is two products of one matrix, which holds all remembered pairs, and
-a triangular system of the order of the memory (Byrd, Nocedal and Schnabel 1994, theorem 2.2): a few large operations
-where the usual two loops are hundreds of small ones, to run and to compile.
+The inverse Hessian times a gradient takes two products with one matrix, which holds all remembered pairs, and a few
+with matrices of the order of the memory (Byrd, Nocedal and Schnabel 1994, theorem 2.2): some large operations where the
+usual two loops are hundreds of small ones, to run and to compile.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int
 
 #: sufficient decrease and curvature of the weak Wolfe conditions; trials of one line search
@@ -23,14 +22,17 @@ ValueAndGradient = Callable[[Array], tuple[Array, Array]]
 
 
 class Memory(NamedTuple):
-    """A ring of ``m`` pairs: a step s and the change y of gradient along it, both over the length of s."""
+    """A ring of ``m`` pairs: a step s and the change y of gradient along it, both over the length of s.
+
+    The rows and columns of empty slots are zero in every matrix.
+    """
 
     pairs: Float[Array, "2m n"]  #: step and change of the first slot, then of the next
-    SY: Float[Array, "m m"]  #: [i, j] = s_i . y_j, where i is no younger than j
-    YY: Float[Array, "m m"]
+    inverse: Float[Array, "m m"]  #: of the matrix of s_i . y_j where i is no younger than j, else 0
+    sy: Float[Array, " m"]  #: s_i . y_i
+    yy: Float[Array, "m m"]  #: y_i . y_j
     seen: Float[Array, "m 2"]  #: products of the pairs with the gradient of the state
-    held: Int[Array, ""]  #: pairs that count
-    slot: Int[Array, ""]  #: where the next one goes
+    slot: Int[Array, ""]  #: where the next pair goes
 
 
 class State(NamedTuple):
@@ -45,8 +47,8 @@ class State(NamedTuple):
 
 def begin(x: Float[Array, " n"], m: int) -> State:
     """Room for ``m`` pairs, and nothing known yet: the first step has no length and finds value and gradient."""
-    zero, none = jnp.zeros((m, m), x.dtype), jnp.int32(0)
-    memory = Memory(jnp.zeros((2 * m, x.size), x.dtype), zero, zero, zero[:, :2], none, none)
+    zero = jnp.zeros((m, m), x.dtype)
+    memory = Memory(jnp.zeros((2 * m, x.size), x.dtype), zero, zero[0], zero, zero[:, :2], jnp.int32(0))
     return State(x, jnp.asarray(jnp.inf, x.dtype), jnp.zeros_like(x), jnp.zeros_like(x), memory)
 
 
@@ -57,9 +59,10 @@ def advance(value_and_gradient: ValueAndGradient, state: State) -> State:
     length = t * jnp.linalg.norm(state.direction)
     over = 1 / jnp.where(length > 0, length, 1.0)
     memory, direction = _remember(state.memory, over * t * state.direction, over * (gradient - state.gradient), gradient, over)
-    lost = ~accepted | (memory.held == 0) | ~(jnp.vdot(gradient, direction) < 0)
+    lost = ~accepted | ~(jnp.vdot(gradient, direction) < 0)
     direction = jnp.where(lost, _steepest(x, gradient), direction)
-    return State(x, value, gradient, direction, memory._replace(held=jnp.where(lost, 0, memory.held)))
+    inverse, sy, yy = (jnp.where(lost, 0.0, matrix) for matrix in (memory.inverse, memory.sy, memory.yy))
+    return State(x, value, gradient, direction, memory._replace(inverse=inverse, sy=sy, yy=yy))
 
 
 def _steepest(x, gradient):
@@ -70,31 +73,32 @@ def _steepest(x, gradient):
 
 def _remember(memory: Memory, step, change, gradient, over):
     """The memory with one more pair, and minus the inverse Hessian that it stands for times ``gradient``."""
-    pairs, SY, YY, seen, held, slot = memory
-    m = SY.shape[0]
+    pairs, inverse, sy, yy, seen, slot = memory
+    m = sy.size
     pairs = jax.lax.dynamic_update_slice(pairs, jnp.stack([step, change]), (2 * slot, jnp.zeros_like(slot)))
     now = (pairs @ gradient).reshape(m, 2)
     # The pairs are read once: what a change of gradient has in common with them is a change of what the gradient has.
-    S_y, Y_y = (over * (now - seen)).at[slot].set(jnp.stack([step, change]) @ change).T
-    SY, YY = SY.at[:, slot].set(S_y), YY.at[:, slot].set(Y_y).at[slot].set(Y_y)
-    curved = SY[slot, slot] > jnp.finfo(step.dtype).eps * YY[slot, slot]
-    held = jnp.minimum(jnp.where(curved, held + 1, held), jnp.where(curved, m, m - 1))
-    newest = slot
-    slot = jnp.where(curved, (slot + 1) % m, slot)
+    column = over * (now - seen)
+    curvature, square = jnp.vdot(step, change), jnp.vdot(change, change)
+    good = curvature > jnp.finfo(step.dtype).eps * square
 
-    # Oldest first; what does not count is a unit row and column beside zeros.
-    order = (slot - held + jnp.arange(m)) % m
-    counts = jnp.arange(m) < held
-    both = counts[:, None] & counts[None, :]
-    triangle = jnp.where(both, jnp.triu(SY[order][:, order]), jnp.eye(m, dtype=SY.dtype))
-    p, q = jnp.where(counts, now.T[:, order], 0.0)
-    scale = jnp.where(curved, SY[newest, newest] / YY[newest, newest], 1.0)
-    u = solve_triangular(triangle, p)
-    square = jnp.where(both, YY[order][:, order], 0.0)
-    v = solve_triangular(triangle, jnp.diagonal(triangle) * u + scale * (square @ u - q), trans=1)
-    shares = jnp.zeros((m, 2), SY.dtype).at[order].set(jnp.stack([v, -scale * u], axis=1)).ravel()
-    direction = -(scale * gradient + shares @ pairs)
-    return Memory(pairs, SY, YY, now, held, slot), direction
+    # The oldest pair leaves: what is left of an inverse triangle is the inverse of what is left. The youngest comes as
+    # a last column. No triangular system is solved (jaxlib's batched ones can wait for each other for ever on CPU).
+    own = jnp.arange(m) == slot
+    sy = jnp.where(own, jnp.where(good, curvature, 0.0), sy)
+    kept = (sy > 0) & ~own
+    inverse = jnp.where(own[:, None], 0.0, inverse)
+    last = jnp.where(own, 1.0, -(inverse @ jnp.where(kept, column[:, 0], 0.0))) / jnp.where(good, curvature, jnp.inf)
+    inverse = jnp.where(own, last[:, None], inverse)
+    squares = jnp.where(own, square, jnp.where(kept, column[:, 1], 0.0)) * good
+    yy = jnp.where(own, squares[:, None], jnp.where(own[:, None], squares, yy))
+
+    p, q = jnp.where(sy > 0, now.T, 0.0)
+    scale = jnp.where(good, curvature / square, 1.0)
+    u = inverse @ p
+    v = (sy * u + scale * (yy @ u - q)) @ inverse
+    direction = -(scale * gradient + jnp.stack([v, -scale * u], axis=1).ravel() @ pairs)
+    return Memory(pairs, inverse, sy, yy, now, jnp.where(good, (slot + 1) % m, slot)), direction
 
 
 class _Trial(NamedTuple):
