@@ -51,7 +51,7 @@ def record(stored):
         like("grouped", "lpmjax", "certified", G=20, K=20, how="solve"),
         like("grouped", "lpmjax", "failed", G=50, K=50, how="solve"),
         like("precision", "lpmjax", "certified", how="two groups") | {"gap_quantiles": quantiles},
-        like("phase_diagram", "lpmjax", "certified", how="cold command") | {"work": None, "seconds_solving": 1e-6},
+        like("phase_diagram", "lpmjax", "certified", how="first command") | {"work": None, "seconds_solving": 1e-6},
         like("peers", "lpmjax", "certified", kind="two groups", K=4) | {"knob": None},
         like("peers", "SCS", "failed", kind="two groups", K=4) | {"knob": 1e-8},
         like("peers", "lpmjax", "certified", kind="long tail", K=10) | {"knob": None},

@@ -16,6 +16,12 @@ from lpmjax import cli
 COUNTS = Path(__file__).parent / "data" / "counts.csv"
 
 
+@pytest.fixture(autouse=True)
+def _no_cache(monkeypatch):
+    """Commands called in this process must not leave a cache behind in its jax, nor in the home of whoever tests."""
+    monkeypatch.setattr(cli, "_keep_compilations", lambda: None)
+
+
 def run(capsys, *arguments):
     """(exit code, standard output, standard error) of ``lpmjax arguments``."""
     sys.argv = ["lpmjax", *map(str, arguments)]
@@ -192,3 +198,19 @@ def test_import_is_light():
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+def test_a_second_command_finds_the_compilations_of_the_first(tmp_path):
+    def kept(home):
+        command = [sys.executable, "-m", "lpmjax.cli", "boundary", "--json"]
+        done = subprocess.run(
+            command, env=os.environ | {"XDG_CACHE_HOME": str(home)}, capture_output=True, text=True, check=True
+        )
+        assert done.stderr == ""
+        return done.stdout, {file.name: file.stat().st_mtime_ns for file in home.glob("lpmjax/*-cache")}
+
+    first, files = kept(tmp_path)
+    assert files
+    assert kept(tmp_path) == (first, files)
+    (tmp_path / "file").write_text("")
+    assert kept(tmp_path / "file")[0] == first  # no folder can be made there

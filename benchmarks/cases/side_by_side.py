@@ -20,7 +20,7 @@ _ALSO_IN_BATCHES = ("optax L-BFGS", "optimistix L-BFGS")
 
 def peers(settings: Settings) -> Iterator[Row]:
     """Every solver on every instance that it is made for."""
-    sizes = settings.pick([4], [4, 10], [4, 10, 20, 40])
+    sizes = settings.pick([4], [4], [4, 10, 20, 40])
     tails = settings.pick([], [10], [10, 30, 100, 1000])
     lanes = settings.pick(2, 16, 64)
     for instance in [two_group(K) for K in sizes] + [long_tail(K) for K in tails]:

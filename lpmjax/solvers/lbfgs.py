@@ -58,7 +58,8 @@ def advance(value_and_gradient: ValueAndGradient, state: State) -> State:
     x = state.x + t * state.direction
     length = t * jnp.linalg.norm(state.direction)
     over = 1 / jnp.where(length > 0, length, 1.0)
-    memory, direction = _remember(state.memory, over * t * state.direction, over * (gradient - state.gradient), gradient, over)
+    step, change = over * t * state.direction, over * (gradient - state.gradient)
+    memory, direction = _remember(state.memory, step, change, gradient, over)
     lost = ~accepted | ~(jnp.vdot(gradient, direction) < 0)
     direction = jnp.where(lost, _steepest(x, gradient), direction)
     inverse, sy, yy = (jnp.where(lost, 0.0, matrix) for matrix in (memory.inverse, memory.sy, memory.yy))
@@ -145,7 +146,8 @@ def _search(value_and_gradient: ValueAndGradient, state: State):
         return ~carry.accepted & (carry.trials < _TRIALS)
 
     one, zero = jnp.ones_like(first), jnp.zeros_like(first)
-    start = _Trial(one, state.value, state.gradient, zero, first, jnp.full_like(first, jnp.inf), first > 0, jnp.int32(0))
+    endless = jnp.full_like(first, jnp.inf)
+    start = _Trial(one, state.value, state.gradient, zero, first, endless, first > 0, jnp.int32(0))
     last = jax.lax.while_loop(running, trial, start)
     accepted = last.accepted & (first <= 0)
     t, value = jnp.where(accepted, last.t, 0.0), jnp.where(accepted, last.value, state.value)
