@@ -29,7 +29,7 @@ def main() -> None:
 
 def _keep_compilations() -> None:
     """Compile once per machine, not per command, unless the user has set jax's own cache."""
-    if jax.config.jax_compilation_cache_dir is not None:
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lpmjax"
     try:

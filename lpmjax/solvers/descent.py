@@ -39,7 +39,7 @@ def descend(
     residual: Callable[[Any], Array],
     start: Any,
     *,
-    goal: float,
+    goal: Array | float,
     accept: Array,
     max_steps: int,
     every: int = 10,

@@ -19,8 +19,9 @@ from .coordinates import Coordinates
 from .descent import descend
 from .implicit import attach
 
-#: relative gap that the descent aims at, so that coordinates and not only the value are accurate
-_GOAL = 1e-11
+#: relative gap that the descent aims at, and as a share of what is asked for: coordinates, which are of first order in
+#: it, shall be accurate too
+_GOAL, _SHARE = 1e-11, 1e-3
 
 
 class Point(NamedTuple):
@@ -47,7 +48,7 @@ def solve_grouped(
         lambda x: _objective(x, fixed, loss),
         lambda x: _relative_gap(x, fixed),
         point,
-        goal=max(_GOAL, 50 * float(jnp.finfo(program.weights.dtype).eps)),
+        goal=jnp.maximum(max(_GOAL, 50 * float(jnp.finfo(program.weights.dtype).eps)), _SHARE * tol),
         accept=tol,
         max_steps=max_steps,
         every=10 if G <= 64 else 25,
@@ -91,11 +92,12 @@ def _loss_of_fixed(program: Program):
 
     @loss.defjvp
     def _rule(primals, tangents):
-        at, others, _ = evaluate(program, *primals, jnp)
+        within, between, bias = primals
         classes, weights = program.classes, program.weights
+        at, others, _ = evaluate(program, within, between, bias, jnp)
         pull, block = gradient(at.wrong, others, classes, weights, jnp, at.total)
         moved = jnp.sum(block * tangents[1]) - jnp.sum(symmetry.repeats(classes, jnp) * pull * tangents[0])
-        if primals[2] is not None:
+        if bias is not None:
             moved = moved + jnp.sum(classes * row_sums(at.wrong, others, weights, jnp, at.total) * tangents[2])
         return jnp.sum(classes * weights * at.value), moved
 
