@@ -60,7 +60,7 @@ def advance(value_and_gradient: ValueAndGradient, state: State) -> State:
     over = 1 / jnp.where(length > 0, length, 1.0)
     step, change = over * t * state.direction, over * (gradient - state.gradient)
     memory, direction = _remember(state.memory, step, change, gradient, over)
-    lost = ~accepted | ~(jnp.vdot(gradient, direction) < 0)
+    lost = ~accepted | ~jnp.any(memory.sy > 0) | ~(jnp.vdot(gradient, direction) < 0)
     direction = jnp.where(lost, _steepest(x, gradient), direction)
     inverse, sy, yy = (jnp.where(lost, 0.0, matrix) for matrix in (memory.inverse, memory.sy, memory.yy))
     return State(x, value, gradient, direction, memory._replace(inverse=inverse, sy=sy, yy=yy))
