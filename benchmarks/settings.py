@@ -21,6 +21,7 @@ CASES = {
     "precision": False,
     "devices": False,
     "peers": True,
+    "tails": True,
     "work_precision": False,
 }
 MODES = ("tiny", "quick", "full")
@@ -58,7 +59,7 @@ class Settings:
     @property
     def all_seconds(self) -> float:
         """No case is begun after this."""
-        return self.pick(600.0, 180.0, 1500.0)
+        return self.pick(600.0, 180.0, 1600.0)
 
     @property
     def peer_seconds(self) -> float:

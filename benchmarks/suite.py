@@ -28,6 +28,7 @@ def run(settings: Settings, only: Sequence[str] = (), folder: Path = environment
     record: dict[str, Any] = {
         "schema": SCHEMA,
         "mode": settings.mode,
+        "only": list(only),
         "dtype": settings.dtype,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         **environment.source(),
@@ -63,11 +64,12 @@ def run(settings: Settings, only: Sequence[str] = (), folder: Path = environment
 
 
 def file_name(record: dict[str, Any]) -> str:
-    """``<date>-<device>[-float32][-quick].json``."""
+    """``<date>-<device>[-float32][-quick][-<case>...].json``: a run of some cases must not replace one of all."""
     device = re.sub(r"[^a-z0-9]+", "-", record["environment"].get("device_kind", "unknown").lower()).strip("-")
     parts = [record["started"][:10], device]
     parts += [record["dtype"]] if record["dtype"] != "float64" else []
     parts += [record["mode"]] if record["mode"] != "full" else []
+    parts += record["only"]
     return "-".join(parts) + ".json"
 
 

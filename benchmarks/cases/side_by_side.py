@@ -19,18 +19,22 @@ _ALSO_IN_BATCHES = ("optax L-BFGS", "optimistix L-BFGS")
 
 
 def peers(settings: Settings) -> Iterator[Row]:
-    """Every solver on every instance that it is made for."""
-    sizes = settings.pick([4], [4], [4, 10, 20, 40])
-    tails = settings.pick([], [10], [10, 30, 100, 1000])
+    """Two groups: every solver on every instance that it is made for."""
     lanes = settings.pick(2, 16, 64)
-    for instance in [two_group(K) for K in sizes] + [long_tail(K) for K in tails]:
+    for instance in map(two_group, settings.pick([4], [4], [4, 10, 20, 40])):
         for peer in all_peers().values():
-            if (peer.two_groups_only or peer.batch) and instance.two_group is None:
-                continue
-            if settings.mode == "quick" and peer.name in _ALSO_IN_BATCHES and instance.two_group is not None:
+            if settings.mode == "quick" and peer.name in _ALSO_IN_BATCHES:
                 continue
             batch = [instance] if not peer.batch else _neighbours(instance, _lanes(peer, lanes, settings))
             yield compare(peer, batch, _GAP[settings.dtype], settings)
+
+
+def tails(settings: Settings) -> Iterator[Row]:
+    """All counts distinct, the largest first."""
+    for instance in map(long_tail, settings.pick([], [10], [100, 1000, 10, 30])):
+        for peer in all_peers().values():
+            if not (peer.two_groups_only or peer.batch):
+                yield compare(peer, [instance], _GAP[settings.dtype], settings)
 
 
 def _lanes(peer: Peer, lanes: int, settings: Settings) -> int:
@@ -46,7 +50,7 @@ def _neighbours(instance: Instance, lanes: int) -> list[Instance]:
 def compare(peer: Peer, instances: Sequence[Instance], gap: float, settings: Settings, case: str = "peers") -> Row:
     """The loosest setting of ``peer`` that certifies every instance, timed; or how close it came."""
     first = instances[0]
-    limit = settings.peer_seconds * (4 if first.K >= 1000 else 1)
+    limit = settings.peer_seconds * (4 if first.K >= 100 else 1)
     kind = "two groups" if first.two_group is not None else "long tail"
     instance = {"kind": kind, "K": first.K}
     if first.K > peer.most_classes:
