@@ -54,7 +54,7 @@ def factored(
     restarts : number of starts, static.
     tol : relative duality gap for ``certified``, default 1e-8.
     max_steps : limit on descent steps, default 4000. Static.
-    optimizer : any optax transformation; default L-BFGS with a zoom line search.
+    optimizer : any optax transformation; default L-BFGS.
     per_sample : one feature per sample instead of per class: within-class collapse is then found, not assumed. Needs
         whole, concrete samples.
     projected : hold the two norm budgets of :class:`LayerPeeled` by projection (``optax.projections``) after every step

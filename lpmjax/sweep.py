@@ -29,9 +29,9 @@ _ARGUMENTS = {
     "lambda_H": ("weight decay of the features", "1"),
 }
 _LANES_ON_CPU = 8192  # best of 1024 to 65536 on two cores: temporaries stay in the cache, calls are few
-_LANES_OF_DESCENT = 16  # on CPU a descent gains no more from its batch, and all lanes wait for the last
+_LANES_OF_DESCENT = 16  # on CPU descents run one after another; this many make a call worth its while
 _LANES_ELSEWHERE = 1 << 20
-#: steps after which finished lanes of a descent are dropped; number of cells for which that second compilation pays
+#: in lockstep, steps after which finished lanes are dropped; number of cells for which that second compilation pays
 _FIRST_ROUND, _CELLS_FOR_ROUNDS = 40, 4096
 
 
@@ -198,15 +198,20 @@ def _solve_batch(problems: Problem, start: Solution | None, names, method, tol, 
 
 def _rounds(method: str, max_steps: int, cells: int) -> list[int]:
     """Step limit of each round: lanes that are done after the first are dropped from the next."""
-    several = method == "grouped" and cells >= _CELLS_FOR_ROUNDS and max_steps > _FIRST_ROUND
+    several = method == "grouped" and _in_lockstep() and cells >= _CELLS_FOR_ROUNDS and max_steps > _FIRST_ROUND
     return [_FIRST_ROUND, max_steps - _FIRST_ROUND] if several else [max_steps]
+
+
+def _in_lockstep() -> bool:
+    """Whether a batch of descents takes all its steps together, as it does on accelerators."""
+    return jax.default_backend() != "cpu"
 
 
 def _lanes(method: str, groups: int, cells: int) -> int:
     """Cells solved in one call. A small sweep is padded to the usual length of exact methods on CPU: there lanes cost
     microseconds, another compilation seconds."""
     descent = method in ("grouped", "factored")
-    if jax.default_backend() == "cpu":
+    if not _in_lockstep():
         return _LANES_OF_DESCENT if descent else _LANES_ON_CPU
     most = max(1, _LANES_ELSEWHERE // groups**2) if descent else _LANES_ELSEWHERE
     return min(most, max(1 if descent else _LANES_ON_CPU, cells))

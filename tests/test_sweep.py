@@ -57,6 +57,7 @@ def test_descents_drop_finished_lanes_between_rounds(monkeypatch):
     grid = {"R": np.geomspace(1, 1e4, 7), "E_H": [0.1, 3.0, 30.0]}
     at_once = lpm.sweep(long_tail, **grid)
     assert (at_once["status"] == lpm.Status.certified).all()
+    monkeypatch.setattr(sweep_module, "_in_lockstep", lambda: True)
     monkeypatch.setattr(sweep_module, "_CELLS_FOR_ROUNDS", 1)
     monkeypatch.setattr(sweep_module, "_FIRST_ROUND", 20)
     seen = []
@@ -83,15 +84,15 @@ def test_more_cells_than_one_piece_and_progress():
         lpm.LayerPeeled.two_group,
         K_A=[4, 5],
         K_B=5,
-        R=np.geomspace(1, 50, 2500),
+        R=np.geomspace(1, 50, 4500),
         E_W=1.0,
         E_H=5.0,
         variables=["value", "status"],
         progress=lambda done, total: seen.append((done, total)),
     )
     assert set(ds.data_vars) == {"value", "status"}
-    assert seen == [(4096, 5000), (5000, 5000)]
-    for i, j in [(0, 0), (1, 1595), (1, 1596), (1, 2499)]:
+    assert seen == [(8192, 9000), (9000, 9000)]
+    for i, j in [(0, 0), (1, 3691), (1, 3692), (1, 4499)]:
         single = lpm.solve(lpm.LayerPeeled.two_group(4 + i, 5, float(ds["R"][j]), 1.0, 5.0))
         assert float(ds["value"][i, j]) == pytest.approx(float(single.value), rel=1e-13)
 

@@ -53,20 +53,23 @@ def tail_of(ratio: Any, E_H: Any) -> Problem:
 
 
 def rounds(settings: Settings) -> Iterator[Row]:
-    """A sweep of descents: all lanes in lockstep in one call, short calls, and short calls that drop finished lanes."""
+    """A sweep of descents: all lanes in one call, short calls, and short calls that drop finished lanes.
+
+    On accelerators the lanes of a call are in lockstep; on CPU they run one after another.
+    """
     side = settings.pick(2, 16, 32)
     axes: dict[str, Any] = {"ratio": np.geomspace(2, 1e4, side), "E_H": np.linspace(0.1, 3, side) ** 2}
     always, never = 1, side * side + 1
     kinds = {
-        "lockstep": (side * side, never),
+        "one call": (side * side, never),
         "short calls": (16, never),
         "short calls, finished lanes dropped": (16, always),
     }
     for how, (lanes, from_cells) in kinds.items():
-        with (
-            mock.patch.dict(lpm.sweep.__globals__, {"_LANES_OF_DESCENT": lanes, "_CELLS_FOR_ROUNDS": from_cells}),
-            mock.patch.dict(lpm.sweep.__globals__, {"_LANES_ELSEWHERE": lanes * 36}),
-        ):
+        patches: dict[str, Any] = {"_LANES_OF_DESCENT": lanes, "_LANES_ELSEWHERE": lanes * 36, "_CELLS_FOR_ROUNDS": from_cells}
+        if from_cells == always:
+            patches["_in_lockstep"] = lambda: True
+        with mock.patch.dict(lpm.sweep.__globals__, patches):
             measured = time_eager(lambda: lpm.sweep(tail_of, dtype=settings.dtype, **axes), settings)
         ds = measured.result
         verdict = _verdict(ds, axes, settings)

@@ -33,7 +33,7 @@ def write(results: Path, out: Path) -> Path:
 
 
 def chosen(results: Path) -> list[dict[str, Any]]:
-    """One record for each device and dtype."""
+    """One record for each device, dtype and choice of cases."""
     best: dict[str, tuple[Any, dict[str, Any]]] = {}
     for path in sorted(results.glob("*.json")):
         try:
@@ -51,5 +51,6 @@ def chosen(results: Path) -> list[dict[str, Any]]:
 
 
 def label(record: dict[str, Any]) -> str:
-    """Device and dtype, as part of a file name."""
-    return text.slug(f"{record['environment'].get('device_kind', 'unknown')} {record['dtype']}")
+    """Device, dtype and, of a run of some cases, their names, as part of a file name."""
+    parts = [record["environment"].get("device_kind", "unknown"), record["dtype"], *record.get("only", [])]
+    return text.slug(" ".join(parts))

@@ -43,16 +43,18 @@ def table(head: list[str], lines: list[list[str]]) -> str:
 def _what_has_run(records: list[Record]) -> str:
     backends = {record["environment"].get("backend") for record in records}
     never = [name.upper() for name in ("gpu", "tpu") if name not in backends]
-    lines = [
-        f"- {record['environment'].get('device_kind')}, {record['dtype']}, {record['mode']}: `{record['file']}`"
-        for record in records
-    ]
+    lines = [f"- {_title(record)}: `{record['file']}`" for record in records]
     note = f"\n**Not run on a {' or '.join(never)}**: no record of one is stored here.\n" if never else ""
     return "What has been run:\n\n" + "\n".join(lines) + "\n" + note
 
 
+def _title(record: Record) -> str:
+    parts = [record["environment"].get("device_kind"), record["dtype"], record["mode"]]
+    return ", ".join([*parts, *([f"only {' and '.join(record['only'])}"] if record.get("only") else [])])
+
+
 def _heading(record: Record) -> str:
-    return f"## {record['environment'].get('device_kind')}, {record['dtype']}, {record['mode']}\n"
+    return f"## {_title(record)}\n"
 
 
 def _environment(record: Record) -> str:

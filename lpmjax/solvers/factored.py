@@ -1,6 +1,5 @@
 """The non-convex program as it is written: W and H of a given dimension, no symmetry assumed, from random starts."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -79,18 +78,18 @@ def descend_pair(
     program: Columns, start: Pair, max_steps: int, optimizer: optax.GradientTransformation | None
 ) -> Found:
     """Descend from ``start``; the result carries its derivative by the program's numbers."""
-    fixed = jax.lax.stop_gradient(program)
     eps = float(jnp.finfo(program.weights.dtype).eps)
     found = descend(
-        lambda x: _objective(x, fixed),
-        lambda x: _residual(x, fixed),
+        _objective,
+        _residual,
         start,
+        program,
         goal=max(_GOAL, 50 * eps),
         accept=jnp.asarray(max(_ACCEPT, 1e3 * eps)),
         max_steps=max_steps,
         every=10 if start.W.size + start.H.size < 10**5 else 25,
         optimizer=optimizer,
-        project=_projection(fixed) if program.projected else None,
+        project=_project if program.projected else None,
     )
     point = found.x if program.projected else attach(_objective, found.x, program)
     return measured(point, program, found.steps, found.converged)
@@ -182,20 +181,15 @@ def _residual(x: Pair, program: Columns):
         return norm(jax.grad(lambda x: _objective(x, program))(x)) * norm(x)
     # Of the constrained problem: how far a unit step is from coming back by projection.
     slope = jax.grad(lambda x: _objective(x, program))(x)
-    back = _projection(program)(jax.tree.map(lambda a, g: a - norm(x) ** 2 * g, x, slope))
+    back = _project(jax.tree.map(lambda a, g: a - norm(x) ** 2 * g, x, slope), program)
     return norm(jax.tree.map(jnp.subtract, back, x)) / norm(x)
 
 
-def _projection(program: Columns) -> Callable[[Pair], Pair]:
+def _project(x: Pair, program: Columns) -> Pair:
     """Onto the two budget balls (``optax.projections``)."""
     assert program.budgets is not None
-    radii = jnp.sqrt(program.budgets[0]), jnp.sqrt(program.budgets[1])
-
-    def project(x: Pair) -> Pair:
-        W = optax.projections.projection_l2_ball(x.W, radii[0])
-        return x._replace(W=W, H=optax.projections.projection_l2_ball(x.H, radii[1]))
-
-    return project
+    W = optax.projections.projection_l2_ball(x.W, jnp.sqrt(program.budgets[0]))
+    return x._replace(W=W, H=optax.projections.projection_l2_ball(x.H, jnp.sqrt(program.budgets[1])))
 
 
 def solve_pairs(program: Any, starts: Pair, max_steps: int, optimizer: Any) -> Found:

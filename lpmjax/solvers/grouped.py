@@ -43,11 +43,11 @@ def solve_grouped(
     full_rank = G if program.full else max(G - 1, 1)
     width = full_rank if width is None else min(width, full_rank)
     point = _first_point(fixed, start, width)
-    loss = _loss_of_fixed(fixed)
     found = descend(
-        lambda x: _objective(x, fixed, loss),
-        lambda x: _relative_gap(x, fixed),
+        lambda x, fixed: _objective(x, fixed, _loss_of_fixed(fixed)),
+        _relative_gap,
         point,
+        fixed,
         goal=jnp.maximum(max(_GOAL, 50 * float(jnp.finfo(program.weights.dtype).eps)), _SHARE * tol),
         accept=tol,
         max_steps=max_steps,
