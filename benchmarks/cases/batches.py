@@ -66,7 +66,8 @@ def rounds(settings: Settings) -> Iterator[Row]:
         "short calls, finished lanes dropped": (16, always),
     }
     for how, (lanes, from_cells) in kinds.items():
-        patches: dict[str, Any] = {"_LANES_OF_DESCENT": lanes, "_LANES_ELSEWHERE": lanes * 36, "_CELLS_FOR_ROUNDS": from_cells}
+        patches: dict[str, Any] = {"_LANES_OF_DESCENT": lanes, "_LANES_ELSEWHERE": lanes * 36}
+        patches["_CELLS_FOR_ROUNDS"] = from_cells
         if from_cells == always:
             patches["_in_lockstep"] = lambda: True
         with mock.patch.dict(lpm.sweep.__globals__, patches):
