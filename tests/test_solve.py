@@ -172,3 +172,13 @@ def test_closed_form_on_problems():
     # K is a value: one compilation, also for a million classes.
     values = jax.vmap(lambda K: lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.balanced(K), 1.0, 1.0)).value)
     assert np.isfinite(values(jnp.array([2.0, 10.0, 1e6]))).all()
+
+
+def test_cosines_of_a_batch_of_data_sets_in_the_caller_s_order():
+    def solve(ratio):
+        samples = jnp.stack([jnp.ones_like(ratio), ratio])  # the majority second: the groups are reordered
+        return lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.per_class(samples), 1.0, 1.0))
+
+    batch = jax.vmap(solve)(jnp.asarray([2.0, 5.0]))
+    for i, ratio in enumerate((2.0, 5.0)):
+        np.testing.assert_allclose(batch.cosines()[i], solve(jnp.asarray(ratio)).cosines(), atol=1e-14)

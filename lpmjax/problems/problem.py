@@ -1,7 +1,7 @@
 """Problem: loss of the logits plus a spectral cost of the logits, as a hard budget or a penalty."""
 
 import abc
-import dataclasses
+import copy
 from typing import Any
 
 import equinox as eqx
@@ -56,7 +56,9 @@ class Problem(eqx.Module):
     def unordered(self) -> "Problem":
         """The same without the order of the classes: it is static, but only logits and factors need it, and it must
         not cost a compilation per data set."""
-        return eqx.tree_at(lambda p: p.groups, self, dataclasses.replace(self.groups, order=None))
+        groups = copy.copy(self.groups)
+        object.__setattr__(groups, "order", None)  # __init__ would refuse the batch axes of a batched solution
+        return eqx.tree_at(lambda p: p.groups, self, groups)
 
     def frames(self, within, between, omega, scale, xp) -> tuple[Frame, Frame]:
         """Gram matrices of classifier rows and class features in group coordinates."""
