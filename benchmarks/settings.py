@@ -49,7 +49,7 @@ class Settings:
     @property
     def seconds(self) -> float:
         """Seconds of warm calls of one row."""
-        return self.pick(0.0, 2.0, 30.0)
+        return self.pick(0.0, 1.0, 30.0)
 
     @property
     def case_seconds(self) -> float:
