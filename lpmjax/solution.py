@@ -10,7 +10,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Int8
 
-from . import symmetry
+from . import spectral, symmetry
 from .arguments import require_integer
 from .problems import Problem
 
@@ -184,7 +184,7 @@ class Solution(eqx.Module):
         if require_integer("dim", d, 1) < int(self.rank):
             raise ValueError(f"dim = {d} is below the rank of the optimum: pass dim >= {int(self.rank)}.")
         omega = self.problem.omega[jnp.asarray(self.problem.groups.class_index)]
-        left, singular, right = jnp.linalg.svd(Z * omega, full_matrices=False)
+        left, singular, right = spectral.svd(Z * omega)
         root = jnp.sqrt(singular)
         scale = jnp.sqrt(self.problem.classifier_scale)
         W, H = scale * left * root, root[:, None] * right / (omega * scale)

@@ -37,24 +37,24 @@ def spectral_norm(block, xp, full: bool = False):
     return xp.max(singular_values(block, xp), axis=-1)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(1, 2))
-def svd(block, compute_uv: bool = True, full_matrices: bool = True):
-    """``jnp.linalg.svd``, of which a batch is decomposed one matrix after another on CPU.
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def svd(block, compute_uv: bool = True):
+    """Thin ``jnp.linalg.svd``, of which a batch is decomposed one matrix after another on CPU.
 
     There jaxlib's batched kernel hands its work to the pool of threads that it runs on and waits: as soon as every
     thread of the pool waits so, in two batches at once, none ever ends.
     """
-    batched = _batched_svd(compute_uv, full_matrices)
+    batched = _batched_svd(compute_uv)
     return jax.lax.platform_dependent(block, cpu=sequential_vmap(batched), default=batched)
 
 
 @svd.defjvp
-def _svd_jvp(compute_uv, full_matrices, primals, tangents):
-    return jax.jvp(_batched_svd(compute_uv, full_matrices), primals, tangents)
+def _svd_jvp(compute_uv, primals, tangents):
+    return jax.jvp(_batched_svd(compute_uv), primals, tangents)
 
 
-def _batched_svd(compute_uv, full_matrices):
-    return partial(jnp.linalg.svd, compute_uv=compute_uv, full_matrices=full_matrices)
+def _batched_svd(compute_uv: bool):
+    return partial(jnp.linalg.svd, compute_uv=compute_uv, full_matrices=False)
 
 
 def singular_values(block, xp):
@@ -63,6 +63,13 @@ def singular_values(block, xp):
     finite = xp.where(bad[..., None], 0.0, block)
     values = svd(finite, False) if xp is jnp else xp.linalg.svd(finite, compute_uv=False)
     return xp.where(bad, xp.nan, values)
+
+
+def singular_vectors(block, xp):
+    """U, singular values (largest first) and Vᵀ of a square block; NaN, not an exception, where it is not finite."""
+    bad = ~xp.all(xp.isfinite(block), axis=(-2, -1), keepdims=True)
+    u, s, vt = (svd if xp is jnp else xp.linalg.svd)(xp.where(bad, 0.0, block))
+    return u, xp.where(bad[..., 0], xp.nan, s), vt
 
 
 def nuclear_norm(block, xp, full: bool = False):
@@ -86,14 +93,8 @@ def roots(block, xp, full):
 # values only, never by differences, so coinciding singular values (every simplex ETF has them) are harmless.
 
 
-def _svd(block, xp):
-    bad = ~xp.all(xp.isfinite(block), axis=(-2, -1), keepdims=True)
-    u, s, vt = (svd if xp is jnp else xp.linalg.svd)(xp.where(bad, 0.0, block))
-    return u, xp.where(bad[..., 0], xp.nan, s), vt
-
-
 def _absolutes_by_svd(block, xp):
-    u, s, vt = _svd(block, xp)
+    u, s, vt = singular_vectors(block, xp)
     left = xp.matmul(u * s[..., None, :], xp.swapaxes(u, -1, -2))
     return left, xp.matmul(xp.swapaxes(vt, -1, -2) * s[..., None, :], vt), u, s, vt
 
@@ -139,13 +140,13 @@ def _nuclear_jvp(primals, tangents):
 @jax.custom_jvp
 def _polar(block):
     """The partial isometry U Vᵀ over the non-zero singular values: the gradient of the nuclear norm."""
-    u, s, vt = _svd(block, jnp)
+    u, s, vt = singular_vectors(block, jnp)
     return jnp.matmul(u * _active(s)[..., None, :], vt)
 
 
 @_polar.defjvp
 def _polar_jvp(primals, tangents):
-    u, s, vt = _svd(primals[0], jnp)
+    u, s, vt = singular_vectors(primals[0], jnp)
     inner, active = _in_bases(u, tangents[0], vt), _active(s)
     both = active[..., :, None] & active[..., None, :]
     sums = jnp.where(both, s[..., :, None] + s[..., None, :], 1.0)

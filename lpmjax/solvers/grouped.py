@@ -149,7 +149,7 @@ def _reduced(x: Point, program: Program) -> Point:
     inactive = slacks(program, multiplier, jnp) <= 0
     proof = duality_gap(program, jnp.where(inactive, 0.0, within), between, jnp, bias)
     scale = 1.0 if program.budget is None else program.budget / _cost(x)
-    left, values, right = _svd(x.left @ x.right)
+    left, values, right = spectral.singular_vectors(x.left @ x.right, jnp)
     rank = x.left.shape[-1]
     dual = spectral.singular_values(proof.block, jnp)
     share = multiplier * scale * values / (proof.value + multiplier * scale * _cost(x))
@@ -157,12 +157,6 @@ def _reduced(x: Point, program: Program) -> Point:
     root = jnp.sqrt(values)
     q = jnp.where(inactive | (program.classes <= 1), 0.0, x.q)
     return Point(q, left[:, :rank] * root, root[:, None] * right[:rank], x.bias)
-
-
-def _svd(block):
-    finite = jnp.all(jnp.isfinite(block))
-    left, values, right = spectral.svd(jnp.where(finite, block, 0.0), True, False)
-    return left, jnp.where(finite, values, jnp.nan), right
 
 
 def _limit_margin(within, between, bias, program: Program, multiplier):
@@ -197,7 +191,7 @@ def _first_point(program: Program, start: Coordinates | None, width: int) -> Poi
     cost = symmetry.spectral_cost(within, between, classes, omega, jnp, program.full)
     cost = jnp.where(cost > 0, cost, 1.0) if start is not None else jnp.ones(())
     share = mix * cost / (norm * (jnp.sum(repeats) + G))
-    left, values, right = _svd(between * omega + share * descent)
+    left, values, right = spectral.singular_vectors(between * omega + share * descent, jnp)
     # A direction that the steepest descent lacks is still needed: at zero U V has no gradient.
     values = (values + 0.01 * share * norm)[:width] if start is None else values[:width]
     root = jnp.sqrt(values)
