@@ -265,7 +265,7 @@ def test_derivatives_of_everything(form):
     columns = [
         (f(v * (1 + step * e)) - f(v * (1 - step * e))) / (2 * step * x) for e, x in zip(np.eye(11), v, strict=True)
     ]
-    np.testing.assert_allclose(forward / size, np.stack(columns, 1) / size, atol=1e-5)
+    np.testing.assert_allclose(forward / size, np.stack(columns, 1) / size, atol=1e-6)
     backward = np.asarray(jax.jit(jax.jacrev(f))(v))
     np.testing.assert_allclose(backward / size, forward / size, atol=1e-9)
     value_hessian = jax.jit(jax.hessian(lambda v: solution(v).value))(v)
