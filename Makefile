@@ -20,7 +20,7 @@ lint: .venv/test.stamp
 types: .venv/test.stamp
 	$(BIN)/pyright
 
-# Into benchmarks/results: about two minutes on two idle cores, and under half an hour.
+# Into benchmarks/results: about two minutes on two idle cores, and over half an hour.
 bench: .venv/test.stamp
 	$(BIN)/python -m benchmarks quick
 

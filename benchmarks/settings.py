@@ -21,8 +21,8 @@ CASES = {
     "precision": False,
     "devices": False,
     "peers": True,
-    "tails": True,
     "work_precision": False,
+    "tails": True,
 }
 MODES = ("tiny", "quick", "full")
 DTYPES = ("float64", "float32")

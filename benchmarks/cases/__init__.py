@@ -20,6 +20,6 @@ CASES: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "precision": batches.precision,
     "devices": devices.run,
     "peers": side_by_side.peers,
-    "tails": side_by_side.tails,
     "work_precision": side_by_side.work_precision,
+    "tails": side_by_side.tails,
 }
