@@ -48,9 +48,9 @@ def solve(
     method : "auto" (the first of ``problem.methods``; where ``dim`` is below the rank of that optimum, "factored"),
         "closed_form", "two_group", "grouped" (any groups) or "factored" (W and H as they are, of ``dim`` dimensions,
         no symmetry assumed; :func:`lpmjax.factored` has more options). Static.
-    tol : relative duality gap for ``Status.certified``; default 1e-10 in float64 (1e-8 for "grouped", "factored"). In
-        float32 no gap certifies: the status is ``converged`` if the float32 gap is at most ``tol`` (default 1e-3);
-        then :func:`lpmjax.certify`.
+    tol : relative duality gap for ``Status.certified``; default 1e-10 in float64 (1e-8 for "grouped", "factored"). A
+        looser one ends a "grouped" descent earlier, at a thousandth of it. In float32 no gap certifies: the status is
+        ``converged`` if the float32 gap is at most ``tol`` (default 1e-3); then :func:`lpmjax.certify`.
     max_steps : limit on steps, by default 60 for root-finding and 4000 for descents. Static.
     start : Solution of a nearby problem of the same groups, for "grouped" (others ignore it).
     key, restarts : random starts of "factored"; the best is returned.

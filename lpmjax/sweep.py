@@ -28,7 +28,7 @@ _ARGUMENTS = {
     "lambda_W": ("weight decay of the classifier", "1"),
     "lambda_H": ("weight decay of the features", "1"),
 }
-_LANES_ON_CPU = 8192  # best of 1024 to 65536 on two cores: temporaries stay in the cache, calls are few
+_LANES_ON_CPU = 8192  # best of 1024 to 16384 on two cores: temporaries stay in the cache, calls are few
 _LANES_OF_DESCENT = 16  # on CPU descents run one after another; this many make a call worth its while
 _LANES_ELSEWHERE = 1 << 20
 #: in lockstep, steps after which finished lanes are dropped; number of cells for which that second compilation pays
