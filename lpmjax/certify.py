@@ -9,7 +9,7 @@ from jax.core import Tracer
 
 from . import symmetry
 from .arguments import leaves, require
-from .certificate import Program, closes, duality_gap, multiplier_of, needed_dim, slacks
+from .certificate import Program, closes, duality_gap, log_multiplier_of, needed_dim, slacks
 from .factored import columns, solution_of
 from .problems import Problem
 from .solution import Phase, Solution, Status
@@ -70,26 +70,29 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         result = duality_gap(program, within, between, np, bias)
         grams = double.frames(result.within, result.between, omega, scale, np)
         views = symmetry.geometry(grams, result.within, result.between, program.classes, np)
-        multiplier = multiplier_of(program, result.norm, np)
-        slack = slacks(program, multiplier, np)
-        phase, rank = structure(program, result, slack, multiplier, np)
+        log_multiplier = log_multiplier_of(program, result, np)
+        slack = slacks(program, log_multiplier, np)
+        phase, rank = structure(program, result, slack, np.exp(log_multiplier + result.log_scale), np)
+        value, gap = result.value * np.exp(-result.log_scale), result.gap * np.exp(-result.log_scale)
+        log_value = np.log(result.value) - result.log_scale
     limit = limit * np.ones_like(result.value)
     fits = valid if problem.dim is None else valid & (needed_dim(program, result, rank, np) <= problem.dim)
     finite = np.isfinite(result.value) & np.isfinite(result.gap)
-    status = np.where(closes(result, limit, np), Status.certified, Status.stalled)
+    status = np.where(closes(program, result, limit, np), Status.certified, Status.stalled)
     status = np.where(finite, status, Status.nonfinite)
     status = np.where(fits, status, Status.invalid)
     shown = (status != Status.nonfinite) & (status != Status.invalid)
     host = jax.tree.map(np.asarray, solution)
     return host.replace(
         problem=double,
-        value=result.value,
-        lower_bound=result.value - result.gap,
-        gap=result.gap,
+        value=value,
+        log_value=log_value,
+        lower_bound=value - gap,
+        gap=gap,
         within=result.within,
         between=result.between,
         tol=limit,
-        multiplier=multiplier,
+        multiplier=np.exp(log_multiplier),
         slack=slack,
         **views._asdict(),
         status=status.astype(np.int8),
@@ -118,7 +121,6 @@ def _certify_factors(problem: Any, solution: Any, tol: np.ndarray) -> Any:
             )
         bias = None if given.bias is None else given.bias[index]
         pair = unscaled(Pair(given.W, given.H, bias), program)
-        found = measured(pair, program, solution.steps, is_stationary(pair, program))
-        result = solution_of(double, program, jnp.asarray(tol, jnp.float64), found, index)
-        status = jnp.where(result.status == Status.max_steps, Status.stalled, result.status).astype(jnp.int8)
-        return jax.tree.map(np.asarray, result.replace(status=status))
+        stationary = is_stationary(pair, program)
+        found = measured(pair, program, solution.steps, solution.restarts, stationary, jnp.bool_(True))
+        return jax.tree.map(np.asarray, solution_of(double, program, jnp.asarray(tol, jnp.float64), found, index))

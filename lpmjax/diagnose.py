@@ -236,7 +236,7 @@ def _dual_margin(s: Solution) -> float:
     rank, repeats = int(s.rank), np.rint(program.classes).astype(int) - 1
     if not 0 <= rank < repeats.sum() + repeats.size - 1:
         return float("nan")
-    loss, others, _ = evaluate(program, within, between, None, np)
+    loss, others, *_ = evaluate(program, within, between, None, np)
     pull, _ = gradient(loss.wrong, others, program.classes, program.weights, np, loss.total)
     block = duality_gap(program, within, between, np).block
     values = np.concatenate([np.repeat(pull / program.omega, repeats), np.linalg.svd(block, compute_uv=False)])

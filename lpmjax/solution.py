@@ -59,6 +59,7 @@ class Phase(enum.IntEnum):
 #: long_name, units and dimensions beyond the batch, for tables and data sets
 DESCRIPTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "value": ("optimal value of the objective", "nat", ()),
+    "log_value": ("logarithm of the optimal value, finite where that underflows", "1", ()),
     "lower_bound": ("certified lower bound on the optimal value", "nat", ()),
     "gap": ("duality gap, rounding included", "nat", ()),
     "multiplier": ("multiplier of the spectral budget, or its price", "nat", ()),
@@ -66,6 +67,7 @@ DESCRIPTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "phase": ("structure of the optimum", "1", ()),
     "rank": ("rank of the optimal logits", "1", ()),
     "steps": ("solver steps", "1", ()),
+    "restarts": ("times that the descent began anew from where it had come to rest", "1", ()),
     "slack": (
         "log of loss weight over multiplier times omega; below 0 is collapsed (groups of 2 or more)",
         "1",
@@ -91,7 +93,9 @@ class Solution(eqx.Module):
     Attributes
     ----------
     value, lower_bound, gap, tol : nats (``tol`` relative); ``lower_bound = value - gap <= optimum <= value``.
-    multiplier : of the spectral budget (the penalty itself in a penalised problem).
+    log_value : logarithm of ``value``, finite also where that underflows to 0 (its gap is then certified in scaled
+        numbers); differentiable.
+    multiplier : of the spectral budget (0 where that does not bind), or the penalty itself.
     slack : (G,) ``log(weight_g / (multiplier omega_g))``, plus ``log(1 - epsilon)`` with label smoothing, finite in
         every phase; a group of two or more classes is collapsed exactly where it is <= 0 (one class can have a
         negative slack and still a direction of its own).
@@ -102,11 +106,13 @@ class Solution(eqx.Module):
     bias : (G,) last-layer bias of one class of each group (sum zero over classes), or None if the model has none.
     W, H : what the ``factored`` method found, in the caller's class order, else None; then ``within`` and ``between``
         are the group average of the logits, and norms and cosines are means over the group.
-    status, phase : int8 codes of :class:`Status` and :class:`Phase`;  rank, steps : int32;  method : static.
+    status, phase : int8 codes of :class:`Status` and :class:`Phase`;  rank, steps, restarts : int32 (restarts: times
+        that a descent began anew from where it had come to rest);  method : static.
     """
 
     problem: Problem
     value: Float[Array, ""]
+    log_value: Float[Array, ""]
     lower_bound: Float[Array, ""]
     gap: Float[Array, ""]
     tol: Float[Array, ""]
@@ -123,6 +129,7 @@ class Solution(eqx.Module):
     phase: Int8[Array, ""]
     rank: Int[Array, ""]
     steps: Int[Array, ""]
+    restarts: Int[Array, ""]
     W: Float[Array, "K d"] | None = None
     H: Float[Array, "d N"] | None = None
     method: str = eqx.field(static=True, kw_only=True)

@@ -46,5 +46,8 @@ def _counts(program: "Program", proof: "Certificate", multiplier, xp):
     price = multiplier[..., None]
     in_groups = xp.sum(symmetry.repeats(program.classes, xp) * program.omega * xp.abs(proof.within), axis=-1)
     cost = xp.sum(primal, axis=-1) + in_groups
-    share = price * primal / (proof.value + multiplier * cost)[..., None]
-    return (primal > 0) & (share > 1 - dual / price)
+    objective = (proof.value + multiplier * cost)[..., None]
+    share = price * primal / xp.where(objective > 0, objective, 1.0)
+    used = (primal > 0) & (share > 1 - dual / xp.where(price > 0, price, 1.0))
+    # A budget that does not bind has no price; then all but rounding counts.
+    return xp.where(price > 0, used, primal > 1e3 * xp.finfo(primal.dtype).eps * primal[..., :1])

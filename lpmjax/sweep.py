@@ -171,7 +171,7 @@ def _check_values(builder, axes, fixed) -> Problem:
     return problem
 
 
-_INTEGERS = {"status": np.int8, "phase": np.int8, "rank": np.int32, "steps": np.int32}
+_INTEGERS = {"status": np.int8, "phase": np.int8, "rank": np.int32, "steps": np.int32, "restarts": np.int32}
 
 
 def _allocate(names, shape, groups: int, dtype: str, max_bytes: int) -> dict[str, np.ndarray]:
