@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import spectral, symmetry
-from ..certificate import Evaluation, Program, duality_gap, evaluate, gradient, log_price, row_sums, slacks
+from ..certificate import Program, duality_gap, evaluate, gradient, log_price, row_sums, slacks
 from .coordinates import Coordinates
 from .descent import descend
 from .implicit import attach
