@@ -1,7 +1,6 @@
 """diagnose: which classes of a long-tailed data set collapse, and the least change that prevents it."""
 
 import dataclasses
-import itertools
 import json
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from .certificate import Program, duality_gap, evaluate, gradient
 from .counts import class_counts
 from .files import json_text
 from .groups import ClassGroups
-from .remedies import Model, Remedy, find_remedies, listed
+from .remedies import Model, Remedy, announcer, find_remedies, listed
 from .solution import Phase, Solution, Status
 
 _ROWS = 20  #: classes that are printed one by one
@@ -54,6 +53,22 @@ class Diagnosis:
     equivalent: dict[str, float]
     remedies: tuple[Remedy, ...]
     solution: Solution
+
+    def with_remedies(self, progress: Callable[[int, str], None] | None = None) -> "Diagnosis":
+        """The same with its remedies, as :func:`diagnose` finds them; with those it has already, itself.
+
+        ``progress`` is called before every solve as ``progress(solves done, what the next one is for)``.
+        """
+        return self if self.remedies else self._with_remedies(announcer(progress))
+
+    def _with_remedies(self, announce: Callable[[str], None]) -> "Diagnosis":
+        problem = self.solution.problem.unordered
+        model = Model(problem.groups, self.parameters, float(self.solution.tol), announce)
+        with jax.enable_x64(True):
+            found = find_remedies(model, self.solution)
+        index = self.solution.problem.groups.class_index
+        remedies = tuple(dataclasses.replace(remedy, factors=remedy.factors[index]) for remedy in found)
+        return dataclasses.replace(self, remedies=remedies)
 
     @property
     def certified(self) -> bool:
@@ -130,7 +145,7 @@ def diagnose(
     lambda_H: float | None = None,
     remedies: bool = True,
     tol: float | None = None,
-    progress: Callable[[int, None], None] | None = None,
+    progress: Callable[[int, str], None] | None = None,
 ) -> Diagnosis:
     r"""Which classes collapse in a model of the last layer, and the least change that prevents it.
 
@@ -163,9 +178,11 @@ def diagnose(
     names : (K,) names, by default 0..K-1 or the mapping's keys.
     weights : (K,) loss weight of a class, up to scale; by default proportional to the counts.
     E_W, E_H : mean squared norms (by default 1 and 5, as in Fang et al.);  lambda_W, lambda_H : weight decays.
-    remedies : whether to look for them.
+    remedies : whether to look for them; they take most of the time, and ``with_remedies`` of a diagnosis without them
+        looks for them later.
     tol : relative duality gap of a certified result, by default that of :func:`lpmjax.solve`.
-    progress : called as ``progress(solves done, None)``; their number is not known beforehand.
+    progress : called before every solve as ``progress(solves done, what the next one is for)``; how many there will be
+        is not known beforehand.
 
     Returns
     -------
@@ -183,22 +200,21 @@ def diagnose(
     labels, number = class_counts(counts, names)
     if tol is not None:
         require_positive("It is relative to |value|.", tol=tol)
-    solves = itertools.count(1)
+    announce = announcer(progress)
     with jax.enable_x64(True):
         parameters = _parameters({"E_W": E_W, "E_H": E_H}, {"lambda_W": lambda_W, "lambda_H": lambda_H})
         groups = ClassGroups.from_counts(number.tolist(), weights)
         index = groups.class_index
         # Without the class order, which is static and would cost a compilation per data set.
         unordered = ClassGroups(groups.classes, groups.samples, groups.weights)
-        model = Model(unordered, parameters, tol, lambda: progress and progress(next(solves), None))
+        model = Model(unordered, parameters, tol, announce)
         solution = model.optimum()
-        found = find_remedies(model, solution) if remedies else ()
         solution = solution.replace(problem=model.problem(groups, parameters))
         nearest, cosine = _nearest(np.asarray(solution.cosines()), index)
         margin = _dual_margin(solution)
     columns = (groups.weights, solution.slack, solution.w_norm2, solution.h_norm2)
     weight, slack, w_norm2, h_norm2 = (np.asarray(x)[index] for x in columns)
-    return Diagnosis(
+    found = Diagnosis(
         names=labels,
         counts=number,
         weight=weight,
@@ -211,9 +227,10 @@ def diagnose(
         dual_margin=margin,
         parameters=parameters,
         equivalent=_equivalent(parameters, number, float(solution.multiplier), w_norm2, h_norm2),
-        remedies=tuple(dataclasses.replace(r, factors=r.factors[index]) for r in found),
+        remedies=(),
         solution=solution,
     )
+    return found._with_remedies(announce) if remedies else found
 
 
 def _nearest(cosines: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """Remedies: the least change of a model after which no class collapses, each verified by solving again."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 from .groups import ClassGroups
 from .problems import LayerPeeled, Problem, UnconstrainedFeatures
 from .solution import Solution, Status
-from .solve import solve
+from .solve import choose_method, limits, solve
 
 _MARGINS = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1)  #: relative steps to either side of a threshold, narrowest first
 _WIDE = 300  #: groups from which a solve is worth more than the compilations that make it cheaper
@@ -39,14 +40,20 @@ class Remedy:
     message: str
 
 
+def announcer(progress: Callable[[int, str], None] | None) -> Callable[[str], None]:
+    """Calls ``progress`` with how often it was called before."""
+    done = itertools.count()
+    return lambda purpose: None if progress is None else progress(next(done), purpose)
+
+
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A model whose weights and parameters vary; ``solved`` is told of every solve."""
+    """A model whose weights and parameters vary; ``announce`` is told what every solve is for, before it starts."""
 
     groups: ClassGroups
     parameters: dict[str, float]
     tol: float | None
-    solved: Callable[[], None]
+    announce: Callable[[str], None]
 
     @property
     def has_budgets(self) -> bool:
@@ -61,25 +68,25 @@ class Model:
 
     def optimum(self) -> Solution:
         """Of the model as it is."""
+        self.announce("the model")
         problem = self.problem(self.groups, self.parameters)
+        # The default as a number: beside None it would compile again.
+        tol = float(limits(problem, choose_method(problem, "auto"), self.tol, None)[0])
         # The rank may be far below the number of groups, which is worth a few compilations where there are many.
-        found = solve(problem, tol=self.tol) if self.groups.num_groups > _WIDE else _full_width(problem, self.tol)
-        self.solved()
-        return found
+        return solve(problem, tol=tol) if self.groups.num_groups > _WIDE else _full_width(problem, tol)
 
-    def changed(self, problem: Problem) -> Solution:
+    def changed(self, problem: Problem, purpose: str) -> Solution:
         """Optimum of a problem of the same number of groups; one compilation serves all of one type."""
-        found = _full_width(problem, self.tol)
-        self.solved()
-        return found
+        self.announce(purpose)
+        return _full_width(problem, self.tol)
 
-    def spent(self, groups: ClassGroups) -> float:
+    def spent(self, groups: ClassGroups, purpose: str) -> float:
         """Budget that the optimum uses at the highest price at which no class collapses: the least weight."""
         classes, weights = np.asarray(groups.classes), np.asarray(groups.weights)
         price = weights[classes > 0].min()
         # With one feature a class, omega = 1; with equal decays, |W|^2 is the nuclear norm of the logits.
         penalised = UnconstrainedFeatures(ClassGroups(classes, np.ones_like(weights), weights), price, price)
-        return float(np.sum(classes * np.asarray(self.changed(penalised).w_norm2)))
+        return float(np.sum(classes * np.asarray(self.changed(penalised, purpose).w_norm2)))
 
     def milder(self, x: float) -> dict[str, float]:
         """E_H times exp(x), or both decays over exp(x)."""
@@ -113,7 +120,7 @@ def find_remedies(model: Model, solution: Solution) -> tuple[Remedy, Remedy]:
     if least(solution) >= 0:
         return plain, dataclasses.replace(plain, kind=kind)
     if model.has_budgets:
-        needed = model.spent(model.groups) / float(np.asarray(solution.problem.budget))
+        needed = model.spent(model.groups, "the budget needed") / float(np.asarray(solution.problem.budget))
         first = _by_weights_on_budget(model, solution, needed)
         second = _by_parameters(model, kind, "E_H", 2 * np.log(needed))
     else:
@@ -123,7 +130,7 @@ def find_remedies(model: Model, solution: Solution) -> tuple[Remedy, Remedy]:
 
 
 def _by_parameters(model: Model, kind: str, name: str, root: float) -> Remedy | None:
-    found = _verified(lambda x: model.changed(model.problem(model.groups, model.milder(x))), root)
+    found = _verified(lambda x: model.changed(model.problem(model.groups, model.milder(x)), f"verifying {name}"), root)
     if found is None:
         return None
     new, scale = model.milder(found.x), float(np.exp(found.x if kind == "budget" else -found.x))
@@ -135,7 +142,7 @@ def _by_weights_on_budget(model: Model, solution: Solution, needed: float) -> Re
     weights, budget = np.asarray(model.groups.weights), float(np.asarray(solution.problem.budget))
 
     def excess(x: float) -> float:
-        return model.spent(model.raised(np.exp(x))) / budget - 1
+        return model.spent(model.raised(np.exp(x)), "the weights needed") / budget - 1
 
     # At equal weights the highest price is the least one at which logits are zero.
     root = _root(excess, (np.log(weights.min()), needed - 1), (np.log(weights.max()), -1.0))
@@ -159,7 +166,10 @@ def _by_weights_at_decay(model: Model, solution: Solution) -> Remedy | None:
 
 
 def _reweighted(model: Model, solution: Solution, root: float) -> Remedy | None:
-    found = _verified(lambda x: model.changed(model.problem(model.raised(np.exp(x)), model.parameters)), root)
+    def trial(x: float) -> Solution:
+        return model.changed(model.problem(model.raised(np.exp(x)), model.parameters), "verifying the weights")
+
+    found = _verified(trial, root)
     if found is None:
         return None
     factors = np.maximum(1.0, np.exp(found.x) * np.asarray(solution.problem.omega / model.groups.weights))

@@ -200,11 +200,23 @@ def test_long_tables_show_both_ends_and_where_collapse_begins():
     assert 5 < stars.index(True) < len(stars) - 5
 
 
-def test_progress_counts_solves():
-    seen = []
-    lpm.diagnose([100, 100, 1, 1], progress=lambda done, total: seen.append((done, total)))
-    assert len(seen) > 5
-    assert seen == [(i + 1, None) for i in range(len(seen))]
+def test_progress_counts_solves_and_says_what_they_are_for():
+    seen, later = [], []
+    at_once = lpm.diagnose([100, 100, 1, 1], progress=lambda *at: seen.append(at))
+    assert [done for done, _ in seen] == list(range(len(seen)))
+    assert list(dict.fromkeys(purpose for _, purpose in seen)) == [
+        "the model",
+        "the budget needed",
+        "the weights needed",
+        "verifying the weights",
+        "verifying E_H",
+    ]
+    found = lpm.diagnose([100, 100, 1, 1], remedies=False)
+    with_them = found.with_remedies(progress=lambda *at: later.append(at))
+    assert found.remedies == ()
+    assert later == [(done - 1, purpose) for done, purpose in seen[1:]]
+    assert with_them.record() == at_once.record()
+    assert with_them.with_remedies() is with_them
 
 
 @pytest.mark.parametrize(
