@@ -225,7 +225,7 @@ def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np
     h_norm2 = jax.ops.segment_sum(sample_norm2, program.label, K) / jax.ops.segment_sum(
         jnp.ones_like(sample_norm2), program.label, K
     )
-    phase, _ = structure(single, proof, slack[index], multiplier, jnp)
+    phase = structure(single, proof, multiplier, jnp).phase
     values = singular_values(Z * single.omega, jnp)
     rank = jnp.sum(values > 1e-6 * values[0])
     finite = jnp.isfinite(value) & jnp.isfinite(gap)
