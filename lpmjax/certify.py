@@ -14,7 +14,7 @@ from .factored import columns, solution_of
 from .problems import Problem
 from .solution import Phase, Solution, Status
 from .solvers.factored import Pair, is_stationary, measured, unscaled
-from .structure import structure
+from .structure import structure, without
 
 #: relative gap beyond which nothing is taken for certified unless the caller asks for it
 _LOOSEST = 1e-3
@@ -68,20 +68,23 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         raise ValueError("problem and solution disagree on a last-layer bias: pass the problem that was solved.")
     with np.errstate(all="ignore"):  # a lane that is not finite says so in its status
         result = duality_gap(program, within, between, np, bias)
-        grams = double.frames(result.within, result.between, omega, scale, np)
-        views = symmetry.geometry(grams, result.within, result.between, program.classes, np)
         log_multiplier = log_multiplier_of(program, result, np)
         slack = slacks(program, log_multiplier, np)
-        phase, rank = structure(program, result, slack, np.exp(log_multiplier + result.log_scale), np)
+        looks = structure(program, result, np.exp(log_multiplier + result.log_scale), np)
+        within, between = without(looks.gone, program.classes, result.within, result.between, np)
+        grams = double.frames(within, between, omega, scale, np)
+        views = symmetry.geometry(grams, within, between, program.classes, np)
         value, gap = result.value * np.exp(-result.log_scale), result.gap * np.exp(-result.log_scale)
         log_value = np.log(result.value) - result.log_scale
     limit = limit * np.ones_like(result.value)
-    fits = valid if problem.dim is None else valid & (needed_dim(program, result, rank, np) <= problem.dim)
+    fits = valid if problem.dim is None else valid & (needed_dim(program, result, looks.rank, np) <= problem.dim)
     finite = np.isfinite(result.value) & np.isfinite(result.gap)
-    status = np.where(closes(program, result, limit, np), Status.certified, Status.stalled)
+    proved = closes(program, result, limit, np)
+    status = np.where(proved, Status.certified, Status.stalled)
     status = np.where(finite, status, Status.nonfinite)
     status = np.where(fits, status, Status.invalid)
     shown = (status != Status.nonfinite) & (status != Status.invalid)
+    told = proved | (solution.method != "grouped")
     host = jax.tree.map(np.asarray, solution)
     return host.replace(
         problem=double,
@@ -89,15 +92,15 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         log_value=log_value,
         lower_bound=value - gap,
         gap=gap,
-        within=result.within,
-        between=result.between,
+        within=within,
+        between=between,
         tol=limit,
         multiplier=np.exp(log_multiplier),
         slack=slack,
         **views._asdict(),
         status=status.astype(np.int8),
-        phase=np.where(shown, phase, Phase.undetermined).astype(np.int8),
-        rank=np.where(shown, rank, -1).astype(np.int32),
+        phase=np.where(shown & told, looks.phase, Phase.undetermined).astype(np.int8),
+        rank=np.where(shown, looks.rank, -1).astype(np.int32),
     )
 
 

@@ -231,7 +231,7 @@ def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np
         jnp.ones_like(sample_norm2), program.label, K
     )
     price = jax.lax.stop_gradient(jnp.exp(log_multiplier + proof.log_scale))
-    phase, _ = structure(single, proof, slack[index], price, jnp)
+    phase = structure(single, proof, price, jnp).phase
     values = singular_values(Z * single.omega, jnp)
     rank = jnp.sum(values > 1e-6 * values[0])
     finite = jnp.isfinite(value) & jnp.isfinite(gap)

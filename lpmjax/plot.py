@@ -137,12 +137,13 @@ def diagnosis(found: Any, axes: Any = None) -> Any:
     above, below = axes
     K = found.counts.size
     order = np.lexsort((-found.counts, -found.slack))
-    collapsed, place = found.collapsed[order], np.arange(1, K + 1)
+    collapsed, place = found.slack[order] < 0, np.arange(1, K + 1)
+    names = (r"slack $\geq$ 0", "collapsed: slack < 0" if found.known else "slack < 0, not certified")
     size = float(np.clip(60 / K, 3, 6))
     style = {"ls": "none", "rasterized": K > 2000}
     for chosen, marker, colour, name in (
-        (~collapsed, "o", "#2166ac", r"slack $\geq$ 0"),
-        (collapsed, "v", "#d6600a", "collapsed: slack < 0"),
+        (~collapsed, "o", "#2166ac", names[0]),
+        (collapsed, "v", "#d6600a", names[1]),
     ):
         if chosen.any():
             label = f"{name} ({chosen.sum()} of {K})"

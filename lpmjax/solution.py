@@ -34,7 +34,7 @@ class Status(enum.IntEnum):
 _MESSAGES = {
     Status.certified: "certified: the duality gap, in float64, is at most tol * |value|.",
     Status.converged: "converged, not certified: in float32, use lpmjax.certify; for dim < K - 1 the gap cannot close.",
-    Status.stalled: "stalled: the gap exceeds tol * |value|, or the value underflows; solve in float64, or raise tol.",
+    Status.stalled: "stalled: the gap exceeds tol * |value|; solve in float64, or raise tol above gap / |value|.",
     Status.nonfinite: "nonfinite: NaN or infinity in the solver; solve in float64, or scale the parameters down.",
     Status.invalid: "invalid: a parameter is out of range, or dim is below the rank of the optimum; see check().",
     Status.max_steps: "max_steps: the step limit came first; raise max_steps.",
@@ -42,12 +42,15 @@ _MESSAGES = {
 
 
 class Phase(enum.IntEnum):
-    """Structure of the optimum, with A the number of classes with slack > 0.
+    """Structure of the optimum, in the words of the norms and cosines beside it.
 
-    ``separated``: all K class directions differ (rank K - 1); ``merged``: at least two classes share one direction
-    and none vanishes (rank A, Minority Collapse); ``annihilated``: classes have zero classifier and features
-    (rank A - 1; there is no cosine); ``undetermined``: not solved. A single class cannot merge. With more than two
-    groups the phase is read from the rank alone: classes of distinct counts are never exactly equal or zero.
+    ``separated``: no class is zero, and the K classifiers differ and span all the directions they can (rank K - 1, or K
+    for SquaredError). ``merged``: no class is zero, yet the classifiers span fewer directions (Minority Collapse):
+    collapsed classes of equal count coincide, cosine exactly 1; those of distinct counts share directions, and their
+    cosines say how close they are. ``annihilated``: the classifier and the features of some classes are zero, so they
+    have no cosine (NaN). ``undetermined``: not proved, so not known. A single class cannot merge. With two groups these
+    are the three phases of the theory, of rank A (merged) and A - 1 (annihilated), with A the number of classes of
+    slack > 0; with more groups both ranks occur in ``merged``.
     """
 
     separated = 0

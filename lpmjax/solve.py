@@ -17,7 +17,7 @@ from .problems import Problem
 from .solution import Phase, Solution, Status
 from .solvers import SOLVERS, solve_grouped
 from .solvers.coordinates import Coordinates
-from .structure import structure
+from .structure import structure, without
 
 #: relative duality gap of ``certified`` (float64) and of ``converged`` in float32
 _TOL = {"closed_form": 1e-10, "two_group": 1e-10, "grouped": 1e-8, "factored": 1e-8}
@@ -172,13 +172,14 @@ def _solve(
         log_value = jnp.where(scaled > 0, jnp.log(jnp.where(scaled > 0, scaled, 1.0)) - proof.log_scale, -jnp.inf)
         unscale = jnp.exp(-proof.log_scale)
         value, gap = unscale * scaled, unscale * proof.gap
-        groups = safe.groups
-        grams = safe.frames(found.within, found.between, safe.omega, safe.classifier_scale, jnp)
-        views = symmetry.geometry(grams, found.within, found.between, groups.classes, jnp)
-        phase, rank = structure(fixed, proof, at.slack, jax.lax.stop_gradient(price), jnp)
-        fits = True if problem.dim is None else needed_dim(fixed, proof, rank, jnp) <= problem.dim
+        looks = structure(fixed, proof, jax.lax.stop_gradient(price), jnp)
+        within, between = without(looks.gone, safe.groups.classes, found.within, found.between, jnp)
+        grams = safe.frames(within, between, safe.omega, safe.classifier_scale, jnp)
+        views = symmetry.geometry(grams, within, between, safe.groups.classes, jnp)
+        fits = True if problem.dim is None else needed_dim(fixed, proof, looks.rank, jnp) <= problem.dim
         finite = jnp.isfinite(value) & jnp.isfinite(gap)
         proved = closes(fixed, proof, tol, jnp)
+        told = proved if method == "grouped" else True  # the others know the phase without the gap
         status = _status(proved, found.converged, finite, valid & fits, value.dtype)
         shown = (status != Status.invalid) & (status != Status.nonfinite)
 
@@ -194,16 +195,16 @@ def _solve(
             tol=tol,
             multiplier=masked(multiplier),
             slack=masked(found.slack),
-            within=masked(found.within),
-            between=masked(found.between),
+            within=masked(within),
+            between=masked(between),
             cosine=masked(views.cosine),
             w_norm2=masked(views.w_norm2),
             h_norm2=masked(views.h_norm2),
             margin=masked(views.margin),
             bias=None if found.bias is None else masked(found.bias),
             status=status,
-            phase=jnp.where(shown, phase, Phase.undetermined).astype(jnp.int8),
-            rank=jnp.where(shown, rank, -1).astype(jnp.int32),
+            phase=jnp.where(shown & told, looks.phase, Phase.undetermined).astype(jnp.int8),
+            rank=jnp.where(shown, looks.rank, -1).astype(jnp.int32),
             steps=found.steps,
             restarts=jnp.asarray(found.restarts, jnp.int32),
             method=method,

@@ -49,10 +49,11 @@ def diagnose(
     if files is not None:
         check_writable(files[0])
         check_figure(files[1])
+    model = {"E_W": E_W, "E_H": E_H, "lambda_W": decay_W, "lambda_H": decay_H}
     with ProgressBar("solving", "problems") as show:
-        diagnosis = diagnose_counts(
-            found, E_W=E_W, E_H=E_H, lambda_W=decay_W, lambda_H=decay_H, remedies=remedies, tol=tol, progress=show
-        )
+        diagnosis = diagnose_counts(found, **model, remedies=False, tol=tol, progress=lambda done, _: show(done, None))
+        if remedies:
+            diagnosis = diagnosis.with_remedies(progress=lambda done, _: show(done + 1, None))
     record = diagnosis.record()
     if files is not None:
         figure = figures.diagnosis(diagnosis)[0].figure
