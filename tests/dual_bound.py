@@ -15,6 +15,10 @@ Conjugates, with p the probabilities that belong to y (c the logit offsets):
 
 Arrays have a leading batch axis. Invariant logits are (+)_g within_g (I - J/K_g) + sum_jg between_jg u_j u_g^T with
 u_g = 1_g / sqrt(K_g); invariant dual points are a number ``wrong`` per pair of groups and ``right`` per group.
+
+An optimum has within >= 0: below zero a class prefers another of its group to itself, so that raising ``within`` lowers
+both the loss and the cost. With that as a constraint only a pull outward counts in the norm of G: ``pull`` where
+G = (+)_g -pull_g (I - J/K_g) + block.
 """
 
 from dataclasses import dataclass
@@ -115,7 +119,9 @@ def _primal(p, within, between, bias, cost):
     other = between / pairs - np.where(p.eye, (within / p.size)[:, None, :], 0)
     shift = bias + p.offsets
     used = np.where(p.rivals > 0, np.abs(between) / pairs, 0)
-    size = 1 + np.max(np.abs(within), -1) + 2 * np.max(used, (-2, -1)) + 2 * np.max(np.where(p.here, np.abs(shift), 0), -1)
+    size = (
+        1 + np.max(np.abs(within), -1) + 2 * np.max(used, (-2, -1)) + 2 * np.max(np.where(p.here, np.abs(shift), 0), -1)
+    )
     if p.loss == "squared":
         right = own + shift - 1
         wrong = np.where(p.rivals > 0, other + shift[:, :, None], 0)
@@ -158,9 +164,11 @@ def _points(p, at, within, between):
     if level is None:
         level = (np.sum(p.repeats * pull * within, -1) - np.sum(block * between, (-2, -1))) / p.budget
     turned = _turned(block / p.omega[:, None, :])
-    keep = np.where(turned.lengths > level[:, None], level[:, None] / np.where(turned.lengths > 0, turned.lengths, 1), 1)
+    keep = np.where(
+        turned.lengths > level[:, None], level[:, None] / np.where(turned.lengths > 0, turned.lengths, 1), 1
+    )
     cut = np.einsum("bij,bj,bkj->bik", turned.columns, keep, turned.v) * p.omega[:, None, :]
-    return [(wrong, right), _from_matrix(p, np.clip(pull, -level[:, None] * p.omega, level[:, None] * p.omega), cut)]
+    return [(wrong, right), _from_matrix(p, np.minimum(pull, level[:, None] * p.omega), cut)]
 
 
 def _matrix(p, wrong, right):
@@ -207,7 +215,7 @@ def _balanced(p, at):
 def _dual(p, wrong, right, size):
     """The dual objective at any point, less what its own rounding may amount to."""
     pull, block = _matrix(p, wrong, right)
-    norm = np.maximum(np.max(np.abs(pull) / p.omega, -1), _turned(block / p.omega[:, None, :]).norm)
+    norm = np.maximum(np.max(pull / p.omega, -1), _turned(block / p.omega[:, None, :]).norm)
     norm = norm + p.ulps * np.max(p.pi / p.omega * (np.abs(right) + np.sum(p.rivals * np.abs(wrong), 1)), -1)
     if p.decays:
         shrink = np.minimum(1, p.price / np.where(norm > 0, norm, 1))

@@ -5,7 +5,6 @@ import warnings
 import cvxpy as cp
 import numpy as np
 import pytest
-
 from dual_bound import EXTENDED, LONG, Statement, bounds
 
 pytestmark = pytest.mark.skipif(not EXTENDED, reason="long doubles are doubles on this processor")
