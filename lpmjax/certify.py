@@ -41,10 +41,11 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     that rounding is not met: pass the problem in float64 (made under ``jax.enable_x64``) to have it certified exactly.
     The result's ``problem`` holds the restored numbers, and :func:`lpmjax.certificate.rigorous` takes the same.
 
-    Batched solutions are certified entry by entry; the result holds NumPy arrays. Only ``within`` and ``between`` (and ``bias``) are trusted: everything else is computed
-    anew from them, the phase from which coordinates are exactly zero. A rank above the problem's ``dim`` is
-    ``invalid``. Of a solution by :func:`lpmjax.factored` only ``W`` and ``H`` (and ``bias``) are trusted, scaled onto
-    the budgets; where its gap stays open it is ``converged`` if W and H are stationary, else ``stalled``.
+    Batched solutions are certified entry by entry; the result holds NumPy arrays. Only ``within`` and ``between`` (and
+    ``bias``) are trusted: everything else is computed anew from them, the phase from which coordinates are exactly
+    zero. A rank above the problem's ``dim`` is ``invalid``. Of a solution by :func:`lpmjax.factored` only ``W`` and
+    ``H`` (and ``bias``) are trusted, scaled onto the budgets; where its gap stays open it is ``converged`` if W and H
+    are stationary, else ``stalled``.
 
     Parameters
     ----------

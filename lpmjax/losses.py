@@ -74,11 +74,12 @@ class CrossEntropy(Loss):
     def on_groups(self, margins, others, xp, own=None) -> GroupLoss:
         """Softmax and its logarithm; relative accuracy holds down to a loss of 1e-300."""
         # The largest rival is taken out first, so that margins of -1000 do not overflow. A rival that counts 0 times
-        # stays in: the derivative by its count is not zero.
-        lowest = xp.minimum(xp.min(margins, axis=-2), 0.0)
+        # stays in, as the derivative by its count is not zero, but must not be the one: then the sum would cancel.
+        lowest = xp.minimum(xp.min(xp.where(others > 0, margins, 0.0), axis=-2), 0.0)
         if xp is jnp:  # it cancels from the result, so also from every derivative
             lowest = jax.lax.stop_gradient(lowest)
-        rivals = xp.exp(lowest[..., None, :] - margins)
+        bottom = lowest[..., None, :]
+        rivals = xp.exp(bottom - xp.where(margins < bottom, bottom, margins))
         mass = xp.sum(others * rivals, axis=-2)
         shifted = xp.log1p(mass + xp.expm1(lowest))
         # 1 + sum exp(-m) = exp(-lowest) (exp(lowest) + mass)

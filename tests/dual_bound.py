@@ -263,7 +263,7 @@ class _Turned:
 
 
 def _turned(block) -> _Turned:
-    """Hestenes' one-sided Jacobi rotations, begun from LAPACK's singular vectors; the bounds hold whatever these are."""
+    """Hestenes' one-sided Jacobi rotations, begun from LAPACK's vectors; the bounds hold whatever these are."""
     G = block.shape[-1]
     scale = np.max(np.abs(block), (-2, -1), keepdims=True)
     finite = np.all(np.isfinite(block), (-2, -1), keepdims=True)

@@ -1,9 +1,10 @@
-"""Random problems of every loss, bias and form: nothing certified that the reference bounds do not bear out, no stalls.
+"""Random problems of every loss, bias and form: no claim that the reference bounds do not bear out, and no stalls.
 
-``python tests/test_campaign.py 20000`` runs that many problems and prints the table (``... 20000 extreme float64`` those
-of these words only); the tests run fewer.
+``python tests/test_campaign.py 20000`` runs that many problems and prints the table (``... 20000 extreme float64`` for
+those that these words describe); the tests run fewer.
 """
 
+import os
 import sys
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ LOSSES = {
 STRUCTURES = [(loss, "none", False) for loss in LOSSES]
 STRUCTURES += [(loss, bias, True) for loss in LOSSES for bias in ("none", "free", "decayed")]
 DOMAINS = ("ordinary", "extreme")
+TOTAL = int(os.environ.get("LPMJAX_CAMPAIGN", "2000"))  #: problems of the tests, over all structures
 _LOOSE = 1e-3  # what float32 is asked for
 _CHUNK = 64
 
@@ -113,6 +115,31 @@ def run(domain, structure, lanes, size, width, dtype="float64", seed=0) -> tuple
     bad = np.flatnonzero(false | unsupported | ~certified)
     counts = (int(np.sum(x)) for x in (false, unsupported, certified, ~certified & ~nonfinite, nonfinite))
     return Tally(lanes, *counts, bad), s, (found, upper, lower)
+
+
+def told(tally: Tally, domain) -> str:
+    """For the message of a failing test: how to see the lanes again."""
+    return f"{tally._asdict()}; run('{domain}', ...) returns the problems and what was found"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not EXTENDED, reason="long doubles are doubles on this processor")
+@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: "-".join(map(str, s)))
+def test_every_claim_is_borne_out_and_nothing_ordinary_stalls(structure):
+    lanes = TOTAL // (2 * len(STRUCTURES))
+    for domain in DOMAINS:
+        tally, *_ = run(domain, structure, lanes, 5, 5)
+        assert tally.false == tally.unsupported == 0, told(tally, domain)
+        allowed = 0 if domain == "ordinary" else max(1, lanes // 1000)
+        assert tally.stalled + tally.nonfinite <= allowed, told(tally, domain)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not EXTENDED, reason="long doubles are doubles on this processor")
+@pytest.mark.parametrize("structure", STRUCTURES[::3], ids=lambda s: "-".join(map(str, s)))
+def test_float32_claims_are_borne_out_for_what_was_written(structure):
+    tally, *_ = run("ordinary", structure, TOTAL // (4 * len(STRUCTURES)), 5, 5, "float32")
+    assert tally.false == tally.unsupported == 0, told(tally, "ordinary")
 
 
 def main(total: int, words: list[str]) -> None:
