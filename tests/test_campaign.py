@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from dual_bound import Statement, bounds
+import pytest
+from dual_bound import EXTENDED, Statement, bounds
 
 import lpmjax as lpm
 
