@@ -214,7 +214,7 @@ def gradient(wrong, others, classes, weights, xp, total=None):
 
 def shrinkage(price, norm, xp):
     """Largest factor up to 1 that brings a gradient of spectral norm ``norm`` within ``price``."""
-    return xp.minimum(1.0, price / xp.where(norm > 0, norm, 1.0))
+    return xp.where(norm > price, price / xp.where(norm > 0, norm, 1.0), 1.0)
 
 
 def multiplier_of(program: Program, norm, xp):

@@ -81,14 +81,19 @@ class _Problem:
 def bounds(statement: Statement, within, between, bias=None) -> tuple[Any, Any]:
     """(upper, lower) bounds (B,) on the optimum: the objective at these coordinates brought inside the budget, and the
     best of the dual points that belong to them."""
+    upper, lower = all_bounds(statement, within, between, bias)
+    return upper, np.max(lower, 0)
+
+
+def all_bounds(statement: Statement, within, between, bias=None) -> tuple[Any, list[Any]]:
+    """The same with the lower bound of each dual point; the first is the gradient, scaled down to the penalty."""
     p = _Problem(statement)
     within, between = np.asarray(within, LONG), np.asarray(between, LONG)
     bias = np.zeros_like(within) if p.bias == "none" else np.asarray(bias, LONG)
     with np.errstate(all="ignore"):
         within, between, cost = _inside(p, within, between)
         upper, at = _primal(p, within, between, bias, cost)
-        lower = np.max([_dual(p, *point, at.size) for point in _points(p, at, within, between)], 0)
-    return upper, lower
+        return upper, [_dual(p, *point, at.size) for point in _points(p, at, within, between)]
 
 
 def _inside(p, within, between):
@@ -197,10 +202,13 @@ def _row_sums(p, wrong, right):
 
 def _balanced(p, at):
     """A dual point whose weighted row sums vanish (Altschuler, Weed and Rigollet's rounding of a transport plan)."""
-    excess = _row_sums(p, at.wrong, at.right)
     if p.loss == "squared":
-        wrong = np.where(p.rivals > 0, at.wrong - excess[:, :, None], 0)
-        return wrong, np.where(p.here, at.right - excess, 0)
+        wrong, right = at.wrong, at.right
+        for _ in range(2):  # the second time for the rounding of the first
+            mean = _row_sums(p, wrong, right)
+            wrong, right = np.where(p.rivals > 0, wrong - mean[:, :, None], 0), np.where(p.here, right - mean, 0)
+        return wrong, right
+    excess = _row_sums(p, at.wrong, at.right)
     own = np.exp(at.log_right)
     mass = p.pi * own + np.sum(p.rivals.swapaxes(1, 2) * p.pi[:, None, :] * at.probability, -1)
     cut = np.where(p.here, np.maximum(excess, 0) / np.where(mass > 0, mass, 1), 0)
