@@ -43,6 +43,7 @@ def merged_boundary(forms: Forms) -> Comparison:
         [below, at, above],
         _phases(Phase.merged, below, above),
         relative(at.slack[:, 1], 0.0, 1 + np.log(R)),
+        relative(boundary.merged(K_A, K_B, s, log=True), np.log(R), 1.0),
         outside=int((~inside).sum()),
     )
 
@@ -62,6 +63,8 @@ def annihilated_boundary(forms: Forms) -> Comparison:
         _phases(Phase.annihilated, below, above),
         claimed(last.phase < Phase.annihilated),
         relative(above.within[:, 0], a),
+        relative(boundary.annihilated(K_A, K_B, s, log=True), np.log(R), 1.0),
+        relative(boundary.annihilation_end(K_A, K_B) * (K_A + K_B), end),
     )
 
 
