@@ -96,3 +96,42 @@ def test_the_gap_is_never_below_its_rounding(rng):
         assert (proof.gap >= (upper - lower).astype(float)).all()
         assert (proof.gap >= np.finfo(float).eps * proof.value).all()
         assert (proof.gap <= 1e-12 * proof.value * (1 + margin)).all()
+
+
+def test_absent_groups_change_nothing(rng):
+    """Their offsets are far from those of groups that are there."""
+    s = statement(rng, "adjusted", "none", False, 3)
+    s.classes[:, 0] += 1
+    s.classes[:, 2] = 0
+    s.samples[:, 2] = 10 ** rng.choice([-20.0, 20.0], POINTS)
+    within, between, _ = points(rng, s)
+    between[:, 2], between[:, :, 2] = 0, 0
+    proof = duality_gap(program(s), within, between, np)
+    upper, (lower, *_) = all_bounds(s, within, between)
+    assert (np.abs(proof.value - upper) <= 1e-13 * proof.value * (1 + np.abs(within).max())).all()
+    assert (proof.gap >= (upper - lower).astype(float)).all()
+
+
+def test_nonnegative_features_pay_for_their_columns(rng):
+    """Value and gap from the columns' norms and the entropy of any probabilities with ``K rho pi`` within the price."""
+    n, lambda_ = 10 ** rng.uniform(0, 3, (POINTS, 3)), 10 ** rng.uniform(-4, -1, POINTS)
+    classes = rng.integers(1, 9, n.shape).astype(float)
+    margin = rng.uniform(0, 8, n.shape)
+
+    def build(classes, n, lambda_):
+        groups = lpm.ClassGroups(classes, n)
+        return Program.of(lpm.UnconstrainedFeatures(groups, lambda_, lambda_, nonnegative=True))
+
+    proof = duality_gap(jax.tree.map(np.asarray, jax.vmap(build)(classes, n, lambda_)), margin, None, np)
+    K = classes.sum(-1, keepdims=True)
+    pi = n / np.sum(classes * n, -1, keepdims=True)
+    norm = margin * np.sqrt(n * (1 - 1 / K))  # of a column of (I - J/K) diag(margin), times omega
+    value = np.sum(classes * (pi * np.log1p((K - 1) * np.exp(-margin)) + lambda_[:, None] * norm), -1)
+    rho = np.exp(-margin) / (1 + (K - 1) * np.exp(-margin))
+    # G = pi rho (J - K I) on one column, whose part that an orthogonal frame h >= 0 can use is K rho pi sqrt((K-1)/K).
+    rho = np.minimum(rho, lambda_[:, None] * np.sqrt(n) / (K * pi * np.sqrt((K - 1) / K)))
+    right = 1 - (K - 1) * rho
+    entropy = -(K - 1) * rho * np.log(rho) - right * np.log(right)
+    exact = value - np.sum(classes * pi * entropy, -1)
+    np.testing.assert_allclose(proof.value, value, rtol=1e-13)
+    np.testing.assert_allclose(proof.gap, exact, rtol=1e-9, atol=1e-12)
