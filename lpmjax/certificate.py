@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from . import spectral, symmetry
 from .losses import GroupLoss, Loss
+from .losses import row_sums as row_sums
 from .rigorous import rigorous as rigorous
 
 
@@ -139,7 +140,7 @@ def duality_gap(program: Program, within, between, xp, bias: Any = None, nuclear
         within, between, cost = within * onto[..., None], between * onto[..., None, None], cost * onto
         nuclear = nuclear * onto
 
-    loss, others, margins, log_scale = evaluate(program, within, between, bias, xp)
+    loss, others, _, log_scale = evaluate(program, within, between, bias, xp)
     value = xp.sum(classes * weights * loss.value, axis=-1)
     wrong, total = loss.wrong, loss.total
     if program.free_bias:
@@ -157,6 +158,11 @@ def duality_gap(program: Program, within, between, xp, bias: Any = None, nuclear
         shrink = shrinkage(price, norm, xp)
         slack = xp.zeros_like(norm)
         value = value + price * cost
+    # Rounding. The computed gradient is a dual point of its own, so what counts is how its products and its norm are
+    # added up; and a logit carries its size in ulps into its loss, an exponent into its probability.
+    ulps = 2 * max(2, classes.shape[-1]) * xp.finfo(value.dtype).eps  # sums and factorisations grow with G
+    size = 1 + largest_term(program, within, between, bias, xp)
+    moved = weights * (xp.abs(total) + xp.sum(others * xp.abs(wrong), axis=-2))
     if program.penalty is not None or program.free_bias:
         used = shrink[..., None]
         divergence = program.loss.fenchel_gap(loss, others, used[..., None] * wrong, used * total, xp)
@@ -165,19 +171,36 @@ def duality_gap(program: Program, within, between, xp, bias: Any = None, nuclear
         decay = program.bias_decay
         value = value + 0.5 * decay * xp.sum(classes * bias * bias, axis=-1)
         unbalanced = decay[..., None] * bias + shrink[..., None] * row_sums(wrong, others, weights, xp, total)
+        received = xp.sum(xp.swapaxes(others, -1, -2) * weights[..., None, :] * xp.abs(wrong), axis=-1)
+        unbalanced = xp.abs(unbalanced) + ulps * (decay[..., None] * xp.abs(bias) + moved + received)
         slack = slack + 0.5 / decay * xp.sum(classes * unbalanced * unbalanced, axis=-1)
     shrunk = shrink[..., None] * pull * within
     in_groups = xp.sum(repeats * (price[..., None] * omega * xp.abs(within) - shrunk), axis=-1)
     across_groups = price * nuclear + shrink * xp.sum(block * between, axis=(-2, -1))
 
-    # Rounding: an exponent carries its own size in ulps into every probability, hence into each product below.
-    largest = xp.max(xp.where(others > 0, xp.abs(margins), 0.0), axis=(-2, -1))
-    # G x G factorisations and sums: a few ulps of the norm each, growing with G.
-    terms = 2 * max(2, classes.shape[-1])
-    rounding = terms * xp.finfo(value.dtype).eps * (1 + largest) * (value + price * cost)
+    moved_at_all = xp.sum(classes * moved, axis=-1)
+    reach = cost if program.budget is None else xp.maximum(cost, program.budget)
+    stretch = xp.max(moved / omega, axis=-1)  # sums of terms that cancel put this share of an ulp into the norm
+    rounding = ulps * (size * (value + price * reach + moved_at_all) + stretch * reach)
+    if program.penalty is not None:  # and the norm decides by how much the dual point shrinks
+        rounding = rounding + ulps * stretch / price * size * moved_at_all
+    if program.full:  # the gradient has the logits' absolute rounding, to the square in the loss
+        noise = xp.sum(classes * weights * program.loss.noise(ulps * size, others, xp), axis=-1)
+        rounding = rounding + noise + 2 * xp.sqrt(noise * xp.maximum(slack, 0.0))
     gap = xp.maximum(in_groups, 0.0) + xp.maximum(across_groups, 0.0) + xp.maximum(slack, 0.0) + rounding
     gap = xp.where(gap > value, value, gap)  # no objective is negative
     return Certificate(value, gap, within, between, norm, -weighted, log_scale)
+
+
+def largest_term(program: Program, within, between, bias, xp):
+    """(...,) size of the largest terms that logits are summed up from."""
+    K = symmetry.present(program.classes, xp)
+    entries = xp.abs(between) / xp.sqrt(K[..., :, None] * K[..., None, :])
+    largest = xp.max(xp.abs(within), axis=-1) + 2 * xp.max(entries, axis=(-2, -1))
+    for shift in (bias, program.offsets):
+        if shift is not None:
+            largest = largest + 2 * xp.max(xp.where(program.classes > 0, xp.abs(shift), 0.0), axis=-1)
+    return largest
 
 
 def _nonnegative_gap(program: Program, within, xp) -> Certificate:
@@ -236,15 +259,9 @@ def gradient(wrong, others, classes, weights, xp, total=None):
     return pull, xp.where(eye, diagonal[..., None, :], across * xp.sqrt(K[..., None, :] / K[..., :, None]))
 
 
-def row_sums(wrong, others, weights, xp, total):
-    """(G,) derivative of the loss by the bias of one class of each group."""
-    right = weights * (total - xp.sum(others * wrong, axis=-2))
-    return right + xp.sum(xp.swapaxes(others, -1, -2) * weights[..., None, :] * wrong, axis=-1)
-
-
 def shrinkage(price, norm, xp):
     """Largest factor up to 1 that brings a gradient of spectral norm ``norm`` within ``price``."""
-    return xp.minimum(1.0, price / xp.where(norm > 0, norm, 1.0))
+    return xp.where(norm > price, price / xp.where(norm > 0, norm, 1.0), 1.0)
 
 
 def log_multiplier_of(program: Program, proof: Certificate, xp):

@@ -199,15 +199,22 @@ def _run(problem: Problem, program: Columns, tol, starts: Pair, index: _Index, m
         return jax.vmap(lambda one: solution_of(problem, program, tol, one, index.group))(found)
 
 
+def per_class_coordinates(problem: Problem, program: Columns, pair: Pair) -> tuple[Array, Array]:
+    """``within`` and ``between`` of the logits of W and H, every class its own group."""
+    W, H = pair.W, pair.H
+    K = len(W)
+    means = H if H.shape[1] == K else _class_means(H, program.label, K)
+    Z = jnp.where(program.rows[:, None] & program.rows[None, :], W @ means, 0.0)
+    # With H >= 0 the certificate's coordinates are the margins of Z = (I - J/K) diag(margins).
+    return jnp.diagonal(Z) * K / (K - 1) if problem.nonnegative else jnp.zeros(K, Z.dtype), Z
+
+
 def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np.ndarray) -> Solution:
     """A Solution, with its certificate and geometry, of one pair W, H."""
     W, H, bias = found.pair.W, found.pair.H, found.pair.bias
     groups, K = problem.groups, index.size
-    means = H if H.shape[1] == K else _class_means(H, program.label, K)
-    Z = jnp.where(program.rows[:, None] & program.rows[None, :], W @ means, 0.0)
     single = Program.of(per_class(problem, index))
-    # With H >= 0 the certificate's coordinates are the margins of Z = (I - J/K) diag(margins).
-    flat = jnp.diagonal(Z) * K / (K - 1) if problem.nonnegative else jnp.zeros(K, Z.dtype)
+    flat, Z = per_class_coordinates(problem, program, found.pair)
     proof = jax.lax.stop_gradient(duality_gap(single, flat, Z, jnp, bias))
     # The proof is of these logits at balanced norms and collapsed features, which are no worse than W and H themselves.
     scaled = jnp.exp(found.log_value + proof.log_scale)

@@ -52,6 +52,13 @@ class Loss(eqx.Module):
     def without_row_sums(self, at: GroupLoss, others: Any, classes: Any, weights: Any, xp: Any) -> tuple[Any, Any]:
         """(wrong, total) of a nearby dual point whose weighted gradients sum to zero over samples, for a free bias."""
 
+    def noise(self, rounding: Any, others: Any, xp: Any) -> Any:
+        """(G,) Fenchel gap between a computed gradient and the exact one, where logits are rounded by ``rounding``.
+
+        Of a loss that is not shift-invariant; elsewhere rounding is relative to the loss.
+        """
+        raise NotImplementedError
+
     def offsets(self, samples: Any, xp: Any) -> Any:
         """(G,) constants that the loss adds to the logits of each class, or None."""
         return None
@@ -82,11 +89,12 @@ class CrossEntropy(Loss):
     def on_groups(self, margins, others, xp, own=None) -> GroupLoss:
         """Softmax and its logarithm; relative accuracy holds down to a loss of 1e-300."""
         # The largest rival is taken out first, so that margins of -1000 do not overflow. A rival that counts 0 times
-        # stays in: the derivative by its count is not zero.
-        lowest = xp.minimum(xp.min(margins, axis=-2), 0.0)
+        # stays in, as the derivative by its count is not zero, but must not be the one: then the sum would cancel.
+        lowest = xp.minimum(xp.min(xp.where(others > 0, margins, 0.0), axis=-2), 0.0)
         if xp is jnp:  # it cancels from the result, so also from every derivative
             lowest = jax.lax.stop_gradient(lowest)
-        rivals = xp.exp(lowest[..., None, :] - margins)
+        bottom = lowest[..., None, :]
+        rivals = xp.exp(bottom - xp.where(margins < bottom, bottom, margins))
         mass = xp.sum(others * rivals, axis=-2)
         shifted = xp.log1p(mass + xp.expm1(lowest))
         # 1 + sum exp(-m) = exp(-lowest) (exp(lowest) + mass)
@@ -108,7 +116,7 @@ class CrossEntropy(Loss):
 
     def without_row_sums(self, at, others, classes, weights, xp):
         """Round the softmax to the class marginals: rows with too much are scaled down, the rest gets what is left."""
-        return _transport(at, 0.0, others, classes, weights, xp), at.total
+        return _transport(at, others, classes, weights, xp), at.total
 
 
 class LogitAdjusted(CrossEntropy):
@@ -186,9 +194,8 @@ class LabelSmoothing(Loss):
 
     def without_row_sums(self, at, others, classes, weights, xp):
         """Round the softmax to the marginals of the targets."""
-        floor = self._floor(others, xp)
-        wrong = _transport(at, floor, others, classes, weights, xp)
-        return wrong - floor[..., None, :], at.total
+        floor = self._floor(others, xp)[..., None, :]
+        return _transport(at, others, classes, weights, xp) - floor, at.total
 
 
 class SquaredError(Loss):
@@ -222,10 +229,19 @@ class SquaredError(Loss):
 
     def without_row_sums(self, at, others, classes, weights, xp):
         """Subtract the weighted mean gradient from every sample's."""
-        right = at.total - xp.sum(others * at.wrong, axis=-2)
-        mean = weights * right + xp.sum(others.swapaxes(-1, -2) * weights[..., None, :] * at.wrong, axis=-1)
+        mean = row_sums(at.wrong, others, weights, xp, at.total)
         wrong = at.wrong - mean[..., :, None]
-        return wrong, right - mean + xp.sum(others * wrong, axis=-2)
+        return wrong, at.total - mean - xp.sum(others * mean[..., :, None], axis=-2)
+
+    def noise(self, rounding, others, xp):
+        """Half the squared rounding of every logit."""
+        return 0.5 * (rounding * rounding)[..., None] * (1 + xp.sum(others, axis=-2))
+
+
+def row_sums(wrong, others, weights, xp, total):
+    """(G,) derivative of the loss by the bias of one class of each group; arguments as in :class:`GroupLoss`."""
+    right = weights * (total - xp.sum(others * wrong, axis=-2))
+    return right + xp.sum(xp.swapaxes(others, -1, -2) * weights[..., None, :] * wrong, axis=-1)
 
 
 def _divergence(at, others, other_wrong, xp):
@@ -246,20 +262,19 @@ def _divergence(at, others, other_wrong, xp):
     return of_wrong + left * xp.where(close, xp.log1p(change), xp.log(left) - log_right)
 
 
-def _transport(at, floor, others, classes, weights, xp):
+def _transport(at: GroupLoss, others, classes, weights, xp):
     """Probabilities of wrong classes near the softmax whose weighted sums over samples are those of the targets.
 
-    ``floor`` is the target of a wrong class. Rows above their target are scaled down; what rows and columns then lack
-    is added as a matrix of rank one (Altschuler, Weed and Rigollet 2017).
+    Rows above their target are scaled down; what rows and columns then lack is added as a matrix of rank one
+    (Altschuler, Weed and Rigollet 2017). Only wrong classes' masses are added up: next to a right class's, which is
+    close to 1, theirs would be lost.
     """
     wrong, right = at.softmax, xp.exp(at.log_right)
-    floor = floor + xp.zeros_like(right)
-    columns = weights[..., None, :] * others.swapaxes(-1, -2)  # weight of group g's samples wrong in a class of group j
-    wanted = weights * (1 - floor * xp.sum(others, axis=-2)) + xp.sum(columns * floor[..., None, :], axis=-1)
-    have = weights * right + xp.sum(columns * wrong, axis=-1)
-    scale = xp.minimum(1.0, wanted / xp.where(have > 0, have, 1.0))
-    scaled = wrong * scale[..., :, None]
-    row = xp.maximum(wanted - scale * have, 0.0)
-    column = xp.maximum(1 - right * scale - xp.sum(others * scaled, axis=-2), 0.0)
+    excess = row_sums(at.wrong, others, weights, xp, at.total)
+    mass = weights * right + xp.sum(xp.swapaxes(others, -1, -2) * weights[..., None, :] * wrong, axis=-1)
+    cut = xp.maximum(excess, 0.0) / xp.where(mass > 0, mass, 1.0)
+    row = xp.maximum(-excess, 0.0)
+    removed = wrong * cut[..., :, None]
+    column = right * cut + xp.sum(others * removed, axis=-2)
     lacking = xp.sum(classes * row, axis=-1)[..., None, None]
-    return scaled + row[..., :, None] * column[..., None, :] / xp.where(lacking > 0, lacking, 1.0)
+    return wrong - removed + row[..., :, None] * column[..., None, :] / xp.where(lacking > 0, lacking, 1.0)
