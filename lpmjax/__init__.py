@@ -31,3 +31,13 @@ from .solve import solve as solve
 from .sweep import sweep as sweep
 from .verify import Verification as Verification
 from .verify import verify as verify
+
+__version__: str
+
+
+def __getattr__(name: str) -> str:
+    if name != "__version__":
+        raise AttributeError(f"module 'lpmjax' has no attribute {name!r}")
+    from importlib.metadata import version  # when it is asked for: it reads a file
+
+    return version("lpmjax")
