@@ -28,6 +28,7 @@ from .solution import Phase as Phase
 from .solution import Solution as Solution
 from .solution import Status as Status
 from .solve import solve as solve
+from .store import load as load
 from .sweep import sweep as sweep
 from .verify import Verification as Verification
 from .verify import verify as verify

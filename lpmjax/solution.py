@@ -220,6 +220,15 @@ class Solution(eqx.Module):
         """(K, 1) bias to add to logits, or 0."""
         return 0.0 if self.bias is None else self.bias[jnp.asarray(self.problem.groups.class_index)][:, None]
 
+    def save(self, path: Any) -> None:
+        """Write all of it, problem and class order included, to an archive ``name.npz`` that :func:`lpmjax.load` reads.
+
+        Raises ValueError for another suffix or under a trace, OSError naming a path that cannot be written.
+        """
+        from .store import save  # it knows every problem and loss, and they know solutions
+
+        save(path, self)
+
     def check(self) -> "Solution":
         """Return self if every entry is certified or converged; else raise RuntimeError naming entries and remedies.
 
