@@ -166,9 +166,9 @@ def _check(solution: Any) -> None:
     for name, codes in (("status", Status), ("phase", Phase)):
         if not np.isin(np.asarray(getattr(solution, name)), list(codes)).all():
             raise ValueError(f"{name} holds a code that is not one of {', '.join(code.name for code in codes)}.")
-    W, H = np.shape(solution.W), np.shape(solution.H)
-    if W[-1:] != H[-2:-1]:
-        raise ValueError(f"W has shape {W} and H {H}.")
+    W, H = solution.W, solution.H
+    if W is not None and H is not None and W.shape[-1:] != H.shape[-2:-1]:
+        raise ValueError(f"W has shape {W.shape} and H {H.shape}.")
     kinds = {leaf.dtype.name for leaf in jax.tree.leaves(solution) if not jnp.issubdtype(leaf.dtype, jnp.integer)}
     if not kinds <= {"float32", "float64"}:
-        raise ValueError(f"it holds {', '.join(sorted(kinds))}, where float32 or float64 is expected.")
+        raise ValueError(f"it holds {', '.join(sorted(kinds))}, not float32 or float64.")

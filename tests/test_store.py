@@ -112,7 +112,7 @@ CHANGES = [
     (lambda h, a: a.update({"solution.problem.groups.weights": np.ones(2)}), "the problem's weights has shape"),
     (lambda h, a: a.update({"solution.problem.groups.order": np.full(7, 3)}), "the class order names groups"),
     (lambda h, a: a.update({"solution.status": np.int8(9)}), "status holds a code"),
-    (lambda h, a: a.update({"solution.value": np.complex128(1)}), "complex128"),
+    (lambda h, a: a.update({"solution.value": np.float16(1)}), "it holds float16"),
     (lambda h, a: a.update({"solution.value": np.array("a")}), "value is not an array of numbers"),
 ]
 
