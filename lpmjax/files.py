@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .plot import matplotlib_modules
+from .extras import matplotlib_modules
 
 
 def check_writable(path: Path) -> None:

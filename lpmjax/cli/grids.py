@@ -130,6 +130,8 @@ def phase_diagram(
         ds = grid(R=np.geomspace(1, R_max, cells), E_H=s**2, progress=show)
         solved = time.perf_counter()
         lines = grid(R=10 ** (np.arange(41) / 10), E_H=parsed_list("budgets", budgets))
+    if not json_:
+        _print_sweep(ds)
     drawn = {"phase_diagram.png": figures.phase_diagram(ds).figure, "cosine.png": figures.cosine(lines).figure}
     write_dataset(paths["phase_diagram.nc"], ds)
     write_dataset(paths["cosine.nc"], lines)
@@ -144,7 +146,6 @@ def phase_diagram(
     if json_:
         print(json_text(record))
     else:
-        _print_sweep(ds)
         _print_files(paths.values())
         print(f"{solved - begin:.1f} s solving (compilation included), {done - begin:.1f} s in all")
     exit_by(np.concatenate([ds["status"].values.ravel(), lines["status"].values.ravel()]))
