@@ -13,6 +13,7 @@ from . import symmetry
 from .arguments import leaves, require_integer, require_positive
 from .certificate import Program, closes, duality_gap, evaluate, log_multiplier_of, needed_dim
 from .factored import best, factored
+from .forks import require_unforked
 from .problems import Problem
 from .solution import Phase, Solution, Status
 from .solvers import SOLVERS, solve_grouped
@@ -66,6 +67,7 @@ def solve(
         For an unknown or inapplicable method, tol <= 0, max_steps < 1, or (eagerly, with a method other than "auto")
         a ``dim`` below the rank of the optimum, for which the relaxation that these methods solve is a lower bound.
     """
+    require_unforked()
     if not isinstance(problem, Problem):
         raise ValueError(f"problem must be a lpmjax Problem such as LayerPeeled, got {type(problem).__name__}.")
     chosen = choose_method(problem, method)

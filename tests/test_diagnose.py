@@ -286,3 +286,14 @@ def test_progress_counts_solves_and_says_what_they_are_for():
 def test_bad_arguments(arguments, named):
     with pytest.raises(ValueError, match=named):
         lpm.diagnose([3, 4], **arguments)
+
+
+def test_a_diagnosis_is_a_data_frame():
+    found = lpm.diagnose({"cat": 100, "dog": 100, "emu": 1, "fox": 1}, remedies=False)
+    frame = found.to_dataframe()
+    assert frame.index.name == "class" and frame.index.tolist() == ["cat", "dog", "emu", "fox"]
+    assert frame["count"].tolist() == [100, 100, 1, 1]
+    for name in ("weight", "slack", "collapsed", "w_norm2", "h_norm2", "cosine"):
+        np.testing.assert_array_equal(frame[name], getattr(found, name))
+    assert frame["nearest"].tolist() == [found.names[k] for k in found.nearest]
+    assert frame[frame.collapsed].index.tolist() == ["emu", "fox"]
