@@ -43,7 +43,6 @@ def phase_diagram(ds: Any, ax: Any = None) -> Any:
         For a sweep over other axes, or of another model or loss than cross-entropy, which has other curves.
     """
     pyplot, colors = matplotlib_modules()
-    _require_variable("phase_diagram", ds, "phase")
     if not _is_layer_peeled(ds):
         raise ValueError(
             "phase_diagram draws the boundaries of LayerPeeled with CrossEntropy and dim=None at coordinates K_A, K_B, "
@@ -103,12 +102,6 @@ def _is_layer_peeled(ds: Any) -> bool:
     return known and {"K_A", "K_B", "R", "E_W", "E_H"} <= set(ds.coords) and "dim" not in ds.coords
 
 
-def _require_variable(figure: str, ds: Any, name: str) -> None:
-    if not hasattr(ds, "data_vars") or name not in ds.data_vars:
-        what = type(ds).__name__ if not hasattr(ds, "data_vars") else ", ".join(map(str, ds.data_vars)) or "none"
-        raise ValueError(f"{figure} needs a Dataset of lpmjax.sweep with the variable {name!r}, got {what}.")
-
-
 def _edges(centres: np.ndarray) -> np.ndarray:
     """Cell edges half-way between centres; the outer ones half a step out."""
     if centres.size == 1:
@@ -130,7 +123,6 @@ def cosine(ds: Any, ax: Any = None, group: str = "B") -> Any:
     group : which group's cosine, the minority "B" by default.
     """
     pyplot, _ = matplotlib_modules()
-    _require_variable("cosine", ds, "cosine")
     points = ds["cosine"].sel(group=group)
     others = [name for name in points.dims if name != "R"]
     if (
@@ -205,8 +197,6 @@ def diagnosis(found: Any, axes: Any = None) -> Any:
     as orange triangles. A norm of zero is drawn at the lower edge.
     """
     pyplot, _ = matplotlib_modules()
-    if not hasattr(found, "slack") or not hasattr(found, "counts"):
-        raise ValueError(f"diagnosis needs the result of lpmjax.diagnose, got {type(found).__name__}.")
     if axes is None:
         _, axes = pyplot.subplots(2, sharex=True, figsize=(6.4, 5.6), layout="constrained")
     above, below = axes

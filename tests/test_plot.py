@@ -93,13 +93,6 @@ def test_points_of_other_models_are_joined_as_they_are():
         plot.phase_diagram(ds)
 
 
-@pytest.mark.parametrize("figure", [plot.phase_diagram, plot.cosine, plot.diagnosis])
-@pytest.mark.parametrize("bad", [5, None])
-def test_what_is_no_result_is_refused(figure, bad):
-    with pytest.raises(ValueError, match=rf"{figure.__name__} needs .* got {type(bad).__name__}"):
-        figure(bad)
-
-
 def test_wrong_dimensions_are_refused():
     ds = lpm.sweep(lpm.LayerPeeled.two_group, K_A=[4, 5], K_B=5, R=[1.0, 2.0], E_W=1.0, E_H=[1.0, 5.0])
     with pytest.raises(ValueError, match="phase_diagram needs"):

@@ -1,5 +1,6 @@
 """The ``lpmjax`` command: solve, sweep, boundary, phase-diagram, diagnose, verify."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -22,6 +23,9 @@ def main() -> None:
     try:
         jax.config.update("jax_enable_x64", True)
         _keep_compilations()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show loses no result
         leave(_printed(_run()))
     except KeyboardInterrupt:
         leave(INTERRUPTED)
