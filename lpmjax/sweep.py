@@ -28,6 +28,8 @@ _ARGUMENTS = {
     "E_H": ("budget: mean squared norm of a feature", "1"),
     "lambda_W": ("weight decay of the classifier", "1"),
     "lambda_H": ("weight decay of the features", "1"),
+    "n_B": ("samples in a class of group B", "1"),
+    "bias_decay": ("weight decay of the last-layer bias", "1"),
 }
 _LANES_ON_CPU = 8192  # best of 1024 to 16384 on two cores: temporaries stay in the cache, calls are few
 _LANES_OF_DESCENT = 16  # on CPU descents run one after another; this many make a call worth its while

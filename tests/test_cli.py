@@ -305,7 +305,7 @@ def test_ctrl_c_prints_what_is_known(tmp_path, options):
     command = [sys.executable, "-c", ENDLESS_REMEDIES, "diagnose", str(COUNTS), "--out", str(tmp_path / "a"), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90)
     assert done.returncode == 130
-    assert done.stderr == "lpmjax: interrupted after 3 problems; next: verifying the weights\n"
+    assert done.stderr == "lpmjax: interrupted; problems done: 3, next: verifying the weights\n"
     if options:
         assert (json.loads(done.stdout)["num_collapsed"], json.loads(done.stdout)["remedies"]) == (2, [])
     else:
@@ -338,8 +338,8 @@ def test_ctrl_c_at_any_moment_exits_with_130(tmp_path):
         out, err = process.communicate(timeout=60)
         late = time.perf_counter() - sent
         assert process.returncode == (0 if finished else 130), err
-        assert finished or ("interrupted after" in err or err == "")
-        assert ("collapsed" in out) == (finished or "after 0 problems" not in err) or err == ""
+        assert finished or ("interrupted; problems done" in err or err == "")
+        assert ("collapsed" in out) == (finished or "done: 0" not in err) or err == ""
         assert late < 2
 
 

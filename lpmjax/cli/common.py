@@ -120,9 +120,8 @@ class ProgressBar:
         self._bar.stop()
         if kind is KeyboardInterrupt:
             at = self._bar.tasks[self._task]
-            total = "" if at.total is None else f" of {at.total:g}"
-            doing = f"; next: {at.description}" if at.total is None else ""
-            print(f"lpmjax: interrupted after {at.completed:g}{total} {self._what}{doing}", file=sys.stderr)
+            rest = f", next: {at.description}" if at.total is None else f" of {at.total:g}"
+            print(f"lpmjax: interrupted; {self._what} done: {at.completed:g}{rest}", file=sys.stderr)
 
 
 def print_table(table: Table) -> None:

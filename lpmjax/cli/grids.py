@@ -51,9 +51,11 @@ def sweep(
 ) -> None:
     """Solve a grid of problems, with norm budgets (Layer-Peeled Model) or weight decay.
 
-    A value is a number, a list 1,10,100 or a logarithmic range from:to:points (1:1e4:41). Every value that is not a
-    single number becomes an axis. The figure is the phase diagram (R and one budget swept) or the minority cosine, of
-    two groups with norm budgets and cross-entropy.
+    A value is a number, a list 1,10,100 or a logarithmic range
+    from:to:points (1:1e4:41). Every value that is not a single number
+    becomes an axis. The figure is the phase diagram (R and one budget swept)
+    or the minority cosine, of two groups with norm budgets and
+    cross-entropy.
     """
     if out is not None:
         if out.suffix != ".nc":
@@ -111,8 +113,9 @@ def phase_diagram(
 ) -> None:
     """Compute the phase diagram over R and the norm budget, and the minority cosine against R.
 
-    Writes phase_diagram.nc, phase_diagram.png, cosine.nc and cosine.png. The cosine figure has the setting of figure
-    3 in Fang, He, Long and Su (2021): E_W = 1, E_H = 5 and R = 10^(i/10), i = 0..40, with other budgets beside it.
+    Writes phase_diagram.nc, phase_diagram.png, cosine.nc and cosine.png. The
+    cosine figure has the setting of figure 3 in Fang, He, Long and Su (2021):
+    E_W = 1, E_H = 5 and R = 10^(i/10), i = 0..40, with other budgets beside it.
     """
     if cells < 2:
         raise ValueError(f"--cells = {cells} is out of range: it must be at least 2.")

@@ -64,8 +64,8 @@ def described(
     exclude(named, ["--E-W", "--E-H"], ["--lambda-W", "--lambda-H", "--n-B", "--bias"])
     together(named, "--lambda-W", "--lambda-H")
     decayed = "--lambda-W" in named
-    for name in {"--n-B", "--bias"} & named:
-        if not decayed:
+    for name in ("--n-B", "--bias"):
+        if name in named and not decayed:
             raise ValueError(f"{name} needs --lambda-W and --lambda-H: with norm budgets it has no effect.")
     arguments = {} if decayed else {"E_W": 1.0, "E_H": 5.0}
     arguments |= {} if loss is None else {"loss": _loss(loss)}
