@@ -1,5 +1,6 @@
 """What was saved is loaded bit by bit, and what is not a solution is refused by name."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -10,6 +11,9 @@ import numpy as np
 import pytest
 
 import lpmjax as lpm
+from lpmjax.solution import DESCRIPTIONS
+
+INTEGERS = importlib.import_module("lpmjax.sweep")._INTEGERS  # the package has a function of that name
 
 
 def solved(rng, batch=(), dtype=jnp.float64):
@@ -21,22 +25,14 @@ def solved(rng, batch=(), dtype=jnp.float64):
     def floats(*shape):
         return jnp.asarray(rng.standard_normal(batch + shape), dtype)
 
-    names = ("value", "lower_bound", "gap", "multiplier")
-    per_group = ("slack", "within", "cosine", "w_norm2", "h_norm2", "margin", "bias")
-    codes = {"status": lpm.Status.stalled, "phase": lpm.Phase.merged}
-    return lpm.Solution(
-        problem=problem,
-        tol=jnp.asarray(1e-9, dtype),
-        between=floats(3, 3),
-        **{name: floats() for name in names},
-        **{name: floats(3).at[..., 0].set(jnp.nan) for name in per_group},
-        **{name: jnp.full(batch, code, jnp.int8) for name, code in codes.items()},
-        rank=jnp.full(batch, 4, jnp.int32),
-        steps=jnp.full(batch, 17, jnp.int32),
-        W=floats(7, 4),
-        H=floats(4, 7),
-        method="factored",
-    )
+    def whole(name, kind):
+        return jnp.full(batch, {"status": lpm.Status.stalled, "phase": lpm.Phase.merged}.get(name, 17), kind)
+
+    described = {name: floats(*(3,) * len(extra)) for name, (_, _, extra) in DESCRIPTIONS.items()}
+    described |= {name: whole(name, kind) for name, kind in INTEGERS.items()}
+    described["slack"] = described["slack"].at[..., 0].set(jnp.nan)
+    more = {"tol": jnp.asarray(1e-9, dtype), "bias": floats(3), "W": floats(7, 4), "H": floats(4, 7)}
+    return lpm.Solution(problem=problem, method="factored", **described, **more)
 
 
 def assert_same(found, expected):
