@@ -73,7 +73,7 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         return _certify_factors(problem, solution, limit)
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         double, rounding = as_written(problem)
-        program = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), Program.of(double, np))
+        program = jax.tree.map(np.asarray, Program.of(double, np))
         omega, scale, valid = program.omega, np.asarray(double.classifier_scale), np.asarray(double.is_valid())
     within, between = (np.asarray(x, np.float64) for x in (solution.within, solution.between))
     if within.shape != program.classes.shape or between.shape != (*within.shape, within.shape[-1]):

@@ -34,7 +34,8 @@ class Status(enum.IntEnum):
 _MESSAGES = {
     Status.certified: "certified: the duality gap, in float64, is at most tol * |value|.",
     Status.converged: "converged, not certified: in float32, use lpmjax.certify; for dim < K - 1 the gap cannot close.",
-    Status.stalled: "stalled: the gap exceeds tol * |value|; solve in float64, or raise tol above gap / |value|.",
+    Status.stalled: "stalled: the gap exceeds tol * |value|; solve in float64, or raise tol above gap / |value|"
+    " (to 1e-6 where the value underflows).",
     Status.nonfinite: "nonfinite: NaN or infinity in the solver; solve in float64, or scale the parameters down.",
     Status.invalid: "invalid: a parameter is out of range, or dim is below the rank of the optimum; see check().",
     Status.max_steps: "max_steps: the step limit came first; raise max_steps.",
@@ -58,6 +59,8 @@ class Phase(enum.IntEnum):
     annihilated = 2
     undetermined = 3
 
+
+_LARGEST_MATRIX = 2**31  #: bytes of K x K logits; making them takes some times as much
 
 #: long_name, units and dimensions beyond the batch, for tables and data sets
 DESCRIPTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -172,6 +175,12 @@ class Solution(eqx.Module):
             ends = jnp.cumsum(groups.classes)
             group = jnp.searchsorted(ends, jnp.arange(num_classes, dtype=ends.dtype), side="right")
             group = jnp.minimum(group, groups.num_groups - 1)
+        size = group.size**2 * self.between.dtype.itemsize
+        if size > _LARGEST_MATRIX:
+            raise ValueError(
+                f"logits of {group.size} classes take {size / 2**30:.3g} GiB, at most {_LARGEST_MATRIX / 2**30:g} GiB "
+                "are taken: use within and between, which hold one entry a group and pair of groups."
+            )
         K = symmetry.present(groups.classes, jnp)[group]
         shared = self.between[group[:, None], group[None, :]] / jnp.sqrt(K[:, None] * K[None, :])
         same = group[:, None] == group[None, :]

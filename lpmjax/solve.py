@@ -25,6 +25,7 @@ _TOL = {"closed_form": 1e-10, "two_group": 1e-10, "grouped": 1e-8, "factored": 1
 _TOL_FLOAT32 = 1e-3
 #: root-finding steps, or steps of a descent
 _MAX_STEPS = {"closed_form": 60, "two_group": 60, "grouped": 4000, "factored": 4000}
+_LARGEST_BLOCK = 2**31  #: bytes of a G x G block; a descent needs some fifty times as much
 _WIDE = 64  #: groups from which an eager solve first finds out how wide the factorisation has to be
 
 
@@ -74,6 +75,7 @@ def solve(
     if chosen == "factored":
         return best(factored(problem, key, restarts, tol=tol, max_steps=max_steps))
     limit, max_steps = limits(problem, chosen, tol, max_steps)
+    _require_memory(problem, limit)
     warm = None if start is None or chosen != "grouped" else _warm(start, problem)
     core = problem.unordered
     eager = not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, limit, warm)))
@@ -91,6 +93,18 @@ def solve(
             "use dim >= K - 1 (or dim=None), or method='factored'."
         )
     return best(factored(problem, key, restarts, tol=tol))
+
+
+def _require_memory(problem: Problem, limit: Array) -> None:
+    """Refuse blocks that no machine holds: XLA would end the process, not raise."""
+    G = problem.groups.num_groups
+    size = G * G * limit.dtype.itemsize
+    if size > _LARGEST_BLOCK:
+        raise ValueError(
+            f"groups has G = {G} groups, whose G x G block takes {size / 2**30:.3g} GiB; at most "
+            f"{_LARGEST_BLOCK / 2**30:g} GiB are taken. Group equal counts (ClassGroups.from_counts), and round counts "
+            "into bands if too many differ: what counts is the number of distinct counts, not of classes."
+        )
 
 
 def limits(problem: Problem, method: str, tol: float | None, max_steps: int | None) -> tuple[Array, int]:
@@ -121,7 +135,7 @@ def _warm(start: Solution, problem: Problem) -> Coordinates:
 
 def _solve_wide(problem: Problem, tol, warm: Coordinates | None, max_steps: int) -> Solution:
     """Grouped solve of many groups: a factorisation just wider than the rank, as far as slack lets it be guessed."""
-    G, steps, taken = problem.groups.num_groups, 100, 0
+    G, steps, taken, again = problem.groups.num_groups, 100, 0, 0
     part = max(8, G // 8)  # widths in few sizes, so that few are compiled
 
     def room(slack) -> int:
@@ -131,10 +145,11 @@ def _solve_wide(problem: Problem, tol, warm: Coordinates | None, max_steps: int)
     width = G // 4 if warm is None else room(warm.slack)
     while True:
         solution = _solve(problem, tol, warm, "grouped", min(steps, max_steps - taken), width)
-        taken += int(solution.steps)
+        taken, again = taken + int(solution.steps), again + int(solution.restarts)
         failed = solution.status in (Status.max_steps, Status.stalled)
         if not failed or taken >= max_steps or (width >= G and solution.status == Status.stalled):
-            return solution.replace(steps=jnp.int32(taken))
+            return solution.replace(steps=jnp.int32(taken), restarts=jnp.int32(again))
+        again += 1
         width = room(solution.slack) if warm is None else max(room(solution.slack), min(G, width + part))
         steps, warm = max_steps, _warm(solution, problem)
 

@@ -59,7 +59,8 @@ def sweep(
     Parameters
     ----------
     builder : returns a Problem, e.g. ``LayerPeeled.two_group``; it is called under ``jax.vmap``.
-    method, tol, max_steps : as in :func:`solve`.
+    method, tol, max_steps : as in :func:`solve`; where a ``dim`` is below the rank of the optimum, "auto" falls back to
+        "factored", cell by cell.
     variables : names of Solution attributes to keep; by default all.
     dtype : "float64" (whatever jax's own setting) or "float32".
     max_bytes : refuse results larger than this.
@@ -99,18 +100,35 @@ def sweep(
         fixed = {name: value for name, value in arguments.items() if name not in axes}
         first = _check_values(builder, axes, fixed)
         shape = tuple(axis.size for axis in axes.values())
-        method = choose_method(first, method)
+        chosen = choose_method(first, method)
+        falls_back = method == "auto" and first.dim is not None and chosen != "factored"
+        method = chosen
         bound, max_steps = limits(first, method, tol, max_steps)
         if bound.ndim:
             raise ValueError(f"tol must be one number, got shape {bound.shape}.")
         limit = float(bound)
-        out = _allocate(names, shape, first.groups.num_groups, dtype, max_bytes)
-        solve_batch = partial(_solve_batch, names=names, method=method, tol=limit)
+        kept = tuple(dict.fromkeys((*names, "status"))) if falls_back else names
+        out = _allocate(kept, shape, first.groups.num_groups, dtype, max_bytes)
+        solve_batch = partial(_solve_batch, names=kept, method=method, tol=limit)
         lanes = _lanes(method, first.groups.num_groups, math.prod(shape))
         rounds = _rounds(method, max_steps, math.prod(shape))
         _fill(out, builder, axes, fixed, solve_batch, rounds, lanes, dtype == "float64", progress)
+        if falls_back and _solve_factored(out, builder, axes, fixed, tol):
+            method += ", factored where dim is below the rank"
         settings = {"method": method, "tol": limit, "dtype": dtype}
-        return _dataset(out, axes, fixed, builder, first, settings)
+        return _dataset({name: out[name] for name in names}, axes, fixed, builder, first, settings)
+
+
+def _solve_factored(out, builder, axes, fixed, tol) -> bool:
+    """Whether there were cells whose ``dim`` is below the rank of the relaxed optimum: they are solved one by one, as
+    :func:`solve` does, since under ``vmap`` classes cannot be told apart."""
+    cells = np.argwhere(out["status"] == Status.invalid)
+    for cell in map(tuple, cells):
+        values = {name: axis[i] for (name, axis), i in zip(axes.items(), cell, strict=True)}
+        solution = solve(builder(**values, **fixed), method="factored", tol=tol)
+        for name, array in out.items():
+            array[cell] = np.asarray(getattr(solution, name))
+    return len(cells) > 0
 
 
 def _names(variables: Sequence[str] | None) -> tuple[str, ...]:

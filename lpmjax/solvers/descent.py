@@ -16,9 +16,8 @@ from . import lbfgs
 #: pairs of vectors that L-BFGS remembers: small problems may be badly conditioned (10^6 classes in 20 groups, ratios of
 #: 10^19) and afford many; of large ones each pair is memory to stream through at every step
 _MEMORY, _MEMORY_OF_LARGE, _LARGE = 60, 20, 5000
-#: looks at a residual that does not fall by a tenth before L-BFGS begins anew, and how often it does; other
-#: transformations may be slow by design
-_PATIENCE, _RESTARTS = 20, 10
+#: looks at a residual that does not fall by a tenth before L-BFGS begins anew; others may be slow by design
+_PATIENCE = 20
 
 
 class _Method(NamedTuple):
@@ -52,14 +51,15 @@ def descend(
     optimizer: optax.GradientTransformation | None = None,
     project: Callable[[Any, Any], Any] | None = None,
     refresh: Callable[[Any, Any], Any] | None = None,
+    restarts: int = 10,
 ) -> Descent:
     """Minimise ``objective(x, parameters)`` until ``residual <= goal``, or ``<= accept`` and no longer falling.
 
     The residual (a duality gap) is looked at every ``every`` steps; its own rounding decides how low it can get, so
     ``goal`` may be below reach. ``optimizer`` None is L-BFGS (:mod:`.lbfgs`): where its residual has stopped falling
-    above ``accept``, it begins anew without memory, at ``refresh(x, parameters)`` (default x), some times, before it
-    ends. ``project(x, parameters)`` is applied after every step of another optimizer. Stops at once on NaN; a residual
-    may be infinite. Not differentiable: see :mod:`.implicit`.
+    above ``accept``, it begins anew without memory, at ``refresh(x, parameters)`` (default x), ``restarts`` times,
+    before it ends. ``project(x, parameters)`` is applied after every step of another optimizer. Stops at once on NaN;
+    a residual may be infinite. Not differentiable: see :mod:`.implicit`.
 
     On CPU a batch of descents runs one after another, so that each stops when it is done; in lockstep it took up to
     five times as long there, where batches of products of small matrices are slow.
@@ -73,13 +73,13 @@ def descend(
             method = _quasi_newton(fixed(objective), start, fixed(refresh))
         else:
             method = _first_order(fixed(objective), start, optimizer, fixed(project))
-        return _iterate(method, fixed(residual), goal, accept, max_steps, every)
+        return _iterate(method, fixed(residual), goal, accept, max_steps, every, restarts)
 
     given = jax.lax.stop_gradient((start, parameters, jnp.asarray(goal, accept.dtype), accept))
     return jax.lax.platform_dependent(*given, cpu=sequential_vmap(run), default=run)
 
 
-def _iterate(method: _Method, residual, goal, accept, max_steps: int, every: int) -> Descent:
+def _iterate(method: _Method, residual, goal, accept, max_steps: int, every: int, most: int) -> Descent:
     def body(carry):
         state, _, best, idle, steps, restarts = carry
         if method.begin_anew is not None:
@@ -97,7 +97,7 @@ def _iterate(method: _Method, residual, goal, accept, max_steps: int, every: int
         _, now, _, idle, steps, restarts = carry
         settled = (now <= goal) | ((now <= accept) & (idle >= 3))
         if method.begin_anew is not None:
-            settled = settled | ((idle >= _PATIENCE) & (restarts >= _RESTARTS))
+            settled = settled | ((idle >= _PATIENCE) & (restarts >= most))
         return (steps == 0) | (~settled & ~jnp.isnan(now) & (steps < max_steps))
 
     unknown, none = jnp.full_like(accept, jnp.inf), jnp.int32(0)

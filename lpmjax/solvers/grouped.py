@@ -61,6 +61,8 @@ def solve_grouped(
         max_steps=max_steps,
         every=10 if G <= 64 else 25,
         refresh=lambda x, fixed: _point_near(*_coordinates(x, fixed), fixed, width),
+        # What a narrow factorisation needs where it comes to rest is more width.
+        restarts=10 if width == full_rank else 0,
     )
     point = attach(_objective, _reduced(found.x, fixed), program)
     within, between, bias = _coordinates(point, program)
