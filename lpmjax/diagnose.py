@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,7 +13,9 @@ import numpy as np
 
 from .arguments import leaves, require_positive
 from .certificate import Program, duality_gap, evaluate, gradient
-from .counts import class_counts
+from .counts.files import read
+from .counts.given import class_counts
+from .counts.names import told_apart
 from .files import json_text
 from .groups import ClassGroups
 from .remedies import Model, Remedy, find_remedies, listed
@@ -38,6 +41,7 @@ class Diagnosis:
     parameters, equivalent : of the model, and of the other form (:func:`diagnose` defines it).
     remedies : two, of kind "weights" and of "budget" or "decay"; none if not asked for.
     solution : the optimum, in groups of equal classes.
+    reading : how the counts were read, if they come from a file.
     """
 
     names: tuple[str, ...]
@@ -54,6 +58,7 @@ class Diagnosis:
     equivalent: dict[str, float]
     remedies: tuple[Remedy, ...]
     solution: Solution
+    reading: str = ""
 
     @property
     def certified(self) -> bool:
@@ -65,6 +70,7 @@ class Diagnosis:
         s, columns = self.solution, ("weight", "slack", "collapsed", "w_norm2", "h_norm2", "cosine")
         raw = {
             "model": type(s.problem).__name__,
+            "reading": self.reading or None,
             "parameters": self.parameters,
             "equivalent": self.equivalent,
             "K": self.counts.size,
@@ -97,9 +103,13 @@ class Diagnosis:
             "",
             f"{'class':<15}{'samples':>9}{'slack':>9}  {'|w|^2':>10}{'|h|^2':>10}  {'nearest':<15}{'cosine':>8}",
         ]
+        lines[1:1] = textwrap.wrap(self.reading, 80)
         order, last = np.lexsort((-self.counts, -self.slack)), -1
-        for row in _rows_shown(self.collapsed[order]):
-            lines += ["..."] * (row > last + 1) + [self._row(order[row])]
+        rows = _rows_shown(self.collapsed[order])
+        shown = {*order[rows].tolist(), *self.nearest[order[rows]].tolist()} - {-1}
+        stubs = told_apart({k: self.names[k] for k in shown}, 15)
+        for row in rows:
+            lines += ["..."] * (row > last + 1) + [self._row(order[row], stubs)]
             last = row
         if int(s.phase) == Phase.separated and self.collapsed.any():
             note = "(*) slack < 0, yet all classifiers differ: a class whose count no other has keeps a direction."
@@ -108,20 +118,21 @@ class Diagnosis:
             lines += ["", *textwrap.wrap(f"Remedy by {remedy.kind}: {remedy.message}", 80)]
         return "\n".join(lines)
 
-    def _row(self, k: int) -> str:
+    def _row(self, k: int, stubs: Mapping[int, str]) -> str:
         near, cosine = "-", "-"
         if self.nearest[k] >= 0:
-            near, value = self.names[self.nearest[k]], self.cosine[k]
+            near, value = stubs[self.nearest[k]], self.cosine[k]
             cosine = f"{value:.4f}" if abs(value) >= 1e-3 else f"{value:.1e}"
         return (
-            f"{_short(self.names[k]):<15}{self.counts[k]:>9}{self.slack[k]:>9.4f}{'*' if self.collapsed[k] else ' ':>2}"
-            f"{self.w_norm2[k]:>10.4g}{self.h_norm2[k]:>10.4g}  {_short(near):<15}{cosine:>8}"
+            f"{stubs[k]:<15}{self.counts[k]:>9}{self.slack[k]:>9.4f}{'*' if self.collapsed[k] else ' ':>2}"
+            f"{self.w_norm2[k]:>10.4g}{self.h_norm2[k]:>10.4g}  {near:<15}{cosine:>8}"
         )
 
 
 def diagnose(
-    counts: Sequence[int] | Mapping[Any, int],
+    counts: Sequence[int] | Mapping[Any, int] | os.PathLike[str] | str,
     *,
+    reading: str | None = None,
     names: Sequence[Any] | None = None,
     weights: Sequence[float] | None = None,
     E_W: float | None = None,
@@ -159,8 +170,10 @@ def diagnose(
 
     Parameters
     ----------
-    counts : whole numbers >= 1, samples of each of K >= 2 classes, or a mapping from class to count.
-    names : (K,) names, by default 0..K-1 or the mapping's keys.
+    counts : whole numbers >= 1, samples of each of K >= 2 classes: a sequence or array, a mapping from class to count,
+        a pandas Series or xarray DataArray with its index, or the path of a file (:func:`lpmjax.counts.read`).
+    reading : of a file: whether its lines hold "counts" or "labels", where both are possible.
+    names : (K,) names, by default those that come with the counts, or 0..K-1.
     weights : (K,) loss weight of a class, up to scale; by default proportional to the counts.
     E_W, E_H : mean squared norms (by default 1 and 5, as in Fang et al.);  lambda_W, lambda_H : weight decays.
     remedies : whether to look for them.
@@ -180,6 +193,10 @@ def diagnose(
 
     Source: ``proofs``, ``lpm.merging``; Fang et al. (2021), Hong and Ling (2023).
     """
+    if isinstance(counts, (str, os.PathLike)):
+        counts = read(counts, reading)
+    elif reading is not None:
+        raise ValueError(f"reading = {reading!r} is for files: leave it out with counts.")
     labels, number = class_counts(counts, names)
     if tol is not None:
         require_positive("It is relative to |value|.", tol=tol)
@@ -213,6 +230,7 @@ def diagnose(
         equivalent=_equivalent(parameters, number, float(solution.multiplier), w_norm2, h_norm2),
         remedies=tuple(dataclasses.replace(r, factors=r.factors[index]) for r in found),
         solution=solution,
+        reading=getattr(counts, "reading", ""),
     )
 
 
@@ -267,8 +285,3 @@ def _rows_shown(collapsed: np.ndarray) -> list[int]:
         return list(range(K))
     change = int(np.argmax(collapsed)) if collapsed.any() else 0
     return sorted({*range(5), *range(max(change - 5, 0), min(change + 5, K)), *range(K - 5, K)})
-
-
-def _short(name: str) -> str:
-    flat = "".join(c if c.isprintable() else "?" for c in " ".join(name.split()))
-    return flat if len(flat) <= 15 else flat[:14] + "…"

@@ -1,5 +1,6 @@
 """The ``lpmjax`` command: solve, sweep, boundary, phase-diagram, diagnose, verify."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -20,6 +21,9 @@ def main() -> None:
     """Entry point: float64 throughout, and errors as one line on standard error with exit code 2."""
     jax.config.update("jax_enable_x64", True)
     _keep_compilations()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show loses no result
     try:
         app()
     except (ValueError, OSError, ImportError, MemoryError) as error:
