@@ -103,7 +103,7 @@ class Diagnosis:
             "",
             f"{'class':<15}{'samples':>9}{'slack':>9}  {'|w|^2':>10}{'|h|^2':>10}  {'nearest':<15}{'cosine':>8}",
         ]
-        lines[1:1] = textwrap.wrap(self.reading, 80)
+        lines[1:1] = textwrap.wrap(f"read as {self.reading}", 80) if self.reading else []
         order, last = np.lexsort((-self.counts, -self.slack)), -1
         rows = _rows_shown(self.collapsed[order])
         shown = {*order[rows].tolist(), *self.nearest[order[rows]].tolist()} - {-1}

@@ -64,7 +64,7 @@ def _read(file: str, stream: BinaryIO, reading: str | None) -> Counts:
     if len(found) < 2:
         raise ValueError(f"{file} has one class only, {next(iter(found))!r}: at least 2 are needed for a geometry.")
     counts = Counts(found)
-    counts.reading = f"read as {said}: {len(found)} classes, {sum(found.values())} samples"
+    counts.reading = said
     return counts
 
 
