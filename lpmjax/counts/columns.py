@@ -4,13 +4,11 @@ import re
 import shlex
 from typing import NamedTuple
 
+from .headings import are_codes, are_numbers, heading, is_file, mostly_differ
 from .lines import AFTER_FIRST, BEFORE_LAST, Lines, is_whole, number, quoted
 
-_FILE = re.compile(r".*\.[A-Za-z][A-Za-z0-9]{1,4}", re.DOTALL)
-_COUNT = {"count", "counts", "num", "number", "n", "samples", "images", "instances", "examples", "frequency", "freq"}
-_LABEL = {"label", "labels", "class", "classes", "target", "targets", "category", "categories"}
-_BESIDE = {"of", "no", "per", "in", "id", "ids", "idx", "index", "name", "names", "train", "training", "total", "true"}
-_MOSTLY = 0.9  #: share of lines from which on what should repeat is said not to
+SAY = "say --counts or --labels (reading='counts' or 'labels' in Python)"
+_JSON = re.compile(r"""[\[{]\s*(["'\d\[{}\]-]|$)""")
 
 
 class Columns(NamedTuple):
@@ -20,28 +18,6 @@ class Columns(NamedTuple):
     name: int
     count: int | None = None
     header: bool = False
-
-
-def heading(field: str) -> str | None:
-    """``count`` or ``label`` if the field is a usual heading of such a column."""
-    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", field)}
-    if not words or words - _COUNT - _LABEL - _BESIDE:
-        return None
-    return "count" if words & _COUNT else "label" if words & _LABEL else None
-
-
-def is_file(text: str) -> bool:
-    """Whether the text ends like the name of a file."""
-    return _FILE.fullmatch(text) is not None
-
-
-def _are_numbers(words: list[str]) -> bool:
-    return all(number(word) is not None for word in words)
-
-
-def mostly_differ(distinct: int, lines: int) -> bool:
-    """Whether so many of the lines differ that they cannot be classes with samples."""
-    return distinct > _MOSTLY * lines
 
 
 def labels_command(file: str, script: str) -> str:
@@ -54,12 +30,18 @@ def columns_of(lines: Lines, reading: str | None) -> Columns | None:
     """Columns of the file, None if it has one only: every whole line is a label or a count.
 
     ``reading`` is what the caller says that the lines hold, "labels" or "counts", or None. A line has fields if the
-    first holds a comma, semicolon or tab (the last such character separates them), or if white space parts every line
-    and what follows the last of it are numbers, or labels of files.
+    first holds a tab, semicolon or comma (the first of these that it holds separates them, so that no thousands are
+    cut), or if white space parts every line and what follows the last of it are numbers, or labels of files.
     """
-    mark = max(",;\t", key=lines.head[0].rstrip().rfind)
-    if mark in lines.head[0].rstrip():
-        return _separated(lines, mark, reading)
+    first = lines.head[0].rstrip()
+    if reading != "labels" and _JSON.match(first):
+        raise lines.refusal(
+            lines.first,
+            f"{quoted(first)} looks like JSON: give class,count rows, or what json.load returns to lpmjax.diagnose.",
+        )
+    for mark in "\t;,":
+        if mark in first:
+            return _separated(lines, mark, reading)
     return _spaced(lines, reading)
 
 
@@ -69,15 +51,13 @@ def _separated(lines: Lines, mark: str, reading: str | None) -> Columns | None:
     if any(heads) and not any(number(field) is not None or is_file(field) for field in rows[0]):
         return _under_header(lines, mark, rows[0], heads, reading)
     pairs = [row for row in rows if len(row) == 2]
-    if len(pairs) == len(rows):
-        if reading == "labels":
-            return Columns(mark, 1) if _label_is_last(pairs) else None
-        if reading is None and all(is_file(first) for first, _ in pairs):
+    if reading == "labels":
+        return Columns(mark, 1) if len(pairs) == len(rows) and _label_is_last(pairs) else None
+    if reading is None and len(pairs) == len(rows):
+        if all(is_file(first) for first, _ in pairs):
             return _of_files(lines, mark, pairs)
-        if reading is None and _coded(pairs):
+        if are_codes([last for _, last in pairs]) and mostly_differ(len({first for first, _ in pairs}), len(pairs)):
             return _coded_or_refused(lines, mark, pairs)
-    elif reading == "labels":
-        return None
     if len(rows[0]) == 2 and number(rows[0][1]) is not None:
         return Columns(mark, 0, 1)
     raise lines.refusal(lines.first, _no_table(lines.file, mark, rows[0]))
@@ -85,9 +65,7 @@ def _separated(lines: Lines, mark: str, reading: str | None) -> Columns | None:
 
 def _no_table(file: str, mark: str, first: list[str]) -> str:
     shown = quoted(mark.join(first))
-    if first[0][:1] in ("[", "{"):
-        return f"{shown} looks like JSON: give class,count rows, or what json.load returns to lpmjax.diagnose."
-    if _are_numbers(first):
+    if are_numbers(first):
         return (
             f"{shown} holds {len(first)} numbers: add a header that names the columns class and count, or give one "
             "number per line."
@@ -128,15 +106,16 @@ def _spaced(lines: Lines, reading: str | None) -> Columns | None:
     body = rows[1:] if header else rows
     if any(len(row) != 2 for row in body):
         return None
-    counted = lines.head_rows(AFTER_FIRST)[header:]  # the output of uniq -c
-    if (
-        reading != "labels"
-        and all(is_whole(count, 1) and not _are_numbers(name.split()) for count, name in counted)
-        and len({name for _, name in counted}) == len(counted)
-    ):
+    counted = lines.head_rows(AFTER_FIRST)[header:]
+    if reading != "labels" and _is_output_of_uniq(counted):
+        numbers = [count for count, _ in counted]
+        repeat = len(set(numbers)) < len(numbers)
+        if reading is None and (are_codes(numbers) or (repeat and all(is_file(name) for _, name in counted))):
+            raise _two_ways(lines, counted[0], f"{len(counted)} lines, {len(set(numbers))} different numbers")
         return Columns(AFTER_FIRST, 1, 0, header)
-    table = all(is_whole(last) for _, last in body)
-    if table and not header and reading != "labels" and all(_are_numbers(first.split()) for first, _ in body):
+    firsts, lasts = [first for first, _ in body], [last for _, last in body]
+    table = all(map(is_whole, lasts))
+    if table and not header and reading != "labels" and all(are_numbers(first.split()) for first in firsts):
         raise lines.refusal(
             lines.first,
             f"{quoted(' '.join(body[0]))}: which number is the class, and which the count? Add a header (class count), "
@@ -147,13 +126,21 @@ def _spaced(lines: Lines, reading: str | None) -> Columns | None:
         return Columns(BEFORE_LAST, 0, 1, header) if table and kind != "label" else None
     if reading == "labels" or kind == "label":
         return Columns(BEFORE_LAST, 1, header=header) if _label_is_last(body) else None
-    if all(is_file(first) for first, _ in body):
+    if all(map(is_file, firsts)):
         return _of_files(lines, BEFORE_LAST, body)
-    if not table or not mostly_differ(len({first for first, _ in body}), len(body)):
+    if not table or not mostly_differ(len(set(firsts)), len(body)):
         return None
-    if len({last for _, last in body}) < len(body):
+    if all(len(first.split()) > 1 and are_numbers(first.split()[1:]) for first in firsts):
+        raise _two_ways(lines, body[0], "more than one number follows the name")
+    if len(set(lasts)) < len(lasts) or are_codes(lasts):
         return _coded_or_refused(lines, BEFORE_LAST, body)
     return Columns(BEFORE_LAST, 0, 1)
+
+
+def _is_output_of_uniq(rows: list[list[str]]) -> bool:
+    """Whether lines hold a count and then a name that never repeats, as ``uniq -c`` prints."""
+    counts = all(is_whole(count, 1) and not are_numbers(name.split()) for count, name in rows)
+    return counts and len({name for _, name in rows}) == len(rows)
 
 
 def _is_header(rows: list[list[str]]) -> bool:
@@ -186,23 +173,16 @@ def _of_files(lines: Lines, mark: str, pairs: list[list[str]]) -> Columns:
     )
 
 
-def _coded(pairs: list[list[str]]) -> bool:
-    """Whether the last fields are whole numbers 0 to m or 1 to m, some of them twice, as labels are."""
-    lasts = {last for _, last in pairs}
-    if not _label_is_last(pairs) or not all(map(is_whole, lasts)):
-        return False
-    codes = {int(number(last) or 0) for last in lasts}
-    return len(codes) > 1 and min(codes) in (0, 1) and max(codes) - min(codes) == len(codes) - 1
-
-
 def _coded_or_refused(lines: Lines, mark: str, pairs: list[list[str]]) -> Columns:
     """Labels if they are 0 to m, each twice on average: no count is 0. Else they can be counts as well."""
-    lasts = {last for _, last in pairs}
-    if _coded(pairs) and "0" in lasts and 2 * len(lasts) <= len(pairs):
+    lasts = [last for _, last in pairs]
+    if are_codes(lasts) and "0" in lasts and 2 * len(set(lasts)) <= len(lasts):
         return Columns(mark, 1)
-    raise lines.refusal(
+    raise _two_ways(lines, pairs[0], f"{len(lasts)} lines, {len(set(lasts))} different numbers")
+
+
+def _two_ways(lines: Lines, first: list[str], why: str) -> ValueError:
+    return lines.refusal(
         lines.first,
-        f"a name and a number ({quoted(' '.join(pairs[0]))}) can be class and count, or a sample and its label "
-        f"({len(pairs)} lines, {len(lasts)} different numbers); say --counts or --labels (reading='counts' or 'labels' "
-        "in Python).",
+        f"{quoted(' '.join(first))} can be class and count, or a sample and its label or number ({why}); {SAY}.",
     )

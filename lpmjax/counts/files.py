@@ -5,16 +5,15 @@ import io
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NoReturn
 
-from .columns import Columns, columns_of, heading, is_file, labels_command, mostly_differ
+from .columns import SAY, Columns, columns_of, labels_command
 from .given import Counts, called_total, sum_of_others
+from .headings import heading, is_file, mostly_differ
 from .lines import AFTER_FIRST, Lines, is_whole, number, quoted
 
 Rows = Iterator[tuple[int, list[str]]]  #: number and fields of each line
-
-_SAY = "say which with --counts or --labels (reading='counts' or 'labels' in Python)"
 
 
 def read(path: os.PathLike[str] | str, reading: str | None = None) -> Counts:
@@ -58,7 +57,7 @@ def _read(file: str, stream: BinaryIO, reading: str | None) -> Counts:
         if columns is None:
             found, said = (_counts if _are_counts(lines, reading) else _labels)(lines, reading)
         else:
-            found, said = (_last_labels if columns.count is None else _table)(lines, columns)
+            found, said = _last_labels(lines, columns, reading) if columns.count is None else _table(lines, columns)
     finally:
         text.detach()  # standard input stays open
     if len(found) < 2:
@@ -98,16 +97,10 @@ def _labels(lines: Lines, reading: str | None) -> tuple[dict[str, int], str]:
     if header:
         del found[first]
         said += f", under the heading {quoted(first)}"
-    samples, different = sum(found.values()), len(found)
     if reading is None:
         _refuse_other_readings(lines.file, found, header)
-    if different > 1 and (samples == different or (reading is None and mostly_differ(different, samples))):
-        how = "all" if samples == different else f"{different} of the"
-        raise ValueError(
-            f"{lines.file}: {how} {samples} lines differ (the first is {quoted(first)}), so as labels nearly every "
-            "class has one sample; for a list of counts give class,count rows, for lines that end in a label: "
-            + labels_command(lines.file, "awk '{print $NF}'")
-        )
+    script = labels_command(lines.file, "awk '{print $NF}'")
+    _refuse_too_many(lines.file, found, "lines", reading, f" For lines that end in a label: {script}")
     return found, said
 
 
@@ -138,13 +131,16 @@ def _refuse_other_readings(file: str, found: dict[str, int], header: bool) -> No
         samples = sum(found.values())
         raise ValueError(
             f"{file} holds a whole number on each line, which can be a count ({samples} classes, {total} samples) or a "
-            f"label ({len(found)} classes, {samples} samples); {_SAY}."
+            f"label ({len(found)} classes, {samples} samples); {SAY}."
         )
     if found[first] == 1 and number(first) is None and len(found) > 2 and all(map(is_whole, names)):
         raise ValueError(
             f"{file}: {quoted(first)} stands over numbers. If it is their heading, call it label or count, or leave it "
             "out; if it is a label, say --labels (reading='labels' in Python)."
         )
+    comment = next((name for name in found if name.startswith("# ")), None)
+    if comment is not None:
+        raise ValueError(f"{file}: {quoted(comment)} looks like a comment: leave it out, or say --labels if it is one.")
     if all(map(is_file, found)):
         raise ValueError(
             f"{file} holds names of files ({quoted(first)}), not labels; if the folder is the label: "
@@ -152,7 +148,18 @@ def _refuse_other_readings(file: str, found: dict[str, int], header: bool) -> No
         )
 
 
-def _last_labels(lines: Lines, columns: Columns) -> tuple[dict[str, int], str]:
+def _refuse_too_many(file: str, found: Mapping[str, int], what: str, reading: str | None, hint: str) -> None:
+    """Where nearly all labels differ, the lines are no labels, or not these."""
+    samples, different = sum(found.values()), len(found)
+    if different > 1 and (samples == different or (reading is None and mostly_differ(different, samples))):
+        how = "all" if samples == different else f"{different} of the"
+        raise ValueError(
+            f"{file}: {how} {samples} {what} differ (the first is {quoted(next(iter(found)))}), so nearly every class "
+            f"would have one sample; for a list of counts give class,count rows.{hint}"
+        )
+
+
+def _last_labels(lines: Lines, columns: Columns, reading: str | None) -> tuple[dict[str, int], str]:
     """Every line is a sample; its label is one of its fields."""
     found: collections.Counter[str] = collections.Counter()
     rows, header = _rows(lines, columns)
@@ -160,11 +167,7 @@ def _last_labels(lines: Lines, columns: Columns) -> tuple[dict[str, int], str]:
     found.update(row[name] or _refuse_empty(lines, line) for line, row in rows)
     if not found:
         raise ValueError(f"{lines.file} has a header and no rows: give one label per line.")
-    if len(found) > 1 and max(found.values()) == 1:
-        raise ValueError(
-            f"{lines.file}: all {len(found)} labels differ, so every class has one sample; for a list of counts give "
-            "class,count rows, with such a header."
-        )
+    _refuse_too_many(lines.file, found, "labels", reading, "")
     return dict(found), f"column {header[name]!r}, one label per line" if header else "label at the end of each line"
 
 
