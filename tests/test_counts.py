@@ -58,6 +58,7 @@ from lpmjax.counts.names import told_apart
         (b"n\na\nb\na\n", {"n": 1, "a": 2, "b": 1}),
         (b"0\n1\n0\n2\n", {"0": 2, "1": 1, "2": 1}),
         (b"-1\n1\n1\n", {"-1": 1, "1": 2}),
+        (b"class,5\ncat,3\n", {"class": 5, "cat": 3}),
         (b"first class\nlast class\nfirst class\n", {"first class": 2, "last class": 1}),
         (b"class 1\nclass 2\nclass 1\n", {"class 1": 2, "class 2": 1}),
         (b"a b.jpg cat\nc.png cat\nd.png dog\n", {"cat": 2, "dog": 1}),
@@ -93,6 +94,7 @@ def test_files(tmp_path, monkeypatch, content, found):
         (b"cat,3\ndog,\n", ["line 2", "''"]),
         (b"cat,3\ndog,many\n", ["line 2", "'many'"]),
         (b"cat,3\ndog,1_000\n", ["line 2", "'1_000'"]),
+        (b"\n\ncat,3\ndog,many\n", ["line 4", "'many'"]),
         (b"cat,3\n,4\n", ["line 2", "name is empty"]),
         (b"cat,3\ndog,4\n cat ,5\n", ["line 3", "'cat'", "line 1", "add them up"]),
         (b"cat,3\ndog,4,5\n", ["line 2", "3 column(s)", "2"]),
@@ -153,6 +155,7 @@ AMBIGUOUS = [
     (b"5.0e+02\n4.0e+00\n4.0e+00\n", {"0": 500, "1": 4, "2": 4}, {"5.0e+02": 1, "4.0e+00": 2}),
     (b"cat 100\ndog 100\nemu 1\nfox 1\n", {"cat": 100, "fox": 1}, {"100": 2, "1": 2}),
     (b"x1,1\nx2,1\nx3,2\n", {"x1": 1, "x3": 2}, {"1": 2, "2": 1}),
+    (b"x1 1\nx2 1\nx3 2\nx4 2\n", {"x1": 1, "x3": 2}, {"1": 2, "2": 2}),
 ]
 
 
@@ -174,6 +177,17 @@ def test_both_readings_are_named_with_their_sizes(tmp_path):
     path.write_bytes(AMBIGUOUS[0][0])
     with pytest.raises(ValueError, match=r"count \(6 classes, 2697 samples\) or a label \(5 classes, 6 samples\)"):
         read(path)
+
+
+def test_what_is_said_of_the_lines_wins_or_is_refused(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("count\n500\n415\n415\n")
+    assert read(path, "labels") == {"500": 1, "415": 2}
+    path.write_text("".join(f"x{k}\n" for k in range(20)) + "x1\n")
+    assert read(path, "labels")["x1"] == 2
+    path.write_text("path label\na.jpg 1\nb.jpg 1\nc.jpg 2\n")
+    with pytest.raises(ValueError, match="line 1: count = 'path label'.* say --labels"):
+        read(path, "counts")
 
 
 def test_labels_that_hold_commas_are_whole_lines(tmp_path):
