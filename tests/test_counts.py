@@ -186,7 +186,7 @@ def test_what_is_said_of_the_lines_wins_or_is_refused(tmp_path):
     path.write_text("".join(f"x{k}\n" for k in range(20)) + "x1\n")
     assert read(path, "labels")["x1"] == 2
     path.write_text("path label\na.jpg 1\nb.jpg 1\nc.jpg 2\n")
-    with pytest.raises(ValueError, match="line 1: count = 'path label'.* say --labels"):
+    with pytest.raises(ValueError, match=r"line 1: count = 'path label'.* say --labels"):
         read(path, "counts")
 
 
