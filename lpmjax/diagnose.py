@@ -14,7 +14,7 @@ import numpy as np
 from .arguments import leaves, require_positive
 from .certificate import Program, duality_gap, evaluate, gradient
 from .counts.files import read
-from .counts.given import class_counts
+from .counts.given import by_class, class_counts
 from .counts.names import told_apart
 from .files import json_text
 from .groups import ClassGroups
@@ -174,7 +174,8 @@ def diagnose(
         a pandas Series or xarray DataArray with its index, or the path of a file (:func:`lpmjax.counts.read`).
     reading : of a file: whether its lines hold "counts" or "labels", where both are possible.
     names : (K,) names, by default those that come with the counts, or 0..K-1.
-    weights : (K,) loss weight of a class, up to scale; by default proportional to the counts.
+    weights : (K,) loss weight of a class, up to scale; by default proportional to the counts. With names of their own
+        (a mapping, a Series) they go by name, else by position.
     E_W, E_H : mean squared norms (by default 1 and 5, as in Fang et al.);  lambda_W, lambda_H : weight decays.
     remedies : whether to look for them.
     tol : relative duality gap of a certified result, by default that of :func:`lpmjax.solve`.
@@ -198,6 +199,7 @@ def diagnose(
     elif reading is not None:
         raise ValueError(f"reading = {reading!r} is for files: leave it out with counts.")
     labels, number = class_counts(counts, names)
+    weights = by_class("weights", weights, labels)
     if tol is not None:
         require_positive("It is relative to |value|.", tol=tol)
     solves = itertools.count(1)

@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 
 from lpmjax.counts import class_counts, read
+from lpmjax.counts.given import by_class
 from lpmjax.counts.names import told_apart
 
 
@@ -328,7 +329,11 @@ def test_names_of_pandas_and_xarray_are_kept():
         (pd.DataFrame({"n": [3, 4]}), None, r"DataFrame of shape \(2, 1\)"),
         (xr.DataArray([[3, 4]]), None, r"DataArray of shape \(1, 2\)"),
         (pd.Series([3, None], ["a", "b"]), None, r"counts\[1\] = nan"),
-        (xr.DataArray([3, 4], dims="k", coords={"a": ("k", [1, 2]), "b": ("k", [3, 4])}), None, "coordinates a, b"),
+        (
+            xr.DataArray([3, 4], dims="k", coords={"a": ("k", [1, 2]), "b": ("k", [3, 4])}),
+            None,
+            "coordinates a, b",
+        ),
         (np.ma.array([900, 30, 10**6], mask=[0, 0, 1]), None, r"masked entries: .* counts.compressed\(\)"),
         ([3, 4], np.ma.array(["a", "b"], mask=[0, 1]), "names has masked entries"),
         ([3, 4], ["a"], "names has 1"),
@@ -345,6 +350,22 @@ def test_names_of_pandas_and_xarray_are_kept():
 def test_bad_sequences(counts, names, named):
     with pytest.raises(ValueError, match=named):
         class_counts(counts, names)
+
+
+def test_values_with_names_go_by_name():
+    labels = ("7", "2", "5")
+    named = pd.Series([0.1, 0.2, 0.7], [2, 5, 7])
+    coordinate = xr.DataArray(named.to_numpy(), dims="k", coords={"k": [2, 5, 7]})
+    for values in (named, named.to_dict(), coordinate):
+        assert by_class("weights", values, labels).tolist() == [0.7, 0.1, 0.2]
+    for values in (None, [0.7, 0.1, 0.2], np.array([0.7, 0.1])):
+        assert by_class("weights", values, labels) is values
+    assert by_class("weights", pd.Series([0.7, 0.1, 0.2]), labels).tolist() == [0.7, 0.1, 0.2]
+    assert by_class("weights", pd.Series([3, 5, 4]), ("2", "0", "1")).tolist() == [4, 3, 5]
+    with pytest.raises(ValueError, match=r"weights must name each class once.*'5' does not fit"):
+        by_class("weights", named[[2, 7]], labels)
+    with pytest.raises(ValueError, match="'9' does not fit"):
+        by_class("weights", {7: 1, 5: 1, 2: 1, 9: 1}, labels)
 
 
 def test_names_cut_short_are_told_apart():

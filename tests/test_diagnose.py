@@ -213,7 +213,9 @@ def test_files_and_named_counts_are_read_as_by_the_command(tmp_path, budgets):
     assert found.reading == found.record()["reading"] == "one count per line"
     assert str(found).splitlines()[1] == "read as one count per line"
     series = pd.Series(np.repeat(np.arange(K), COUNTS)).value_counts(sort=False)[::-1]
-    assert lpm.diagnose(series, **options).names == tuple("76543210")
+    found = lpm.diagnose(series, weights=pd.Series(COUNTS * 1.0), **options)
+    assert found.names == tuple("76543210")
+    np.testing.assert_allclose(found.slack, budgets.slack[::-1])
 
 
 def test_long_tables_show_both_ends_and_where_collapse_begins():

@@ -64,32 +64,56 @@ def called_total(name: str) -> bool:
     return name.strip(" :").lower() in _SUMS
 
 
+def by_class(name: str, values: Any, labels: tuple[str, ...]) -> Any:
+    """Values, one a class, in the order of the classes: by their own names, if they come with those of the classes.
+
+    ValueError if they come with other names, except 0 to K - 1 in order, which are positions.
+    """
+    own = None if values is None else _own_names(values)
+    if own is None:
+        return values
+    entries = np.asarray(list(values.values()) if isinstance(values, Mapping) else values)
+    if set(own) == set(labels) and len(own) == len(labels):
+        place = {label: k for k, label in enumerate(own)}
+        return entries[[place[label] for label in labels]]
+    if own == tuple(map(str, range(len(own)))):
+        return entries
+    odd = sorted(set(labels).symmetric_difference(own))
+    raise ValueError(f"{name} must name each class once, as counts does; {odd[0] if odd else own[0]!r} does not fit.")
+
+
 def _names_and_values(counts: Any) -> tuple[tuple[str, ...] | None, np.ndarray]:
-    """Names that come with the counts, if any, and the counts; pandas and xarray are known by what they offer."""
-    if isinstance(counts, Mapping):
-        return tuple(map(str, counts.keys())), np.asarray(list(counts.values()))
+    """Names that come with the counts, if any, and the counts."""
     if isinstance(counts, (str, bytes, bytearray, set, frozenset)) or not hasattr(counts, "__iter__"):
-        raise _unfit(repr(counts))
+        raise _unfit(repr(counts)[:60])
     if getattr(counts, "ndim", 1) != 1:
         raise _unfit(f"{type(counts).__name__} of shape {counts.shape}")
     if _masked(counts):
         raise ValueError("counts has masked entries: leave their classes out, as counts.compressed() does.")
-    if hasattr(counts, "dims") and hasattr(counts, "coords"):
-        return _coordinate(counts), np.asarray(counts)
-    if hasattr(counts, "items") and hasattr(counts, "index"):
-        return tuple(map(str, counts.index)), np.asarray(counts)
+    own, entries = _own_names(counts), counts.values() if isinstance(counts, Mapping) else counts
     try:
-        return None, np.asarray(counts if hasattr(counts, "dtype") else list(counts))
+        return own, np.asarray(entries if hasattr(entries, "dtype") else list(entries))
     except ValueError:
         raise _unfit("rows of different lengths") from None
 
 
-def _coordinate(counts: Any) -> tuple[str, ...] | None:
+def _own_names(values: Any) -> tuple[str, ...] | None:
+    """Keys, coordinate or index; pandas and xarray are known by what they offer."""
+    if isinstance(values, Mapping):
+        return tuple(map(str, values.keys()))
+    if hasattr(values, "dims") and hasattr(values, "coords"):
+        return _coordinate(values)
+    if hasattr(values, "items") and hasattr(values, "index"):
+        return tuple(map(str, values.index))
+    return None
+
+
+def _coordinate(values: Any) -> tuple[str, ...] | None:
     """Names along the only dimension of a DataArray: its coordinate, or the only other one."""
-    along = {name: c for name, c in counts.coords.items() if c.dims == counts.dims}
-    named = along.get(counts.dims[0], next(iter(along.values()), None))
-    if len(along) > 1 and counts.dims[0] not in along:
-        raise ValueError(f"counts has the coordinates {', '.join(map(str, along))}: keep the one that names classes.")
+    along = {name: c for name, c in values.coords.items() if c.dims == values.dims}
+    named = along.get(values.dims[0], next(iter(along.values()), None))
+    if len(along) > 1 and values.dims[0] not in along:
+        raise ValueError(f"a DataArray has the coordinates {', '.join(map(str, along))}: keep the one of the classes.")
     return None if named is None else tuple(map(str, np.asarray(named).tolist()))
 
 
