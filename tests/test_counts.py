@@ -1,6 +1,7 @@
 """Counts from callers and files: what is read is what is meant, said in words; what can be two things is refused."""
 
 import collections
+import csv
 import io
 import time
 import tracemalloc
@@ -44,7 +45,9 @@ from lpmjax.counts.names import told_apart
         (b"great cat 3\ndog 20\n", {"great cat": 3, "dog": 20}),
         (b"class count\ncat 3\ndog 3\n", {"cat": 3, "dog": 3}),
         (b"   3 great cat\n  20 dog\n", {"great cat": 3, "dog": 20}),
+        (b"      4 first class\n      2 dog\n", {"first class": 4, "dog": 2}),
         (b"count class\n3 cat\n20 dog\n", {"cat": 3, "dog": 20}),
+        (b"count class\n3 1\n3 2\n", {"1": 3, "2": 3}),
         (b"species,count\ncat,3\ndog,20\n", {"cat": 3, "dog": 20}),
         (b"name\tnum_samples\ncat\t3\ndog\t20\n", {"cat": 3, "dog": 20}),
         (b",count\ncat,3\ndog,20\n", {"cat": 3, "dog": 20}),
@@ -55,7 +58,9 @@ from lpmjax.counts.names import told_apart
         (b"# of samples\n3\n20\n", {"0": 3, "1": 20}),
         (b"label\ncat\ndog\ncat\n", {"cat": 2, "dog": 1}),
         (b"Label\n1\n2\n1\n", {"1": 2, "2": 1}),
-        (b"class\ndog\nclass\n", {"class": 2, "dog": 1}),
+        (b"label\nclass\nclass\ndog\n", {"class": 2, "dog": 1}),
+        (b"3 cats\n3 cats\n7 dogs\n", {"3 cats": 2, "7 dogs": 1}),
+        (b"path label\na b.jpg 1\nc.jpg 1\nd.jpg 2\n", {"1": 2, "2": 1}),
         (b"n\na\nb\na\n", {"n": 1, "a": 2, "b": 1}),
         (b"0\n1\n0\n2\n", {"0": 2, "1": 1, "2": 1}),
         (b"-1\n1\n1\n", {"-1": 1, "1": 2}),
@@ -133,9 +138,13 @@ def test_files(tmp_path, monkeypatch, content, found):
         (b"# my labels\ncat\ndog\ncat\n", ["'# my labels'", "comment"]),
         (b"3,20,5\n", ["3 numbers", "one number per line"]),
         (b"3 20 5\n4 1 1\n", ["which number is the class"]),
+        (b"   3 emu 2\n  20 2\n", ["which number is the class"]),
         (b"   3 1\n  20 2\n", ["which number is the class", "Add a header"]),
         (b"count\n3\n0\n", ["line 3", "'0'", ">= 1"]),
         (b"label\n", ["one class only"]),
+        (b"class\ndog\nclass\n", ["'class' a heading or a class?"]),
+        (b"path label\nx1 a cat\nx2 a cat\nx3 dog\n", ["'x1 a cat'", "as many words as the header"]),
+        (b"x1 a 0\nx2 a 0\nx3 b 1\nx4 b 1\n", ["'x1 a 0'", "--labels"]),
         (b"label,x\n", ["header and no rows"]),
         (b"id,label\nx,cat\ny,\n", ["line 3", "name is empty"]),
         (b"id,label\nx,cat\ny,dog\n", ["all 2 labels differ", "class,count rows"]),
@@ -242,6 +251,54 @@ def test_profiles_in_public_forms(tmp_path, text, flag, found, said):
     assert counts == found
     assert list(counts) == list(found)
     assert said in counts.reading
+
+
+WORDS = ["cat", "great cat", "St. Bernard", "x.y", "7", "0", "tench, Tinca", "a;b", "emu 3", "first class", "3 cats"]
+
+
+def _random_file(rng):
+    """A few classes with counts in a random form: (form and whether it has a header, file, count of each class)."""
+    K = int(rng.integers(2, 8))
+    form, mark = rng.choice(["table", "uniq", "labels", "split", "counts"]), rng.choice(list(",;\t "))
+    names = [list(rng.permutation(WORDS)[:K]), list(map(str, range(K))), [f"class {k}" for k in range(K)]][
+        rng.integers(3)
+    ]
+    if form == "counts":
+        names = list(map(str, range(K)))
+    found = dict(zip(map(str, names), rng.integers(1, rng.choice([3, 5, 500]), K).tolist(), strict=True))
+    labels = [str(name) for name in rng.permutation(np.repeat(list(found), list(found.values())))]
+    suffix = rng.choice(["", ".jpg"])
+    header, rows = {
+        "table": ("class count", [(name, count) for name, count in found.items()]),
+        "uniq": ("count class", [(f"{count:7}", name) for name, count in found.items()]),
+        "labels": ("label", [(name,) for name in labels]),
+        "split": ("path label", [(f"x{k}{suffix}", name) for k, name in enumerate(labels)]),
+        "counts": ("count", [(count,) for count in found.values()]),
+    }[form]
+    headed = bool(rng.integers(2))
+    rows = [tuple(header.split())] * headed + rows
+    text = io.StringIO()
+    if mark == " " or form in ("uniq", "labels", "counts"):
+        text.write("".join(" ".join(map(str, row)) + "\n" for row in rows))
+    else:
+        csv.writer(text, delimiter=mark).writerows(rows)
+    return (str(form), headed), text.getvalue(), found
+
+
+def test_whatever_is_read_is_what_was_written(monkeypatch, rng):
+    """Random small files of every form are read as they were written, or refused: most with a header are read."""
+    outcome = collections.Counter()
+    for _ in range(4000):
+        form, text, found = _random_file(rng)
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(text.encode())))
+        try:
+            assert read("-") == found, text
+            outcome[form] += 1
+        except ValueError:
+            outcome["refused", *form] += 1
+    print(outcome)
+    for form in ("table", "uniq", "labels", "split", "counts"):
+        assert outcome[form, True] > 2 * outcome["refused", form, True]
 
 
 def test_the_example_is_a_long_tail():

@@ -102,52 +102,73 @@ def _under_header(lines: Lines, mark: str, names: list[str], heads: list, readin
 
 def _spaced(lines: Lines, reading: str | None) -> Columns | None:
     rows = lines.head_rows(BEFORE_LAST)
-    header = len(rows) > 1 and _is_header(rows)
-    body = rows[1:] if header else rows
-    if any(len(row) != 2 for row in body):
+    if len(rows) > 1 and _is_header(rows):
+        return _spaced_under_header(lines, rows[0], rows[1:], reading)
+    if any(len(row) != 2 for row in rows):
         return None
-    counted = lines.head_rows(AFTER_FIRST)[header:]
-    if reading != "labels" and _is_output_of_uniq(counted):
-        numbers = [count for count, _ in counted]
-        repeat = len(set(numbers)) < len(numbers)
-        if reading is None and (are_codes(numbers) or (repeat and all(is_file(name) for _, name in counted))):
-            raise _two_ways(lines, counted[0], f"{len(counted)} lines, {len(set(numbers))} different numbers")
-        return Columns(AFTER_FIRST, 1, 0, header)
-    firsts, lasts = [first for first, _ in body], [last for _, last in body]
+    return _output_of_uniq(lines, reading) or _name_and_number(lines, rows, reading)
+
+
+def _spaced_under_header(lines: Lines, header: list[str], body: list[list[str]], reading: str | None) -> Columns | None:
+    if reading != "labels" and heading(header[0]) == "count":
+        return Columns(AFTER_FIRST, 1, 0, header=True)
+    if reading != "labels" and heading(header[1]) == "count":
+        return Columns(BEFORE_LAST, 0, 1, header=True)
+    if reading == "counts" or not _label_is_last(body):
+        return None
+    words = len(header[0].split())
+    for name, label in body:
+        if len(name.split()) != words and not is_file(name):
+            shown = quoted(f"{name} {label}")
+            raise lines.refusal(lines.first, f"{shown} has not as many words as the header; separate fields by tabs.")
+    return Columns(BEFORE_LAST, 1, header=True)
+
+
+def _output_of_uniq(lines: Lines, reading: str | None) -> Columns | None:
+    """A count and then a name that never repeats on every line, as ``uniq -c`` prints."""
+    counts, names = zip(*lines.head_rows(AFTER_FIRST), strict=True)
+    if reading == "labels" or len(set(names)) < len(names):
+        return None
+    if any(not is_whole(count, 1) for count in counts) or any(are_numbers(name.split()) for name in names):
+        return None
+    repeat = len(set(counts)) < len(counts)
+    if reading is None and (are_codes(counts) or (repeat and all(map(is_file, names)))):
+        raise _two_ways(lines, [counts[0], names[0]], f"{len(counts)} lines, {len(set(counts))} different numbers")
+    return Columns(AFTER_FIRST, 1, 0)
+
+
+def _name_and_number(lines: Lines, rows: list[list[str]], reading: str | None) -> Columns | None:
+    firsts, lasts = zip(*rows, strict=True)
+    if reading == "labels":
+        return Columns(BEFORE_LAST, 1) if _label_is_last(rows) else None
     table = all(map(is_whole, lasts))
-    if table and not header and reading != "labels" and all(are_numbers(first.split()) for first in firsts):
+    if table and all(is_whole(first.split()[0]) for first in firsts):
         raise lines.refusal(
             lines.first,
-            f"{quoted(' '.join(body[0]))}: which number is the class, and which the count? Add a header (class count), "
+            f"{quoted(' '.join(rows[0]))}: which number is the class, and which the count? Add a header (class count), "
             "or give one number per line.",
         )
-    kind = heading(rows[0][-1]) if header else None
-    if reading == "counts" or (reading is None and kind == "count"):
-        return Columns(BEFORE_LAST, 0, 1, header) if table and kind != "label" else None
-    if reading == "labels" or kind == "label":
-        return Columns(BEFORE_LAST, 1, header=header) if _label_is_last(body) else None
+    if reading == "counts":
+        return Columns(BEFORE_LAST, 0, 1) if table else None
     if all(map(is_file, firsts)):
-        return _of_files(lines, BEFORE_LAST, body)
-    if not table or not mostly_differ(len(set(firsts)), len(body)):
+        return _of_files(lines, BEFORE_LAST, rows)
+    if not table or not mostly_differ(len(set(firsts)), len(rows)):
         return None
     if all(len(first.split()) > 1 and are_numbers(first.split()[1:]) for first in firsts):
-        raise _two_ways(lines, body[0], "more than one number follows the name")
+        raise _two_ways(lines, rows[0], "more than one number follows the name")
     if len(set(lasts)) < len(lasts) or are_codes(lasts):
-        return _coded_or_refused(lines, BEFORE_LAST, body)
+        return _coded_or_refused(lines, BEFORE_LAST, rows)
     return Columns(BEFORE_LAST, 0, 1)
-
-
-def _is_output_of_uniq(rows: list[list[str]]) -> bool:
-    """Whether lines hold a count and then a name that never repeats, as ``uniq -c`` prints."""
-    counts = all(is_whole(count, 1) and not are_numbers(name.split()) for count, name in rows)
-    return counts and len({name for _, name in rows}) == len(rows)
 
 
 def _is_header(rows: list[list[str]]) -> bool:
     """Whether the first line holds headings, which no other line repeats, over columns that fit them."""
     first, body = rows[0], rows[1:]
     kinds = [heading(field) for field in first]
-    if len(first) != 2 or not any(kinds) or any(len(row) != 2 or row[1] == first[1] for row in body):
+    words = " ".join(first).split()
+    if len(first) != 2 or not any(kinds) or any(number(word) is not None for word in words):
+        return False
+    if any(len(row) != 2 or row[1] == first[1] for row in body):
         return False
     if kinds[1] == "count":
         return all(is_whole(last) for _, last in body)
@@ -176,7 +197,8 @@ def _of_files(lines: Lines, mark: str, pairs: list[list[str]]) -> Columns:
 def _coded_or_refused(lines: Lines, mark: str, pairs: list[list[str]]) -> Columns:
     """Labels if they are 0 to m, each twice on average: no count is 0. Else they can be counts as well."""
     lasts = [last for _, last in pairs]
-    if are_codes(lasts) and "0" in lasts and 2 * len(set(lasts)) <= len(lasts):
+    one_word = mark != BEFORE_LAST or all(len(first.split()) == 1 for first, _ in pairs)
+    if one_word and are_codes(lasts) and "0" in lasts and 2 * len(set(lasts)) <= len(lasts):
         return Columns(mark, 1)
     raise _two_ways(lines, pairs[0], f"{len(lasts)} lines, {len(set(lasts))} different numbers")
 

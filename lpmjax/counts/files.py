@@ -13,6 +13,7 @@ from .given import Counts, called_total, sum_of_others
 from .headings import heading, is_file, mostly_differ
 from .lines import AFTER_FIRST, Lines, is_whole, number, quoted
 
+_SAY_LABELS = "say --labels (reading='labels' in Python)"
 Rows = Iterator[tuple[int, list[str]]]  #: number and fields of each line
 
 
@@ -126,6 +127,8 @@ def _refuse_other_readings(file: str, found: dict[str, int], header: bool) -> No
     """What is read as labels must not be read as well as something else."""
     names = iter(found)
     first = next(names)
+    if not header and heading(first) == "label" and found[first] > 1:
+        raise ValueError(f"{file}: is {quoted(first)} a heading or a class? If it is a class, {_SAY_LABELS}.")
     if not header and all(is_whole(name, 1) for name in found):
         total = sum(int(number(name) or 0) * times for name, times in found.items())
         samples = sum(found.values())
@@ -136,11 +139,11 @@ def _refuse_other_readings(file: str, found: dict[str, int], header: bool) -> No
     if found[first] == 1 and number(first) is None and len(found) > 2 and all(map(is_whole, names)):
         raise ValueError(
             f"{file}: {quoted(first)} stands over numbers. If it is their heading, call it label or count, or leave it "
-            "out; if it is a label, say --labels (reading='labels' in Python)."
+            f"out; if it is a label, {_SAY_LABELS}."
         )
     comment = next((name for name in found if name.startswith("# ")), None)
     if comment is not None:
-        raise ValueError(f"{file}: {quoted(comment)} looks like a comment: leave it out, or say --labels if it is one.")
+        raise ValueError(f"{file}: {quoted(comment)} looks like a comment: leave it out. If not, {_SAY_LABELS}.")
     if all(map(is_file, found)):
         raise ValueError(
             f"{file} holds names of files ({quoted(first)}), not labels; if the folder is the label: "
@@ -219,7 +222,7 @@ def _whole(lines: Lines, line: int, name: str, text: str) -> int:
     raise lines.refusal(
         line,
         f"count = {text!r} of class {name!r} is out of range: it must be a whole number >= 1. Leave classes without "
-        "samples out; if these are labels, say --labels (reading='labels' in Python).",
+        f"samples out; if these are labels, {_SAY_LABELS}.",
     )
 
 
