@@ -29,6 +29,17 @@ from .solution import Phase as Phase
 from .solution import Solution as Solution
 from .solution import Status as Status
 from .solve import solve as solve
+from .store import load as load
 from .sweep import sweep as sweep
 from .verify import Verification as Verification
 from .verify import verify as verify
+
+__version__: str
+
+
+def __getattr__(name: str) -> str:
+    if name != "__version__":
+        raise AttributeError(f"module 'lpmjax' has no attribute {name!r}")
+    from importlib.metadata import version  # when it is asked for: it reads a file
+
+    return version("lpmjax")

@@ -9,6 +9,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
+from .forks import require_unforked
+
 
 def leaves(**values: Any) -> dict[str, Array]:
     """Convert keyword arguments to arrays of one common floating dtype (float64 only if jax has it enabled).
@@ -16,6 +18,7 @@ def leaves(**values: Any) -> dict[str, Array]:
     Python numbers and integers take the default floating dtype; float32 arrays stay float32. Strong types mean
     that a new value never retraces a compiled function.
     """
+    require_unforked()
     for name, value in values.items():
         if isinstance(value, (str, bytes)) or value is None:
             raise ValueError(f"{name} must be a number or an array of numbers, got {value!r}.")

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from . import spectral, symmetry
 from .losses import GroupLoss, Loss
+from .losses import row_sums as row_sums
 from .rigorous import rigorous as rigorous
 
 
@@ -31,25 +32,39 @@ class Program(eqx.Module):
     penalty: Any  #: (...,) or None
     offsets: Any = None  #: (..., G) constants that the loss adds to the logits, or None
     bias_decay: Any = None  #: (...,) or None without a bias that pays
+    #: (...,) whether the budget reaches where the loss itself is least; None where it always binds
+    unbound: Any = None
     free_bias: bool = eqx.field(static=True, default=False)
     nonnegative: bool = eqx.field(static=True, default=False)
 
     @staticmethod
     def of(problem: Any, xp: Any = jnp) -> "Program":
         """Evaluate the derived quantities (omega, budget or penalty) of a Problem."""
-        groups = problem.groups
+        groups, budget, unbound = problem.groups, problem.budget, None
+        if budget is not None and problem.loss.coercive:
+            # What the minimiser of the loss costs is enough: more of a budget changes no optimum.
+            within, between, attained = _minimiser(problem.loss, groups.classes, xp)
+            full = not problem.loss.shift_invariant
+            enough = symmetry.spectral_cost(within, between, groups.classes, problem.omega, xp, full)
+            unbound = attained & (budget >= enough)
+            budget = xp.where(unbound, enough, budget)
         return Program(
             problem.loss,
             groups.classes,
             groups.weights,
             problem.omega,
-            problem.budget,
+            budget,
             problem.penalty,
             problem.loss.offsets(groups.samples, xp),
             None if problem.free_bias else problem.bias_decay,
+            unbound,
             problem.free_bias,
             problem.nonnegative,
         )
+
+    def ideal(self, xp: Any) -> tuple[Any, Any]:
+        """``within`` and ``between`` where a coercive loss is least."""
+        return _minimiser(self.loss, self.classes, xp)[:2]
 
     @property
     def full(self) -> bool:
@@ -57,8 +72,30 @@ class Program(eqx.Module):
         return not self.loss.shift_invariant
 
 
+def _minimiser(loss: Loss, classes, xp):
+    """Logits at which the loss is least, m (I - J/K), or m I if it is not shift-invariant; and whether any are."""
+    margin = loss.least_at(xp.sum(classes, axis=-1), xp)
+    attained = xp.isfinite(margin)
+    within = xp.where((classes > 0) & attained[..., None], margin[..., None], 0.0)
+    if loss.shift_invariant:
+        return within, symmetry.centred_diagonal(within, classes, xp), attained
+    return within, symmetry.diagonal_matrix(within, xp), attained
+
+
+class Evaluation(NamedTuple):
+    """The loss at some logits. It underflows before its margins overflow, so that a factor is taken out."""
+
+    loss: GroupLoss  #: value and derivatives, all times exp(log_scale)
+    others: Float[Array, "*batch J G"]  #: number of rivals of each margin
+    margins: Float[Array, "*batch J G"]
+    log_scale: Float[Array, "*batch"]
+
+
 class Certificate(NamedTuple):
-    """What :func:`duality_gap` proves: ``value - gap`` bounds the global optimum from below."""
+    """What :func:`duality_gap` proves: ``value - gap`` bounds the global optimum from below.
+
+    Value, gap, norm and block are all times ``exp(log_scale)``.
+    """
 
     value: Float[Array, "*batch"]
     gap: Float[Array, "*batch"]  #: includes an allowance for its own rounding, so never below its noise
@@ -66,15 +103,22 @@ class Certificate(NamedTuple):
     between: Float[Array, "*batch G G"]
     norm: Float[Array, "*batch"]  #: spectral norm of the gradient: the multiplier at a budget optimum
     block: Float[Array, "*batch G G"]  #: the gradient's G x G block over omega, minus sign included
+    log_scale: Float[Array, "*batch"]
 
 
-def evaluate(program: Program, within, between, bias, xp) -> tuple[GroupLoss, Any, Any]:
-    """Loss on every group at these logits, its number of rivals, and the margins."""
+def evaluate(program: Program, within, between, bias, xp) -> Evaluation:
+    """Loss on every group at these logits."""
     shift = program.offsets if bias is None else (bias if program.offsets is None else bias + program.offsets)
     others = symmetry.rivals(program.classes, xp)
     margins = symmetry.shift_margins(symmetry.margins(within, between, program.classes, xp), shift, xp)
     own = symmetry.own_logits(within, between, program.classes, shift, xp) if program.full else None
-    return program.loss.on_groups(margins, others, xp, own), others, margins
+    scale = xp.zeros(margins.shape[:-2], margins.dtype)
+    if program.budget is not None:  # a penalty or a bias that pays keeps the objective away from zero
+        scale = program.loss.log_scale(margins, others, xp)
+    taken = scale[..., None, None]
+    # A rival that counts 0 times is felt by derivatives only; where the loss underflows they are no use.
+    shifted = xp.where((others > 0) | (taken == 0), margins - taken, xp.maximum(margins, taken))
+    return Evaluation(program.loss.on_groups(shifted, others, xp, own), others, margins, scale)
 
 
 def duality_gap(program: Program, within, between, xp, bias: Any = None, nuclear: Any = None) -> Certificate:
@@ -96,14 +140,15 @@ def duality_gap(program: Program, within, between, xp, bias: Any = None, nuclear
         within, between, cost = within * onto[..., None], between * onto[..., None, None], cost * onto
         nuclear = nuclear * onto
 
-    loss, others, margins = evaluate(program, within, between, bias, xp)
+    loss, others, _, log_scale = evaluate(program, within, between, bias, xp)
     value = xp.sum(classes * weights * loss.value, axis=-1)
     wrong, total = loss.wrong, loss.total
     if program.free_bias:
         wrong, total = program.loss.without_row_sums(loss, others, classes, weights, xp)
     pull, block = gradient(wrong, others, classes, weights, xp, total)
     weighted = block / omega[..., None, :]
-    norm = xp.maximum(xp.max(pull / omega, axis=-1), spectral.spectral_norm(weighted, xp, full))
+    inside = xp.max(xp.where(repeats > 0, pull / omega, 0.0), axis=-1)
+    norm = xp.maximum(inside, spectral.spectral_norm(weighted, xp, full))
 
     if program.budget is not None:
         price, shrink = norm, xp.ones_like(norm)
@@ -113,6 +158,11 @@ def duality_gap(program: Program, within, between, xp, bias: Any = None, nuclear
         shrink = shrinkage(price, norm, xp)
         slack = xp.zeros_like(norm)
         value = value + price * cost
+    # Rounding. The computed gradient is a dual point of its own, so what counts is how its products and its norm are
+    # added up; and a logit carries its size in ulps into its loss, an exponent into its probability.
+    ulps = 2 * max(2, classes.shape[-1]) * xp.finfo(value.dtype).eps  # sums and factorisations grow with G
+    size = 1 + largest_term(program, within, between, bias, xp)
+    moved = weights * (xp.abs(total) + xp.sum(others * xp.abs(wrong), axis=-2))
     if program.penalty is not None or program.free_bias:
         used = shrink[..., None]
         divergence = program.loss.fenchel_gap(loss, others, used[..., None] * wrong, used * total, xp)
@@ -121,18 +171,36 @@ def duality_gap(program: Program, within, between, xp, bias: Any = None, nuclear
         decay = program.bias_decay
         value = value + 0.5 * decay * xp.sum(classes * bias * bias, axis=-1)
         unbalanced = decay[..., None] * bias + shrink[..., None] * row_sums(wrong, others, weights, xp, total)
+        received = xp.sum(xp.swapaxes(others, -1, -2) * weights[..., None, :] * xp.abs(wrong), axis=-1)
+        unbalanced = xp.abs(unbalanced) + ulps * (decay[..., None] * xp.abs(bias) + moved + received)
         slack = slack + 0.5 / decay * xp.sum(classes * unbalanced * unbalanced, axis=-1)
     shrunk = shrink[..., None] * pull * within
     in_groups = xp.sum(repeats * (price[..., None] * omega * xp.abs(within) - shrunk), axis=-1)
     across_groups = price * nuclear + shrink * xp.sum(block * between, axis=(-2, -1))
 
-    # Rounding: an exponent carries its own size in ulps into every probability, hence into each product below.
-    largest = xp.max(xp.where(others > 0, xp.abs(margins), 0.0), axis=(-2, -1))
-    # G x G factorisations and sums: a few ulps of the norm each, growing with G.
-    terms = 2 * max(2, classes.shape[-1])
-    rounding = terms * xp.finfo(value.dtype).eps * (1 + largest) * (value + price * cost)
+    moved_at_all = xp.sum(classes * moved, axis=-1)
+    reach = cost if program.budget is None else xp.maximum(cost, program.budget)
+    stretch = xp.max(moved / omega, axis=-1)  # sums of terms that cancel put this share of an ulp into the norm
+    rounding = ulps * (size * (value + price * reach + moved_at_all) + stretch * reach)
+    if program.penalty is not None:  # and the norm decides by how much the dual point shrinks
+        rounding = rounding + ulps * stretch / price * size * moved_at_all
+    if program.full:  # the gradient has the logits' absolute rounding, to the square in the loss
+        noise = xp.sum(classes * weights * program.loss.noise(ulps * size, others, xp), axis=-1)
+        rounding = rounding + noise + 2 * xp.sqrt(noise * xp.maximum(slack, 0.0))
     gap = xp.maximum(in_groups, 0.0) + xp.maximum(across_groups, 0.0) + xp.maximum(slack, 0.0) + rounding
-    return Certificate(value, gap, within, between, norm, -weighted)
+    gap = xp.where(gap > value, value, gap)  # no objective is negative
+    return Certificate(value, gap, within, between, norm, -weighted, log_scale)
+
+
+def largest_term(program: Program, within, between, bias, xp):
+    """(...,) size of the largest terms that logits are summed up from."""
+    K = symmetry.present(program.classes, xp)
+    entries = xp.abs(between) / xp.sqrt(K[..., :, None] * K[..., None, :])
+    largest = xp.max(xp.abs(within), axis=-1) + 2 * xp.max(entries, axis=(-2, -1))
+    for shift in (bias, program.offsets):
+        if shift is not None:
+            largest = largest + 2 * xp.max(xp.where(program.classes > 0, xp.abs(shift), 0.0), axis=-1)
+    return largest
 
 
 def _nonnegative_gap(program: Program, within, xp) -> Certificate:
@@ -145,8 +213,8 @@ def _nonnegative_gap(program: Program, within, xp) -> Certificate:
     classes, weights, omega = program.classes, program.weights, program.omega
     within = xp.where(classes > 0, within, 0.0)
     K = xp.sum(classes, axis=-1, keepdims=True)
-    between = nonnegative_between(within, classes, xp)
-    loss, others, _ = evaluate(program, within, between, None, xp)
+    between = symmetry.centred_diagonal(within, classes, xp)
+    loss, others, _, log_scale = evaluate(program, within, between, None, xp)
     rho = xp.exp(loss.log_right - within)  # of every wrong class alike
     price = xp.asarray(program.penalty)[..., None] * omega * xp.sqrt(K / (K - 1))
     share = xp.minimum(1.0, price / (K * rho * weights))
@@ -157,24 +225,26 @@ def _nonnegative_gap(program: Program, within, xp) -> Certificate:
     gaps = classes * (weights * xp.maximum(divergence, 0.0) + xp.maximum(cost - saved, 0.0))
     rounding = 4 * xp.finfo(value.dtype).eps * (1 + xp.max(within, axis=-1)) * value
     norm = xp.max(K * rho * weights / omega, axis=-1)
-    return Certificate(value, xp.sum(gaps, axis=-1) + rounding, within, between, norm, xp.zeros_like(between))
+    gap = xp.sum(gaps, axis=-1) + rounding
+    return Certificate(value, gap, within, between, norm, xp.zeros_like(between), log_scale)
 
 
-def nonnegative_between(within, classes, xp):
-    """``between`` of ``(I - J/K) diag(within)``."""
-    unit = xp.sqrt(classes / xp.sum(classes, axis=-1, keepdims=True))
-    eye = xp.eye(within.shape[-1], dtype=bool)
-    return xp.where(eye, within[..., None, :], 0.0) - unit[..., :, None] * (unit * within)[..., None, :]
+def closes(program: Program, proof: Certificate, tol, xp):
+    """Whether the gap is within ``tol`` of the value.
 
-
-def closes(proof: Certificate, tol, xp):
-    """Whether the gap is within ``tol`` of the value; never for a value that has underflowed."""
-    return (proof.gap <= tol * xp.abs(proof.value)) & (xp.abs(proof.value) >= xp.finfo(proof.value.dtype).tiny)
+    A loss that can vanish is zero to ``tol`` already where its root is ``tol`` times that of its value at zero logits
+    (a half, for one-hot targets): on a budget, where nothing else is paid, a gap of ``tol**2 / 2`` counts as none.
+    """
+    allowed = tol * xp.abs(proof.value)
+    if program.loss.vanishing and program.budget is not None:
+        return proof.gap <= xp.maximum(allowed, 0.5 * tol * tol)
+    return (proof.gap <= allowed) & (xp.abs(proof.value) >= xp.finfo(proof.value.dtype).tiny)
 
 
 def gradient(wrong, others, classes, weights, xp, total=None):
     """Gradient of the loss in group coordinates: ``-pull`` on every in-group direction, and the G x G ``block``.
 
+    In a group of one class, which has no such direction, ``pull`` is what there would be with a second one.
     ``wrong`` and ``total`` as in :class:`lpmjax.losses.GroupLoss`; ``total`` None stands for zero.
     """
     eye = xp.eye(classes.shape[-1], dtype=bool)
@@ -183,35 +253,36 @@ def gradient(wrong, others, classes, weights, xp, total=None):
     if total is not None:
         leaving = leaving - weights * total
     own = weights * symmetry.diagonal(wrong, xp) * classes
-    pull = xp.where(classes > 1, own + leaving, 0.0)
+    pull = xp.where(classes > 0, own + leaving, 0.0)
     K = symmetry.present(classes, xp)
     diagonal = xp.where(classes > 0, -leaving, 0.0)
     return pull, xp.where(eye, diagonal[..., None, :], across * xp.sqrt(K[..., None, :] / K[..., :, None]))
 
 
-def row_sums(wrong, others, weights, xp, total):
-    """(G,) derivative of the loss by the bias of one class of each group."""
-    right = weights * (total - xp.sum(others * wrong, axis=-2))
-    return right + xp.sum(xp.swapaxes(others, -1, -2) * weights[..., None, :] * wrong, axis=-1)
-
-
 def shrinkage(price, norm, xp):
     """Largest factor up to 1 that brings a gradient of spectral norm ``norm`` within ``price``."""
-    return xp.minimum(1.0, price / xp.where(norm > 0, norm, 1.0))
+    return xp.where(norm > price, price / xp.where(norm > 0, norm, 1.0), 1.0)
 
 
-def multiplier_of(program: Program, norm, xp):
-    """Multiplier of the spectral cost, where slack changes sign: the gradient's norm on a budget, else the penalty."""
+def log_multiplier_of(program: Program, proof: Certificate, xp):
+    """Logarithm of the multiplier of the spectral cost, where slack changes sign: of the gradient's norm on a budget
+    (minus infinity where the budget does not bind), else of the penalty."""
     if program.penalty is None:
-        return norm
+        return log_price(program, proof.norm, proof.log_scale, xp)
     K = xp.sum(program.classes, axis=-1)
-    return program.penalty * xp.sqrt(K / (K - 1)) if program.nonnegative else program.penalty
+    return xp.log(program.penalty * xp.sqrt(K / (K - 1)) if program.nonnegative else program.penalty)
 
 
-def slacks(program: Program, multiplier, xp):
+def log_price(program: Program, norm, log_scale, xp):
+    """Logarithm of ``norm * exp(-log_scale)``, minus infinity where the budget does not bind."""
+    binds = norm > 0 if program.unbound is None else (norm > 0) & ~program.unbound
+    return xp.where(binds, xp.log(xp.where(binds, norm, 1.0)) - log_scale, -xp.inf)
+
+
+def slacks(program: Program, log_multiplier, xp):
     """(G,) log of what pulls two equal classes apart over the price of doing so (``proofs``: ``lpm.merging``)."""
     pull = xp.log(program.weights) + xp.log(program.loss.contrast)
-    return pull - xp.log(program.omega) - xp.log(multiplier)[..., None]
+    return pull - xp.log(program.omega) - log_multiplier[..., None]
 
 
 def needed_dim(program: Program, proof: Certificate, rank, xp):

@@ -1,7 +1,6 @@
 """diagnose: which classes of a long-tailed data set collapse, and the least change that prevents it."""
 
 import dataclasses
-import itertools
 import json
 import os
 import textwrap
@@ -18,7 +17,7 @@ from .counts.given import by_class, class_counts
 from .counts.names import told_apart
 from .files import json_text
 from .groups import ClassGroups
-from .remedies import Model, Remedy, find_remedies, listed
+from .remedies import Model, Remedy, announcer, digits, find_remedies, listed
 from .solution import Phase, Solution, Status
 
 _ROWS = 20  #: classes that are printed one by one
@@ -31,9 +30,7 @@ class Diagnosis:
     Attributes
     ----------
     names, counts : of the classes.
-    weight, slack, collapsed : loss weight (sum 1), ``log(weight / (multiplier omega))``, and whether that is < 0. A
-        collapsed class has no direction of its own in the theory of equal classes; among distinct counts it is near
-        others, not equal to them, and a lone class can keep a direction. Never a tolerance on a cosine.
+    weight, slack : loss weight (of a class, sum 1), and ``log(weight / (multiplier omega))``.
     w_norm2, h_norm2 : squared norms of classifier row and feature.
     nearest, cosine : index of the class whose classifier row is closest in direction (-1: none), and the cosine.
     dual_margin : ``1 - sigma / multiplier`` of the largest singular value of the gradient beyond the rank, how far the
@@ -48,7 +45,6 @@ class Diagnosis:
     counts: np.ndarray
     weight: np.ndarray
     slack: np.ndarray
-    collapsed: np.ndarray
     w_norm2: np.ndarray
     h_norm2: np.ndarray
     nearest: np.ndarray
@@ -61,13 +57,57 @@ class Diagnosis:
     reading: str = ""
 
     @property
+    def known(self) -> bool:
+        """Whether slack is proved: the optimum is certified, or has weight decay (known without solving)."""
+        without_solving = "E_W" not in self.parameters and bool(np.isfinite(self.slack).all())
+        return without_solving or int(self.solution.status) == Status.certified
+
+    @property
+    def collapsed(self) -> np.ndarray:
+        """(K,) whether slack is < 0; RuntimeError, with the remedy, where that is not known.
+
+        A collapsed class has no direction of its own in the theory of equal classes; among distinct counts it is near
+        others, not equal to them, and a lone class can keep a direction. Never a tolerance on a cosine.
+        """
+        if not self.known:
+            raise RuntimeError(self._uncertified())
+        return self.slack < 0
+
+    def _uncertified(self) -> str:
+        s = self.solution
+        relative, tol = float(s.gap / np.abs(s.value)), float(s.tol)
+        if not relative < 1:
+            return f"Not solved ({Status(int(s.status)).name}), so which classes collapse is not known."
+        enough = digits(relative, 0.1, up=True)
+        return (
+            f"Not certified ({Status(int(s.status)).name}): the relative gap {relative:.1e} is above tol = {tol:.1e}, "
+            f"so which classes collapse is not known. A tol of {enough} accepts this gap."
+        )
+
+    def with_remedies(self, progress: Callable[[int, str], None] | None = None) -> "Diagnosis":
+        """The same with its remedies, as :func:`diagnose` finds them; with those it has already, itself.
+
+        ``progress`` is called before every solve as ``progress(solves done, what the next one is for)``.
+        """
+        return self if self.remedies else self._with_remedies(announcer(progress))
+
+    def _with_remedies(self, announce: Callable[[str], None]) -> "Diagnosis":
+        problem = self.solution.problem.unordered
+        model = Model(problem.groups, self.parameters, float(self.solution.tol), announce)
+        with jax.enable_x64(True):
+            found = find_remedies(model, self.solution)
+        index = self.solution.problem.groups.class_index
+        remedies = tuple(dataclasses.replace(remedy, factors=remedy.factors[index]) for remedy in found)
+        return dataclasses.replace(self, remedies=remedies)
+
+    @property
     def certified(self) -> bool:
         """Whether the optimum, and that of every remedy, is certified."""
         return {int(self.solution.status), *(int(r.status) for r in self.remedies)} == {int(Status.certified)}
 
     def record(self) -> dict[str, Any]:
         """Numbers, strings, lists and dictionaries for strict JSON: None stands for NaN."""
-        s, columns = self.solution, ("weight", "slack", "collapsed", "w_norm2", "h_norm2", "cosine")
+        s, columns = self.solution, ("weight", "slack", "w_norm2", "h_norm2", "cosine")
         raw = {
             "model": type(s.problem).__name__,
             "reading": self.reading or None,
@@ -76,7 +116,7 @@ class Diagnosis:
             "K": self.counts.size,
             "N": int(self.counts.sum()),
             "imbalance": float(self.counts.max() / self.counts.min()),
-            "num_collapsed": int(self.collapsed.sum()),
+            "num_collapsed": int(self.collapsed.sum()) if self.known else None,
             "status": Status(int(s.status)).name,
             "phase": Phase(int(s.phase)).name,
             "rank": int(s.rank),
@@ -84,39 +124,57 @@ class Diagnosis:
             **{name: float(getattr(s, name)) for name in ("value", "gap", "tol", "multiplier")},
             "names": self.names,
             "counts": self.counts,
+            "collapsed": self.collapsed if self.known else None,
             **{name: getattr(self, name) for name in columns},
             "nearest": [None if i < 0 else self.names[i] for i in self.nearest],
             "remedies": [dataclasses.asdict(r) | {"status": r.status.name} for r in self.remedies],
         }
         return json.loads(json_text(raw))
 
+    def to_dataframe(self) -> Any:
+        """A pandas DataFrame with one row for each class, by name, and the arrays as columns."""
+        from pandas import DataFrame, Index  # xarray brings it
+
+        columns = ("weight", "slack", "collapsed", "w_norm2", "h_norm2", "cosine")
+        nearest = [None if i < 0 else self.names[i] for i in self.nearest]
+        data = {"count": self.counts} | {name: getattr(self, name) for name in columns} | {"nearest": nearest}
+        return DataFrame(data, index=Index(self.names, name="class"))
+
     def __str__(self) -> str:
-        s, K = self.solution, self.counts.size
+        s, K, n = self.solution, self.counts.size, self.counts
         margin = "" if np.isnan(self.dual_margin) else f" (dual margin {self.dual_margin:.2g})"
-        lines = [
-            f"{type(s.problem).__name__}, {listed(self.parameters)}",
-            f"{K} classes, {self.counts.sum()} samples, imbalance {self.counts.max() / self.counts.min():.4g}; "
-            f"{self.collapsed.sum()} collapsed (*)",
+        size = f"{K} classes, {n.sum()} samples, imbalance {n.max() / n.min():.4g}"
+        lines = [f"{type(s.problem).__name__}, {listed(self.parameters)}"]
+        lines += textwrap.wrap(f"read as {self.reading}", 80) if self.reading else []
+        if not self.known:
+            return "\n".join([*lines, size, "", *textwrap.wrap(self._uncertified(), 80)])
+        lines += [
+            f"{size}; {self.collapsed.sum()} collapsed (*)",
             f"{Phase(int(s.phase)).name}, rank {int(s.rank)} of {K - 1}{margin}; {Status(int(s.status)).name}, "
             f"relative gap {float(s.gap / s.value):.0e}",
             f"in the other form: {listed(self.equivalent)}",
             "",
             f"{'class':<15}{'samples':>9}{'slack':>9}  {'|w|^2':>10}{'|h|^2':>10}  {'nearest':<15}{'cosine':>8}",
         ]
-        lines[1:1] = textwrap.wrap(f"read as {self.reading}", 80) if self.reading else []
-        order, last = np.lexsort((-self.counts, -self.slack)), -1
+        order, last = np.lexsort((-n, -self.slack)), -1
         rows = _rows_shown(self.collapsed[order])
         shown = {*order[rows].tolist(), *self.nearest[order[rows]].tolist()} - {-1}
         stubs = told_apart({k: self.names[k] for k in shown}, 15)
         for row in rows:
             lines += ["..."] * (row > last + 1) + [self._row(order[row], stubs)]
             last = row
-        if int(s.phase) == Phase.separated and self.collapsed.any():
-            note = "(*) slack < 0, yet all classifiers differ: a class whose count no other has keeps a direction."
+        for note in self._notes():
             lines += ["", *textwrap.wrap(note, 80)]
         for remedy in self.remedies:
             lines += ["", *textwrap.wrap(f"Remedy by {remedy.kind}: {remedy.message}", 80)]
         return "\n".join(lines)
+
+    def _notes(self) -> list[str]:
+        if int(self.solution.status) != Status.certified:
+            return ["Not certified: slack is known without solving, but not phase, rank, norms and cosines."]
+        if int(self.solution.phase) == Phase.separated and self.collapsed.any():
+            return ["(*) slack < 0, yet all classifiers differ: a class whose count no other has keeps a direction."]
+        return []
 
     def _row(self, k: int, stubs: Mapping[int, str]) -> str:
         near, cosine = "-", "-"
@@ -135,13 +193,14 @@ def diagnose(
     reading: str | None = None,
     names: Sequence[Any] | None = None,
     weights: Sequence[float] | None = None,
+    sample_weights: Sequence[float] | None = None,
     E_W: float | None = None,
     E_H: float | None = None,
     lambda_W: float | None = None,
     lambda_H: float | None = None,
     remedies: bool = True,
     tol: float | None = None,
-    progress: Callable[[int, None], None] | None = None,
+    progress: Callable[[int, str], None] | None = None,
 ) -> Diagnosis:
     r"""Which classes collapse in a model of the last layer, and the least change that prevents it.
 
@@ -156,7 +215,8 @@ def diagnose(
     ``(1/K) sum_ki |h_ki|^2 <= E_H_samples``; ``E_H`` beside them is its mean squared feature norm per class, as one
     measures it in a network. For unequal counts LayerPeeled at those E_W and E_H is another model.
 
-    **Remedies**, each verified by solving again:
+    **Remedies**, with budgets each verified by solving again, with weight decay in closed form: there the multiplier is
+    sqrt(lambda_W lambda_H) whatever the optimum is, so that slack is known without solving.
 
     - "weights": factors >= 1 on the loss weights (a weighted mean; oversampling, without new features). Weights below
       ``c omega_k`` are raised to that, with the least c. With weight decay no class can do with less: weights q_k above
@@ -174,23 +234,28 @@ def diagnose(
         a pandas Series or xarray DataArray with its index, or the path of a file (:func:`lpmjax.counts.read`).
     reading : of a file: whether its lines hold "counts" or "labels", where both are possible.
     names : (K,) names, by default those that come with the counts, or 0..K-1.
-    weights : (K,) loss weight of a class, up to scale; by default proportional to the counts. With names of their own
-        (a mapping, a Series) they go by name, else by position.
+    weights : (K,) loss weight of one whole class, up to scale; by default proportional to the counts. With names of
+        their own (a mapping, a Series) they go by name, else by position.
+    sample_weights : (K,) instead, loss weight of one sample of each class, up to scale, like the ``weight`` of a
+        framework's loss: ``weights = counts * sample_weights``.
     E_W, E_H : mean squared norms (by default 1 and 5, as in Fang et al.);  lambda_W, lambda_H : weight decays.
-    remedies : whether to look for them.
+    remedies : whether to look for them; they take most of the time, and ``with_remedies`` of a diagnosis without them
+        looks for them later.
     tol : relative duality gap of a certified result, by default that of :func:`lpmjax.solve`.
-    progress : called as ``progress(solves done, None)``; their number is not known beforehand.
+    progress : called before every solve as ``progress(solves done, what the next one is for)``; how many there will be
+        is not known beforehand.
 
     Returns
     -------
-    Diagnosis. It takes two compilations (about ten seconds each) for each number G of distinct counts, a solve (a
-    second at G = 100, minutes at G = 1000), and for remedies 5 to 15 more solves.
+    Diagnosis. It takes a compilation (about ten seconds) for each number G of distinct counts and a solve (a second at
+    G = 100, minutes at G = 1000). Remedies under budgets take three compilations and 5 to 15 solves more; with weight
+    decay, nothing.
 
     Raises
     ------
     ValueError
         For counts that are not whole numbers >= 1, fewer than two classes, names that repeat or do not match, weights
-        or parameters that are not positive, both pairs of parameters or half of one.
+        or parameters that are not positive, both kinds of weights, both pairs of parameters or half of one.
 
     Source: ``proofs``, ``lpm.merging``; Fang et al. (2021), Hong and Ling (2023).
     """
@@ -200,29 +265,28 @@ def diagnose(
         raise ValueError(f"reading = {reading!r} is for files: leave it out with counts.")
     labels, number = class_counts(counts, names)
     weights = by_class("weights", weights, labels)
+    sample_weights = by_class("sample_weights", sample_weights, labels)
     if tol is not None:
         require_positive("It is relative to |value|.", tol=tol)
-    solves = itertools.count(1)
+    announce = announcer(progress)
     with jax.enable_x64(True):
         parameters = _parameters({"E_W": E_W, "E_H": E_H}, {"lambda_W": lambda_W, "lambda_H": lambda_H})
-        groups = ClassGroups.from_counts(number.tolist(), weights)
+        groups = ClassGroups.from_counts(number.tolist(), weights, sample_weights=sample_weights)
         index = groups.class_index
         # Without the class order, which is static and would cost a compilation per data set.
         unordered = ClassGroups(groups.classes, groups.samples, groups.weights)
-        model = Model(unordered, parameters, tol, lambda: progress and progress(next(solves), None))
+        model = Model(unordered, parameters, tol, announce)
         solution = model.optimum()
-        found = find_remedies(model, solution) if remedies else ()
         solution = solution.replace(problem=model.problem(groups, parameters))
         nearest, cosine = _nearest(np.asarray(solution.cosines()), index)
         margin = _dual_margin(solution)
     columns = (groups.weights, solution.slack, solution.w_norm2, solution.h_norm2)
     weight, slack, w_norm2, h_norm2 = (np.asarray(x)[index] for x in columns)
-    return Diagnosis(
+    found = Diagnosis(
         names=labels,
         counts=number,
         weight=weight,
         slack=slack,
-        collapsed=slack < 0,
         w_norm2=w_norm2,
         h_norm2=h_norm2,
         nearest=nearest,
@@ -230,10 +294,11 @@ def diagnose(
         dual_margin=margin,
         parameters=parameters,
         equivalent=_equivalent(parameters, number, float(solution.multiplier), w_norm2, h_norm2),
-        remedies=tuple(dataclasses.replace(r, factors=r.factors[index]) for r in found),
+        remedies=(),
         solution=solution,
         reading=getattr(counts, "reading", ""),
     )
+    return found._with_remedies(announce) if remedies else found
 
 
 def _nearest(cosines: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -256,7 +321,7 @@ def _dual_margin(s: Solution) -> float:
     rank, repeats = int(s.rank), np.rint(program.classes).astype(int) - 1
     if not 0 <= rank < repeats.sum() + repeats.size - 1:
         return float("nan")
-    loss, others, _ = evaluate(program, within, between, None, np)
+    loss, others, *_ = evaluate(program, within, between, None, np)
     pull, _ = gradient(loss.wrong, others, program.classes, program.weights, np, loss.total)
     block = duality_gap(program, within, between, np).block
     values = np.concatenate([np.repeat(pull / program.omega, repeats), np.linalg.svd(block, compute_uv=False)])

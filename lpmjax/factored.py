@@ -13,12 +13,12 @@ from jaxtyping import Array
 
 from . import symmetry
 from .arguments import leaves, require_integer, require_positive
-from .certificate import Program, closes, duality_gap, multiplier_of, slacks
+from .certificate import Program, closes, duality_gap, log_multiplier_of, slacks
 from .groups import ClassGroups
 from .problems import LayerPeeled, Problem
 from .solution import Phase, Solution, Status
 from .solvers.factored import Columns, Found, Pair, random_pair, solve_pairs, unscaled, widened
-from .solvers.grouped import multiplier_at
+from .solvers.grouped import log_multiplier_at
 from .spectral import singular_values
 from .structure import structure
 
@@ -199,25 +199,37 @@ def _run(problem: Problem, program: Columns, tol, starts: Pair, index: _Index, m
         return jax.vmap(lambda one: solution_of(problem, program, tol, one, index.group))(found)
 
 
-def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np.ndarray) -> Solution:
-    """A Solution, with its certificate and geometry, of one pair W, H."""
-    W, H, bias = found.pair
-    groups, K = problem.groups, index.size
+def per_class_coordinates(problem: Problem, program: Columns, pair: Pair) -> tuple[Array, Array]:
+    """``within`` and ``between`` of the logits of W and H, every class its own group."""
+    W, H = pair.W, pair.H
+    K = len(W)
     means = H if H.shape[1] == K else _class_means(H, program.label, K)
     Z = jnp.where(program.rows[:, None] & program.rows[None, :], W @ means, 0.0)
-    single = Program.of(per_class(problem, index))
     # With H >= 0 the certificate's coordinates are the margins of Z = (I - J/K) diag(margins).
-    flat = jnp.diagonal(Z) * K / (K - 1) if problem.nonnegative else jnp.zeros(K, Z.dtype)
+    return jnp.diagonal(Z) * K / (K - 1) if problem.nonnegative else jnp.zeros(K, Z.dtype), Z
+
+
+def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np.ndarray) -> Solution:
+    """A Solution, with its certificate and geometry, of one pair W, H."""
+    W, H, bias = found.pair.W, found.pair.H, found.pair.bias
+    groups, K = problem.groups, index.size
+    single = Program.of(per_class(problem, index))
+    flat, Z = per_class_coordinates(problem, program, found.pair)
     proof = jax.lax.stop_gradient(duality_gap(single, flat, Z, jnp, bias))
     # The proof is of these logits at balanced norms and collapsed features, which are no worse than W and H themselves.
-    value = found.value
-    gap = jnp.maximum(proof.gap + value - proof.value, proof.gap)
+    scaled = jnp.exp(found.log_value + proof.log_scale)
+    proof = proof._replace(value=scaled, gap=jnp.maximum(proof.gap + scaled - proof.value, proof.gap))
+    unscale = jnp.exp(-proof.log_scale)
+    value, gap = unscale * scaled, jax.lax.stop_gradient(unscale * proof.gap)
     member = (jnp.asarray(index)[:, None] == jnp.arange(groups.num_groups)).astype(Z.dtype)
     size = symmetry.present(groups.classes, jnp)
     within, between = symmetry.average(Z, jnp.asarray(index), groups.classes, jnp)
     within = member.T @ flat / size if problem.nonnegative else within
-    multiplier = multiplier_of(single, proof.norm, jnp) if problem.nonnegative else multiplier_at(flat, Z, bias, single)
-    slack = slacks(Program.of(problem), multiplier, jnp)
+    if problem.nonnegative:
+        log_multiplier = log_multiplier_of(single, proof, jnp)
+    else:
+        log_multiplier = log_multiplier_at(flat, Z, bias, single)
+    slack = slacks(Program.of(problem), log_multiplier, jnp)
     eye = jnp.eye(K, dtype=bool)
     rivals = jnp.where(eye | ~program.rows[:, None], jnp.inf, jnp.diagonal(Z)[None, :] - Z)
     margins = jnp.where(member > 0, jnp.min(rivals, axis=0)[:, None], jnp.inf)
@@ -225,14 +237,15 @@ def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np
     h_norm2 = jax.ops.segment_sum(sample_norm2, program.label, K) / jax.ops.segment_sum(
         jnp.ones_like(sample_norm2), program.label, K
     )
-    phase, _ = structure(single, proof, slack[index], multiplier, jnp)
+    price = jax.lax.stop_gradient(jnp.exp(log_multiplier + proof.log_scale))
+    phase = structure(single, proof, price, jnp).phase
     values = singular_values(Z * single.omega, jnp)
     rank = jnp.sum(values > 1e-6 * values[0])
     finite = jnp.isfinite(value) & jnp.isfinite(gap)
-    proved = closes(proof._replace(value=value, gap=gap), tol, jnp)
+    proved = closes(single, proof, tol, jnp)
     best_status = Status.certified if value.dtype == jnp.float64 else Status.converged
-    stationary = jnp.where(found.converged, Status.converged, Status.max_steps)
-    status = jnp.where(proved, best_status, stationary)
+    resting = jnp.where(found.finished, Status.stalled, Status.max_steps)
+    status = jnp.where(proved, best_status, jnp.where(found.converged, Status.converged, resting))
     status = jnp.where(finite, status, Status.nonfinite)
     # Under a trace every group has been taken for one class: where it is more, that was another problem.
     counted = jnp.all((groups.classes == 0) | (jnp.sum(member, axis=0) == groups.classes))
@@ -245,10 +258,11 @@ def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np
     return Solution(
         problem=problem,
         value=masked(value),
+        log_value=masked(found.log_value),
         lower_bound=masked(value - gap),
         gap=masked(gap),
         tol=tol,
-        multiplier=masked(multiplier),
+        multiplier=masked(jnp.exp(log_multiplier)),
         slack=masked(slack),
         within=masked(within),
         between=masked(between),
@@ -261,6 +275,7 @@ def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np
         phase=jnp.where(shown & proved, phase, Phase.undetermined).astype(jnp.int8),
         rank=jnp.where(shown, rank, -1).astype(jnp.int32),
         steps=found.steps,
+        restarts=found.restarts,
         W=masked(W),
         H=masked(H),
         method="factored",

@@ -1,27 +1,32 @@
 """Files are written whole or not at all, and an unwritable place is refused before any work is done."""
 
+import contextlib
+import io
 import json
 import os
+import secrets
+import stat
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .plot import matplotlib_modules
+from .extras import matplotlib_modules
 
 
 def check_writable(path: Path) -> None:
     """Create the folder of ``path`` and raise OSError, naming the path, if a file cannot be written there."""
     if path.exists() and not path.is_file():
         raise OSError(f"cannot write {path}: it exists and is not a regular file; give a file name.")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise OSError(f"cannot write {path}: it is read-only; change its mode, or choose another place.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".lpmjax-"):
+        with tempfile.TemporaryFile(dir=path.parent):  # has no name that a killed process could leave behind
             pass
     except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror or error}; choose another place.") from error
+        raise _refused(path, error) from error
 
 
 def check_figure(path: Path) -> None:
@@ -34,33 +39,68 @@ def check_figure(path: Path) -> None:
     check_writable(path)
 
 
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write beside the target under its own suffix, then rename: a reader never sees half a file."""
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Replace the file: a reader sees the old content or the new, and a process killed while writing leaves nothing.
+
+    A file that exists keeps its mode and, where the system allows, its owner; a new one has the mode of the umask.
+    Raises OSError naming the path.
+    """
     check_writable(path)
     path = path.resolve()  # a link stays a link: what it points to is replaced
-    partial = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    partial = path.with_name(f".lpmjax-{secrets.token_hex(8)}")
     try:
-        write(partial)
+        with _unnamed(partial) as file:
+            file.write(content)
+            _copy_owner_and_mode(path, file.fileno())
+            file.flush()
+            os.fsync(file.fileno())  # a full disk must show before the old content is gone
+            if not partial.exists():  # named at last; a src_dir_fd, unused, makes Python follow the link in /proc
+                os.link(f"/proc/self/fd/{file.fileno()}", partial, src_dir_fd=file.fileno())
         os.replace(partial, path)
+    except OSError as error:
+        raise _refused(path, error) from error
     finally:
         partial.unlink(missing_ok=True)
 
 
+def _unnamed(partial: Path) -> io.BufferedWriter:
+    """A file without a name in the folder of ``partial``; where the file system has none, one of that name."""
+    try:
+        handle = os.open(partial.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
+    except (AttributeError, OSError):  # not Linux, or a network file system
+        handle = os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    return os.fdopen(handle, "wb")
+
+
+def _copy_owner_and_mode(path: Path, handle: int) -> None:
+    if not path.exists() or not hasattr(os, "fchown"):
+        return
+    old = path.stat()
+    with contextlib.suppress(OSError):  # only root gives files away
+        os.fchown(handle, old.st_uid, old.st_gid)
+    os.fchmod(handle, stat.S_IMODE(old.st_mode))
+
+
+def _refused(path: Path, error: OSError) -> OSError:
+    return OSError(f"cannot write {path}: {error.strerror or error}; choose another place.")
+
+
 def write_dataset(path: Path, ds: Any) -> None:
-    """NetCDF 4, compressed."""
+    """NetCDF 4, compressed; made in memory, for the HDF5 library crashes the interpreter when a disk is full."""
     encoding = {name: {"zlib": True, "complevel": 1} for name in ds.data_vars if ds[name].ndim}
-    _replace(path, lambda partial: ds.to_netcdf(partial, engine="h5netcdf", encoding=encoding))
+    write_bytes(path, ds.to_netcdf(engine="h5netcdf", encoding=encoding))
 
 
 def write_figure(path: Path, figure: Any) -> None:
     """In the format that the suffix names (:func:`check_figure` refuses unknown ones before any work)."""
-    _replace(path, lambda partial: figure.savefig(partial, dpi=160))
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix.lstrip(".").lower(), dpi=160)
+    write_bytes(path, content.getbuffer())
 
 
 def write_json(path: Path, record: Any) -> None:
     """JSON, with null for what is not a finite number (strict parsers refuse NaN)."""
-    text = json_text(record)
-    _replace(path, lambda partial: partial.write_text(text + "\n"))
+    write_bytes(path, (json_text(record) + "\n").encode())
 
 
 def json_text(record: Any) -> str:

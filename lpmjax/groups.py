@@ -47,15 +47,20 @@ class ClassGroups(eqx.Module):
         Samples per class (positive reals): the number of free feature vectors, which sets ``omega`` of the
         weight-decay models.
     weights : (G,), optional
-        Loss weight of one class, up to scale; stored normalised to ``sum(classes * weights) = 1``. Default
-        proportional to ``samples``. Oversampling by a factor w is ``weights`` proportional to ``w * samples``.
+        Loss weight of one whole class, up to scale; stored normalised to ``sum(classes * weights) = 1``. Default
+        proportional to ``samples``. It is not the per-class ``weight`` of a framework's loss, which multiplies every
+        sample: that is ``sample_weights``.
+    sample_weights : (G,), optional, instead of ``weights``
+        Loss weight of one sample of a class, up to scale: ``weights = samples * sample_weights``. Equal ones are the
+        default, ``1 / samples`` gives every class the same weight, and oversampling by a factor w is w.
 
-    All three are differentiable leaves of one floating dtype.
+    The first three are differentiable leaves of one floating dtype.
 
     Raises
     ------
     ValueError
-        For counts below 1 (other than 0), non-positive or non-finite samples, negative weights, unequal lengths.
+        For counts below 1 (other than 0), non-positive or non-finite samples or weights, unequal lengths, and if both
+        kinds of weights are given.
     """
 
     classes: Float[Array, " G"]
@@ -63,15 +68,23 @@ class ClassGroups(eqx.Module):
     weights: Float[Array, " G"]
     order: ClassOrder | None = eqx.field(static=True, default=None)
 
-    def __init__(self, classes: Any, samples: Any, weights: Any = None, order: ClassOrder | None = None):
-        given = {"classes": classes, "samples": samples} | ({} if weights is None else {"weights": weights})
+    def __init__(
+        self,
+        classes: Any,
+        samples: Any,
+        weights: Any = None,
+        order: ClassOrder | None = None,
+        *,
+        sample_weights: Any = None,
+    ):
+        given = {"classes": classes, "samples": samples} | _one_of(weights, sample_weights)
         arrays = leaves(**given)
         shapes = {name: array.shape for name, array in arrays.items()}
         if any(len(shape) != 1 or shape[0] == 0 for shape in shapes.values()) or len(set(shapes.values())) > 1:
             listed = ", ".join(f"{name} has shape {shape}" for name, shape in shapes.items())
             raise ValueError(f"{listed}: all must be one-dimensional, of the same length G >= 1.")
         self.classes, self.samples = arrays["classes"], arrays["samples"]
-        raw = arrays.get("weights", self.samples)
+        raw = _class_weights(arrays, self.samples)
         self.order = order
         self._check_raw(raw)
         # By the largest first, so that R = 1e300 does not overflow the sum.
@@ -151,28 +164,50 @@ class ClassGroups(eqx.Module):
         return ClassGroups(present, jnp.exp(-place * jnp.log(ratio)))
 
     @staticmethod
-    def per_class(n_k: Any, weights: Any = None) -> "ClassGroups":
+    def per_class(n_k: Any, weights: Any = None, *, sample_weights: Any = None) -> "ClassGroups":
         """Every class its own group (G = K; traceable)."""
         n_k = leaves(n_k=n_k)["n_k"]
-        return ClassGroups(jnp.ones_like(n_k), n_k, weights)
+        return ClassGroups(jnp.ones_like(n_k), n_k, weights, sample_weights=sample_weights)
 
     @staticmethod
-    def from_counts(n_k: Sequence[float], weights: Sequence[float] | None = None) -> "ClassGroups":
+    def from_counts(
+        n_k: Sequence[float],
+        weights: Sequence[float] | None = None,
+        *,
+        sample_weights: Sequence[float] | None = None,
+    ) -> "ClassGroups":
         """Group classes of equal (count, weight), by decreasing count; ``class_index`` keeps the caller's order.
 
         Host only (the number of groups is a shape): under a trace use :meth:`per_class`.
         """
-        if isinstance(n_k, Tracer) or isinstance(weights, Tracer):
+        if any(isinstance(x, Tracer) for x in (n_k, weights, sample_weights)):
             raise ValueError("from_counts groups on the host and cannot be traced; use ClassGroups.per_class.")
-        columns = leaves(n_k=n_k) if weights is None else leaves(n_k=n_k, weights=weights)
+        columns = leaves(n_k=n_k, **_one_of(weights, sample_weights))
         if len({column.shape for column in columns.values()}) > 1 or columns["n_k"].ndim != 1:
             listed = ", ".join(f"{name} has shape {column.shape}" for name, column in columns.items())
             raise ValueError(f"{listed}: both must be one-dimensional, one entry per class.")
         require_positive("Leave classes without samples or weight out.", **columns)
-        table = np.stack([np.asarray(column) for column in columns.values()], axis=1)
+        table = np.stack([columns["n_k"], _class_weights(columns, columns["n_k"])], axis=1)
         kinds, group, classes = np.unique(-table, axis=0, return_inverse=True, return_counts=True)
-        chosen = None if weights is None else -kinds[:, 1]
-        return ClassGroups(classes, jnp.asarray(-kinds[:, 0], columns["n_k"].dtype), chosen, ClassOrder(group.ravel()))
+        samples, chosen = jnp.asarray(-kinds.T, columns["n_k"].dtype)
+        return ClassGroups(classes, samples, chosen, ClassOrder(group.ravel()))
+
+
+def _one_of(weights, sample_weights) -> dict[str, Any]:
+    if weights is not None and sample_weights is not None:
+        raise ValueError(
+            "both weights and sample_weights: give weights (of a whole class) or sample_weights (of one sample of it)."
+        )
+    given = {"weights": weights, "sample_weights": sample_weights}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _class_weights(arrays, samples):
+    """Loss weight of a whole class, by either kind of weights."""
+    if "sample_weights" in arrays:
+        require_positive("Leave classes of no weight out.", sample_weights=arrays["sample_weights"])
+        return samples * arrays["sample_weights"]
+    return arrays.get("weights", samples)
 
 
 def _stack(*scalars):

@@ -4,6 +4,7 @@ A loss is convex in the logits and brings its Fenchel gap, so that every solutio
 """
 
 import abc
+import math
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -21,6 +22,8 @@ class GroupLoss(NamedTuple):
     wrong: Float[Array, "*batch J G"]  #: [j, g] derivative by the logit of one wrong class of group j
     total: Float[Array, "*batch G"]  #: sum of the derivatives by all logits, the right one's included
     log_right: Float[Array, "*batch G"]  #: log-probability of the right class (squared error: 0)
+    softmax: Float[Array, "*batch J G"]  #: [j, g] probability of one wrong class of group j (squared error: 0)
+    log_softmax: Float[Array, "*batch J G"]  #: its logarithm, finite where it underflows
 
 
 class Loss(eqx.Module):
@@ -28,6 +31,10 @@ class Loss(eqx.Module):
 
     #: whether adding one number to all logits leaves the loss alone; then optimal logits sum to zero over classes
     shift_invariant: ClassVar[bool] = True
+    #: whether finite logits minimise it: a norm budget that reaches them does not bind
+    coercive: ClassVar[bool] = False
+    #: whether the minimum is 0 and attained: its logarithm has no minimum, and a gap no value to be relative to
+    vanishing: ClassVar[bool] = False
 
     @abc.abstractmethod
     def on_groups(self, margins: Any, others: Any, xp: Any, own: Any = None) -> GroupLoss:
@@ -45,9 +52,24 @@ class Loss(eqx.Module):
     def without_row_sums(self, at: GroupLoss, others: Any, classes: Any, weights: Any, xp: Any) -> tuple[Any, Any]:
         """(wrong, total) of a nearby dual point whose weighted gradients sum to zero over samples, for a free bias."""
 
+    def noise(self, rounding: Any, others: Any, xp: Any) -> Any:
+        """(G,) Fenchel gap between a computed gradient and the exact one, where logits are rounded by ``rounding``.
+
+        Of a loss that is not shift-invariant; elsewhere rounding is relative to the loss.
+        """
+        raise NotImplementedError
+
     def offsets(self, samples: Any, xp: Any) -> Any:
         """(G,) constants that the loss adds to the logits of each class, or None."""
         return None
+
+    def least_at(self, num_classes: Any, xp: Any) -> Any:
+        """Margin of the right class over every other one where a ``coercive`` loss is least."""
+        raise NotImplementedError(f"{type(self).__name__} is not coercive.")
+
+    def log_scale(self, margins: Any, others: Any, xp: Any) -> Any:
+        """c >= 0 such that the loss is ``exp(-c)`` times that at ``margins - c`` to rounding: it may underflow."""
+        return xp.zeros(margins.shape[:-2], margins.dtype)
 
     @property
     def contrast(self) -> Any:
@@ -67,24 +89,34 @@ class CrossEntropy(Loss):
     def on_groups(self, margins, others, xp, own=None) -> GroupLoss:
         """Softmax and its logarithm; relative accuracy holds down to a loss of 1e-300."""
         # The largest rival is taken out first, so that margins of -1000 do not overflow. A rival that counts 0 times
-        # stays in: the derivative by its count is not zero.
-        lowest = xp.minimum(xp.min(margins, axis=-2), 0.0)
+        # stays in, as the derivative by its count is not zero, but must not be the one: then the sum would cancel.
+        lowest = xp.minimum(xp.min(xp.where(others > 0, margins, 0.0), axis=-2), 0.0)
         if xp is jnp:  # it cancels from the result, so also from every derivative
             lowest = jax.lax.stop_gradient(lowest)
-        rivals = xp.exp(lowest[..., None, :] - margins)
+        bottom = lowest[..., None, :]
+        rivals = xp.exp(bottom - xp.where(margins < bottom, bottom, margins))
         mass = xp.sum(others * rivals, axis=-2)
         shifted = xp.log1p(mass + xp.expm1(lowest))
         # 1 + sum exp(-m) = exp(-lowest) (exp(lowest) + mass)
         total = mass + xp.exp(lowest)
-        return GroupLoss(shifted - lowest, rivals / total[..., None, :], xp.zeros_like(mass), lowest - shifted)
+        softmax, log_right = rivals / total[..., None, :], lowest - shifted
+        logs = log_right[..., None, :] - margins
+        return GroupLoss(shifted - lowest, softmax, xp.zeros_like(mass), log_right, softmax, logs)
+
+    def log_scale(self, margins, others, xp):
+        """Past the point from which ``log(1 + x)`` is x, and before the least float."""
+        far = -0.85 * math.log(float(xp.finfo(margins.dtype).tiny))
+        least = xp.min(xp.where(others > 0, margins, xp.inf), axis=(-2, -1))
+        least = jax.lax.stop_gradient(least) if xp is jnp else least
+        return xp.where(xp.isfinite(least), xp.maximum(least - far, 0.0), 0.0)
 
     def fenchel_gap(self, at, others, wrong, total, xp):
         """Kullback-Leibler divergence of the softmax from the probabilities that belong to ``wrong``."""
-        return _divergence(at.wrong, at.log_right, others, wrong, xp)
+        return _divergence(at, others, wrong, xp)
 
     def without_row_sums(self, at, others, classes, weights, xp):
         """Round the softmax to the class marginals: rows with too much are scaled down, the rest gets what is left."""
-        return _transport(at.wrong, at.log_right, 0.0, others, classes, weights, xp), at.total
+        return _transport(at, others, classes, weights, xp), at.total
 
 
 class LogitAdjusted(CrossEntropy):
@@ -117,6 +149,7 @@ class LabelSmoothing(Loss):
     """
 
     epsilon: Float[Array, ""]
+    coercive: ClassVar[bool] = True
 
     def __init__(self, epsilon: Any = 0.1):
         self.epsilon = leaves(epsilon=epsilon)["epsilon"]
@@ -133,6 +166,16 @@ class LabelSmoothing(Loss):
         """The targets differ by ``1 - epsilon``."""
         return 1 - self.epsilon[..., None]
 
+    def least_at(self, num_classes, xp):
+        """Where the softmax is the target; infinite without smoothing."""
+        smoothed = self.epsilon > 0
+        odds = (1 - self.epsilon) * num_classes / xp.where(smoothed, self.epsilon, 1.0)
+        return xp.where(smoothed, xp.log1p(odds), xp.inf)
+
+    def log_scale(self, margins, others, xp):
+        """None: the value is at least the entropy of the target."""
+        return Loss.log_scale(self, margins, others, xp)
+
     def margin_of(self, wrong, at, own, others, xp):
         """As for cross-entropy, above the floor."""
         return super().margin_of(wrong + self._floor(others, xp), at, own, others, xp)
@@ -141,25 +184,30 @@ class LabelSmoothing(Loss):
         """Cross-entropy plus ``epsilon / K`` times every margin."""
         plain = CrossEntropy().on_groups(margins, others, xp)
         floor = self._floor(others, xp)
-        value = plain.value + floor * xp.sum(others * xp.where(others > 0, margins, 0.0), axis=-2)
+        value = plain.value + floor * xp.sum(others * margins, axis=-2)
         return plain._replace(value=value, wrong=plain.wrong - floor[..., None, :])
 
     def fenchel_gap(self, at, others, wrong, total, xp):
         """As for cross-entropy: the target is linear in the logits."""
         floor = self._floor(others, xp)[..., None, :]
-        return _divergence(at.wrong + floor, at.log_right, others, wrong + floor, xp)
+        return _divergence(at, others, wrong + floor, xp)
 
     def without_row_sums(self, at, others, classes, weights, xp):
         """Round the softmax to the marginals of the targets."""
-        floor = self._floor(others, xp)
-        wrong = _transport(at.wrong + floor[..., None, :], at.log_right, floor, others, classes, weights, xp)
-        return wrong - floor[..., None, :], at.total
+        floor = self._floor(others, xp)[..., None, :]
+        return _transport(at, others, classes, weights, xp) - floor, at.total
 
 
 class SquaredError(Loss):
     """Half squared error against one-hot targets, ``|z - e_k|^2 / 2``."""
 
     shift_invariant: ClassVar[bool] = False
+    coercive: ClassVar[bool] = True
+    vanishing: ClassVar[bool] = True
+
+    def least_at(self, num_classes, xp):
+        """The one-hot targets themselves."""
+        return xp.ones_like(num_classes)
 
     def margin_of(self, wrong, at, own, others, xp):
         """Where the wrong class's logit is ``wrong``."""
@@ -167,10 +215,11 @@ class SquaredError(Loss):
 
     def on_groups(self, margins, others, xp, own=None) -> GroupLoss:
         """Needs ``own``."""
-        wrong = xp.where(others > 0, own[..., None, :] - margins, 0.0)
+        wrong = own[..., None, :] - margins
         right = own - 1
         value = 0.5 * (right * right + xp.sum(others * wrong * wrong, axis=-2))
-        return GroupLoss(value, wrong, right + xp.sum(others * wrong, axis=-2), xp.zeros_like(own))
+        zero = xp.zeros_like(wrong)
+        return GroupLoss(value, wrong, right + xp.sum(others * wrong, axis=-2), xp.zeros_like(own), zero, zero)
 
     def fenchel_gap(self, at, others, wrong, total, xp):
         """Half the squared distance of the two gradients."""
@@ -180,21 +229,30 @@ class SquaredError(Loss):
 
     def without_row_sums(self, at, others, classes, weights, xp):
         """Subtract the weighted mean gradient from every sample's."""
-        right = at.total - xp.sum(others * at.wrong, axis=-2)
-        mean = weights * right + xp.sum(others.swapaxes(-1, -2) * weights[..., None, :] * at.wrong, axis=-1)
+        mean = row_sums(at.wrong, others, weights, xp, at.total)
         wrong = at.wrong - mean[..., :, None]
-        return wrong, right - mean + xp.sum(others * wrong, axis=-2)
+        return wrong, at.total - mean - xp.sum(others * mean[..., :, None], axis=-2)
+
+    def noise(self, rounding, others, xp):
+        """Half the squared rounding of every logit."""
+        return 0.5 * (rounding * rounding)[..., None] * (1 + xp.sum(others, axis=-2))
 
 
-def _divergence(wrong, log_right, others, other_wrong, xp):
-    """Kullback-Leibler divergence from probabilities ``wrong`` to ``other_wrong``; the rest is the right class's."""
+def row_sums(wrong, others, weights, xp, total):
+    """(G,) derivative of the loss by the bias of one class of each group; arguments as in :class:`GroupLoss`."""
+    right = weights * (total - xp.sum(others * wrong, axis=-2))
+    return right + xp.sum(xp.swapaxes(others, -1, -2) * weights[..., None, :] * wrong, axis=-1)
+
+
+def _divergence(at, others, other_wrong, xp):
+    """Kullback-Leibler divergence from the softmax to ``other_wrong``; the rest is the right class's."""
+    wrong, log_right = at.softmax, at.log_right
     positive = (wrong > 0) & (other_wrong > 0)
     change = xp.where(positive, (other_wrong - wrong) / xp.where(positive, wrong, 1.0), 0.0)
     # log1p where the two are close, so that nothing cancels
-    close = xp.abs(change) < 0.5
-    far = xp.log(xp.where(positive, other_wrong, 1.0)) - xp.log(xp.where(positive, wrong, 1.0))
+    close = positive & (xp.abs(change) < 0.5)
+    far = xp.log(xp.where(other_wrong > 0, other_wrong, 1.0)) - xp.where(other_wrong > 0, at.log_softmax, 0.0)
     logs = xp.where(close, xp.log1p(xp.where(close, change, 0.0)), far)
-    logs = xp.where((wrong <= 0) & (other_wrong > 0), xp.inf, logs)  # an underflowed probability proves nothing
     of_wrong = xp.sum(xp.where(others > 0, others * other_wrong, 0.0) * xp.where(others > 0, logs, 0.0), axis=-2)
     right = xp.exp(log_right)
     gained = xp.sum(others * (wrong - other_wrong), axis=-2)
@@ -204,20 +262,19 @@ def _divergence(wrong, log_right, others, other_wrong, xp):
     return of_wrong + left * xp.where(close, xp.log1p(change), xp.log(left) - log_right)
 
 
-def _transport(wrong, log_right, floor, others, classes, weights, xp):
-    """Probabilities of wrong classes near ``wrong`` whose weighted sums over samples are those of the targets.
+def _transport(at: GroupLoss, others, classes, weights, xp):
+    """Probabilities of wrong classes near the softmax whose weighted sums over samples are those of the targets.
 
-    ``floor`` is the target of a wrong class. Rows above their target are scaled down; what rows and columns then lack
-    is added as a matrix of rank one (Altschuler, Weed and Rigollet 2017).
+    Rows above their target are scaled down; what rows and columns then lack is added as a matrix of rank one
+    (Altschuler, Weed and Rigollet 2017). Only wrong classes' masses are added up: next to a right class's, which is
+    close to 1, theirs would be lost.
     """
-    right = xp.exp(log_right)
-    floor = floor + xp.zeros_like(right)
-    columns = weights[..., None, :] * others.swapaxes(-1, -2)  # weight of group g's samples wrong in a class of group j
-    wanted = weights * (1 - floor * xp.sum(others, axis=-2)) + xp.sum(columns * floor[..., None, :], axis=-1)
-    have = weights * right + xp.sum(columns * wrong, axis=-1)
-    scale = xp.minimum(1.0, wanted / xp.where(have > 0, have, 1.0))
-    scaled = wrong * scale[..., :, None]
-    row = xp.maximum(wanted - scale * have, 0.0)
-    column = xp.maximum(1 - right * scale - xp.sum(others * scaled, axis=-2), 0.0)
+    wrong, right = at.softmax, xp.exp(at.log_right)
+    excess = row_sums(at.wrong, others, weights, xp, at.total)
+    mass = weights * right + xp.sum(xp.swapaxes(others, -1, -2) * weights[..., None, :] * wrong, axis=-1)
+    cut = xp.maximum(excess, 0.0) / xp.where(mass > 0, mass, 1.0)
+    row = xp.maximum(-excess, 0.0)
+    removed = wrong * cut[..., :, None]
+    column = right * cut + xp.sum(others * removed, axis=-2)
     lacking = xp.sum(classes * row, axis=-1)[..., None, None]
-    return scaled + row[..., :, None] * column[..., None, :] / xp.where(lacking > 0, lacking, 1.0)
+    return wrong - removed + row[..., :, None] * column[..., None, :] / xp.where(lacking > 0, lacking, 1.0)

@@ -6,7 +6,10 @@ import numpy as np
 
 from . import boundary
 from .counts.names import told_apart
-from .solution import Phase
+from .extras import matplotlib_modules
+from .problems import LayerPeeled
+from .solution import Phase, Status
+from .sweep import sweep
 
 _COLOURS = {
     Phase.separated: "#dbe9f6",
@@ -14,6 +17,7 @@ _COLOURS = {
     Phase.annihilated: "#e39a8c",
     Phase.undetermined: "#ffffff",
 }
+_OUTSIDE = 1e99  #: a ratio above every figure
 _NAMES = {
     Phase.separated: "separated",
     Phase.merged: "merged (Minority Collapse)",
@@ -33,8 +37,18 @@ def phase_diagram(ds: Any, ax: Any = None) -> Any:
     Returns
     -------
     The Axes: norm budget s = sqrt(E_W E_H) across, imbalance ratio R (log scale) up.
+
+    Raises
+    ------
+    ValueError
+        For a sweep over other axes, or of another model or loss than cross-entropy, which has other curves.
     """
     pyplot, colors = matplotlib_modules()
+    if not _is_layer_peeled(ds):
+        raise ValueError(
+            "phase_diagram draws the boundaries of LayerPeeled with CrossEntropy and dim=None at coordinates K_A, K_B, "
+            f"R, E_W and E_H; this is a sweep of {ds.attrs.get('builder')} with {ds.attrs.get('loss')}."
+        )
     budget = [name for name in ds["phase"].dims if name in ("E_W", "E_H")]
     if sorted(ds["phase"].dims) != sorted(["R", *budget]) or len(budget) != 1:
         raise ValueError(f"phase_diagram needs 'phase' over R and one of E_W, E_H; got dimensions {ds['phase'].dims}.")
@@ -49,16 +63,11 @@ def phase_diagram(ds: Any, ax: Any = None) -> Any:
     for curve, label, style in ((boundary.merged, "$R_0$", "-"), (boundary.annihilated, "$R_1$", "--")):
         # Below R = 1 the roles are swapped, so the curves there are those of the other group.
         for first, second, power in ((K_A, K_B, 1), (K_B, K_A, -1)):
-            # R1 rises vertically at its end, which equal steps in s would cut short.
-            end = float(boundary.annihilation_end(first, second))
-            fine = np.concatenate([np.geomspace(s.min(), s.max(), 400), end * (1 - np.geomspace(1e-15, 0.1, 60))])
-            fine = np.sort(fine[(fine >= s.min()) & (fine <= s.max())])
-            height = np.asarray(curve(first, second, fine)) ** power
-            shown = np.isfinite(height) & (height > 0) & (height >= R.min()) & (height <= R.max())
-            if shown.any():
+            budgets, height = _boundary(curve, first, second, s)
+            height = height**power
+            if ((height >= R.min()) & (height <= R.max())).any():
                 known = any(line.get_label() == f"{label} (exact)" for line in ax.lines)
-                name = None if known else f"{label} (exact)"
-                ax.plot(fine[shown], height[shown], style, color="black", lw=1.3, label=name)
+                ax.plot(budgets, height, style, color="black", lw=1.3, label=None if known else f"{label} (exact)")
     for code in np.unique(phase):
         ax.fill_between([], [], [], color=_COLOURS[Phase(code)], label=_NAMES[Phase(code)])
     ax.set(
@@ -73,6 +82,27 @@ def phase_diagram(ds: Any, ax: Any = None) -> Any:
     return ax
 
 
+def _boundary(curve: Any, K_A: float, K_B: float, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Norm budgets and R0 or R1 there, as far as it is a number."""
+    fine = np.geomspace(s.min(), s.max(), 400)
+    end = float(boundary.annihilation_end(K_A, K_B))
+    if curve is boundary.annihilated and s.min() < end < s.max():
+        # It rises vertically at its end, which equal steps in s would cut short.
+        fine = np.concatenate([fine[fine < end], end * (1 - np.geomspace(0.1, 1e-15, 60)), [end]])
+        fine = np.sort(fine[fine >= s.min()])
+    height = np.asarray(curve(K_A, K_B, fine))
+    if curve is boundary.annihilated:
+        height = np.where(fine == end, _OUTSIDE, height)
+    shown = np.isfinite(height) & (height <= _OUTSIDE)
+    return fine[shown], height[shown]
+
+
+def _is_layer_peeled(ds: Any) -> bool:
+    """Whether a sweep's optima are those that ``LayerPeeled.two_group`` has at its coordinates."""
+    known = ("optima of LayerPeeled", "CrossEntropy") == (ds.attrs.get("title"), ds.attrs.get("loss"))
+    return known and {"K_A", "K_B", "R", "E_W", "E_H"} <= set(ds.coords) and "dim" not in ds.coords
+
+
 def _edges(centres: np.ndarray) -> np.ndarray:
     """Cell edges half-way between centres; the outer ones half a step out."""
     if centres.size == 1:
@@ -82,41 +112,76 @@ def _edges(centres: np.ndarray) -> np.ndarray:
 
 
 def cosine(ds: Any, ax: Any = None, group: str = "B") -> Any:
-    """Within-group cosine of classifier rows against R, one line per budget; blank where no cosine exists.
+    """Within-group cosine of classifier rows against R, one colour per budget; blank where no cosine exists.
+
+    Dots are the values of the sweep. For a Layer-Peeled Model with cross-entropy the lines are exact: solved on a fine
+    grid that holds the phase boundaries, where they have kinks. Other models' dots are joined.
 
     Parameters
     ----------
-    ds : Dataset of :func:`lpmjax.sweep` with ``cosine`` over R and, optionally, one of E_W, E_H.
+    ds : Dataset of :func:`lpmjax.sweep` with ``cosine`` over R and, optionally, one of E_W, E_H, at fixed K_A and K_B.
     ax : matplotlib Axes; by default new ones.
     group : which group's cosine, the minority "B" by default.
     """
     pyplot, _ = matplotlib_modules()
-    lines = ds["cosine"].sel(group=group)
-    others = [name for name in lines.dims if name != "R"]
-    if "R" not in lines.dims or not set(others) <= {"E_W", "E_H"} or len(others) > 1:
-        raise ValueError(f"cosine needs 'cosine' over R and at most one of E_W, E_H; got dimensions {lines.dims}.")
-    ax = pyplot.subplots(figsize=(6.4, 4.0), layout="constrained")[1] if ax is None else ax
-    rows = [lines] if not others else [lines.isel({others[0]: i}) for i in range(lines.sizes[others[0]])]
-    for i, row in enumerate(rows):
-        shade = pyplot.get_cmap("viridis")(i / max(len(rows), 2))
+    points = ds["cosine"].sel(group=group)
+    others = [name for name in points.dims if name != "R"]
+    if (
+        "R" not in points.dims
+        or not set(others) <= {"E_W", "E_H"}
+        or len(others) > 1
+        or not {"K_A", "K_B"} <= set(ds.coords)
+    ):
+        raise ValueError(
+            f"cosine needs 'cosine' over R and at most one of E_W, E_H, at fixed K_A and K_B; got {points.dims}."
+        )
+    ax = pyplot.subplots(figsize=(6.4, 4.6), layout="constrained")[1] if ax is None else ax
+    curves = _fine_cosine(ds).sel(group=group) if _is_layer_peeled(ds) else points.sortby("R")
+    count = points.sizes[others[0]] if others else 1
+    for i in range(count):
+        at = {others[0]: i} if others else {}
         symbol = {"E_H": "$E_H$", "E_W": "$E_W$"}
-        label = f"{symbol.get(others[0], others[0])} = {float(row[others[0]]):g}" if others else None
-        ax.plot(row["R"], row, "o-", ms=3, lw=1.1, color=shade, label=label)
+        label = f"{symbol[others[0]]} = {float(points[others[0]][i]):g}" if others else None
+        style = {"color": pyplot.get_cmap("viridis")(i / max(count, 2)), "zorder": 2 + i / count}
+        curve = curves.isel(at)
+        ax.plot(curves["R"], curve, "-", lw=1.2, label=label, **style)
+        ax.plot(points["R"], points.isel(at), "o", ms=3, **style)
+        # Where classifiers coincide so do the lines: a wider band under the next, narrower one shows them all.
+        ax.plot(
+            curves["R"], curve.where(curve == 1), "-", lw=1.2 + 1.2 * (count - 1 - i), solid_capstyle="butt", **style
+        )
     K = float(ds["K_A"]) + float(ds["K_B"])
     ax.axhline(-1 / (K - 1), color="grey", lw=0.8, ls=":", label="simplex ETF, $-1/(K-1)$")
-    R = ds["R"].values
-    if not np.isfinite(lines.values).any():
+    R, known = ds["R"].values, points.values[np.isfinite(points.values)]
+    if not known.size:
         ax.text(0.5, 0.5, f"no cosine: group {group} is one class, or zero", transform=ax.transAxes, ha="center")
     ax.set(
         xlim=(R.min() / 1.2, R.max() * 1.2),
         xscale="log",
-        ylim=(min(-0.2, -1 / (K - 1) - 0.05), 1.05),
+        ylim=(min(-0.2, -1 / (K - 1) - 0.05, *(known - 0.05)), 1.05),
         xlabel=r"imbalance ratio $R=n_A/n_B$",
         ylabel=f"cosine between classifiers of group {group}",
         title=f"$K_A$ = {float(ds['K_A']):g}, $K_B$ = {float(ds['K_B']):g} (a line ends where the classifiers vanish)",
     )
-    ax.legend(fontsize="small", frameon=False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize="small", frameon=False)
     return ax
+
+
+def _fine_cosine(ds: Any) -> Any:
+    """``cosine`` on a fine grid of R with the kinks at R0 and the ends at R1, at the budgets of the sweep."""
+    K_A, K_B = float(ds["K_A"]), float(ds["K_B"])
+    s = np.ravel(np.sqrt(ds["E_W"] * ds["E_H"]))
+    first, last = float(ds["R"].min()), float(ds["R"].max())
+    kinks = [
+        np.asarray(curve(*classes, s)) ** power * (1 - power * below)
+        for classes, power in (((K_A, K_B), 1), ((K_B, K_A), -1))
+        for curve, below in ((boundary.merged, 0.0), (boundary.annihilated, 1e-9))
+    ]
+    R = np.unique(np.concatenate([np.geomspace(first, last, 400), *kinks]))
+    R = R[(R >= first) & (R <= last)]
+    budgets = {name: ds[name].values.tolist() for name in ("E_W", "E_H")}
+    fine = sweep(LayerPeeled.two_group, K_A=K_A, K_B=K_B, R=R, **budgets)  # all variables: so it is compiled already
+    return fine["cosine"].where(fine["status"] == Status.certified)
 
 
 def diagnosis(found: Any, axes: Any = None) -> Any:
@@ -138,12 +203,13 @@ def diagnosis(found: Any, axes: Any = None) -> Any:
     above, below = axes
     K = found.counts.size
     order = np.lexsort((-found.counts, -found.slack))
-    collapsed, place = found.collapsed[order], np.arange(1, K + 1)
+    collapsed, place = found.slack[order] < 0, np.arange(1, K + 1)
+    names = (r"slack $\geq$ 0", "collapsed: slack < 0" if found.known else "slack < 0, not certified")
     size = float(np.clip(60 / K, 3, 6))
     style = {"ls": "none", "rasterized": K > 2000}
     for chosen, marker, colour, name in (
-        (~collapsed, "o", "#2166ac", r"slack $\geq$ 0"),
-        (collapsed, "v", "#d6600a", "collapsed: slack < 0"),
+        (~collapsed, "o", "#2166ac", names[0]),
+        (collapsed, "v", "#d6600a", names[1]),
     ):
         if chosen.any():
             label = f"{name} ({chosen.sum()} of {K})"
@@ -176,12 +242,3 @@ def diagnosis(found: Any, axes: Any = None) -> Any:
     for ax in axes:
         ax.legend(fontsize="small", frameon=False)
     return axes
-
-
-def matplotlib_modules() -> tuple[Any, Any]:
-    """(pyplot, colors), or an ImportError that says what to install."""
-    try:
-        from matplotlib import colors, pyplot
-    except ImportError as error:
-        raise ImportError("plotting needs matplotlib: pip install 'lpmjax[plot]'") from error
-    return pyplot, colors

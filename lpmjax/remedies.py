@@ -1,23 +1,33 @@
-"""Remedies: the least change of a model after which no class collapses, each verified by solving again."""
+"""Remedies: the least change of a model after which no class collapses, in closed form or verified by solving again."""
 
 import dataclasses
+import decimal
+import itertools
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from .certificate import Program, log_multiplier_of, slacks
 from .groups import ClassGroups
 from .problems import LayerPeeled, Problem, UnconstrainedFeatures
 from .solution import Solution, Status
-from .solve import solve
+from .solve import choose_method, limits, solve
 
 _MARGINS = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1)  #: relative steps to either side of a threshold, narrowest first
 _WIDE = 300  #: groups from which a solve is worth more than the compilations that make it cheaper
 
+_UNSOLVED = "a solve beside the threshold was not certified; a larger tol may do."
+_EXACT = (
+    "Exact, without solving: a class collapses iff its loss weight is below sqrt(lambda_W lambda_H n_k), whatever the "
+    "optimum is."
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Remedy:
-    """The least change of one ``kind`` after which every slack is >= 0, as found by solving again.
+    """The least change of one ``kind`` after which every slack is >= 0: in closed form, or as found by solving again.
 
     Attributes
     ----------
@@ -39,14 +49,20 @@ class Remedy:
     message: str
 
 
+def announcer(progress: Callable[[int, str], None] | None) -> Callable[[str], None]:
+    """Calls ``progress`` with how often it was called before."""
+    done = itertools.count()
+    return lambda purpose: None if progress is None else progress(next(done), purpose)
+
+
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A model whose weights and parameters vary; ``solved`` is told of every solve."""
+    """A model whose weights and parameters vary; ``announce`` is told what every solve is for, before it starts."""
 
     groups: ClassGroups
     parameters: dict[str, float]
     tol: float | None
-    solved: Callable[[], None]
+    announce: Callable[[str], None]
 
     @property
     def has_budgets(self) -> bool:
@@ -61,31 +77,36 @@ class Model:
 
     def optimum(self) -> Solution:
         """Of the model as it is."""
+        self.announce("the model")
         problem = self.problem(self.groups, self.parameters)
+        # The default as a number: beside None it would compile again.
+        tol = float(limits(problem, choose_method(problem, "auto"), self.tol, None)[0])
         # The rank may be far below the number of groups, which is worth a few compilations where there are many.
-        found = solve(problem, tol=self.tol) if self.groups.num_groups > _WIDE else _full_width(problem, self.tol)
-        self.solved()
-        return found
+        return solve(problem, tol=tol) if self.groups.num_groups > _WIDE else _full_width(problem, tol)
 
-    def changed(self, problem: Problem) -> Solution:
+    def changed(self, problem: Problem, purpose: str) -> Solution:
         """Optimum of a problem of the same number of groups; one compilation serves all of one type."""
-        found = _full_width(problem, self.tol)
-        self.solved()
-        return found
+        self.announce(purpose)
+        return _full_width(problem, self.tol)
 
-    def spent(self, groups: ClassGroups) -> float:
+    def spent(self, groups: ClassGroups, purpose: str) -> float:
         """Budget that the optimum uses at the highest price at which no class collapses: the least weight."""
         classes, weights = np.asarray(groups.classes), np.asarray(groups.weights)
         price = weights[classes > 0].min()
         # With one feature a class, omega = 1; with equal decays, |W|^2 is the nuclear norm of the logits.
         penalised = UnconstrainedFeatures(ClassGroups(classes, np.ones_like(weights), weights), price, price)
-        return float(np.sum(classes * np.asarray(self.changed(penalised).w_norm2)))
+        return float(np.sum(classes * np.asarray(self.changed(penalised, purpose).w_norm2)))
 
     def milder(self, x: float) -> dict[str, float]:
         """E_H times exp(x), or both decays over exp(x)."""
         if self.has_budgets:
             return self.parameters | {"E_H": self.parameters["E_H"] * float(np.exp(x))}
         return {name: value * float(np.exp(-x)) for name, value in self.parameters.items()}
+
+    def known_slack(self, groups: ClassGroups, parameters: dict[str, float]) -> float:
+        """Least slack with weight decay, whose multiplier is the penalty whatever the optimum is."""
+        program = Program.of(self.problem(groups, parameters))
+        return float(np.min(np.asarray(slacks(program, log_multiplier_of(program, None, jnp), jnp))))
 
     def raised(self, level: float) -> ClassGroups:
         """All weights below ``level * omega`` raised to that."""
@@ -103,71 +124,107 @@ class Model:
 
 def find_remedies(model: Model, solution: Solution) -> tuple[Remedy, Remedy]:
     """The remedy by weights, and that by budget or decay; ``factors`` are (G,)."""
-    kind = "budget" if model.has_budgets else "decay"
-    ones = np.ones(model.groups.num_groups)
-    plain = Remedy("weights", 1.0, ones, model.parameters, least(solution), status(solution), 0.0, "none needed.")
-    failed = dataclasses.replace(plain, scale=None, slack=np.nan, status=Status.stalled, accuracy=np.nan)
-    failed = dataclasses.replace(failed, message="none found: a solve was not certified; solve with a larger tol.")
+    if not model.has_budgets:
+        return _by_weights_at_decay(model), _by_decay(model)
+    plain = _none_needed(model, "weights", least(solution))
     if status(solution) != Status.certified:
-        return failed, dataclasses.replace(failed, kind=kind)
-    if least(solution) >= 0:
-        return plain, dataclasses.replace(plain, kind=kind)
-    if model.has_budgets:
-        needed = model.spent(model.groups) / float(np.asarray(solution.problem.budget))
-        first = _by_weights_on_budget(model, solution, needed)
-        second = _by_parameters(model, kind, "E_H", 2 * np.log(needed))
-    else:
-        first = _by_weights_at_decay(model, solution)
-        second = _by_parameters(model, kind, "both weight decays", -least(solution))
-    return first or failed, second or dataclasses.replace(failed, kind=kind)
+        failed = _not_found(model, "weights", "the optimum itself is not certified.")
+        return failed, dataclasses.replace(failed, kind="budget")
+    if plain.slack >= 0:
+        return plain, dataclasses.replace(plain, kind="budget")
+    needed = model.spent(model.groups, "the budget needed") / float(np.asarray(solution.problem.budget))
+    return _by_weights_on_budget(model, solution, needed), _by_budget(model, 2 * np.log(needed))
 
 
-def _by_parameters(model: Model, kind: str, name: str, root: float) -> Remedy | None:
-    found = _verified(lambda x: model.changed(model.problem(model.groups, model.milder(x))), root)
+def _none_needed(model: Model, kind: str, slack: float) -> Remedy:
+    ones = np.ones(model.groups.num_groups)
+    return Remedy(kind, 1.0, ones, model.parameters, slack, Status.certified, 0.0, "none needed.")
+
+
+def _not_found(model: Model, kind: str, why: str) -> Remedy:
+    nothing = dataclasses.replace(_none_needed(model, kind, np.nan), scale=None, accuracy=np.nan)
+    return dataclasses.replace(nothing, status=Status.stalled, message=f"none found: {why}")
+
+
+def _by_decay(model: Model) -> Remedy:
+    before = model.known_slack(model.groups, model.parameters)
+    if before >= 0:
+        return _none_needed(model, "decay", before)
+    x, slack = _just_above(-before, lambda x: model.known_slack(model.groups, model.milder(x)))
+    scale, new, accuracy = float(np.exp(-x)), model.milder(x), x + before
+    shown = ", ".join(f"{name} = {digits(value, accuracy, up=False)}" for name, value in new.items())
+    what = f"both weight decays times {digits(scale, accuracy, up=False)}: {shown}. {_EXACT}"
+    return Remedy("decay", scale, np.ones(model.groups.num_groups), new, slack, Status.certified, accuracy, what)
+
+
+def _by_budget(model: Model, root: float) -> Remedy:
+    found = _verified(lambda x: model.changed(model.problem(model.groups, model.milder(x)), "verifying E_H"), root)
     if found is None:
-        return None
-    new, scale = model.milder(found.x), float(np.exp(found.x if kind == "budget" else -found.x))
-    what = f"{name} times {scale:.10g}: {listed(new)}."
-    return found.remedy(kind, scale, np.ones(model.groups.num_groups), new, what)
+        return _not_found(model, "budget", _UNSOLVED)
+    new, scale = model.milder(found.x), float(np.exp(found.x))
+    shown = f"E_W = {new['E_W']:.6g}, E_H = {digits(new['E_H'], found.accuracy, up=True)}"
+    what = f"E_H times {digits(scale, found.accuracy, up=True)}: {shown}."
+    return found.remedy("budget", scale, np.ones(model.groups.num_groups), new, what)
 
 
-def _by_weights_on_budget(model: Model, solution: Solution, needed: float) -> Remedy | None:
+def _by_weights_on_budget(model: Model, solution: Solution, needed: float) -> Remedy:
     weights, budget = np.asarray(model.groups.weights), float(np.asarray(solution.problem.budget))
 
     def excess(x: float) -> float:
-        return model.spent(model.raised(np.exp(x))) / budget - 1
+        return model.spent(model.raised(np.exp(x)), "the weights needed") / budget - 1
+
+    def trial(x: float) -> Solution:
+        return model.changed(model.problem(model.raised(np.exp(x)), model.parameters), "verifying the weights")
 
     # At equal weights the highest price is the least one at which logits are zero.
     root = _root(excess, (np.log(weights.min()), needed - 1), (np.log(weights.max()), -1.0))
-    return _reweighted(model, solution, root)
+    found = _verified(trial, root)
+    if found is None:
+        return _not_found(model, "weights", _UNSOLVED)
+    factors, what = _reweighting(model, found.x, found.accuracy)
+    return found.remedy("weights", float(factors.max()), factors, model.parameters, what)
 
 
-def _by_weights_at_decay(model: Model, solution: Solution) -> Remedy | None:
-    groups, omega, price = model.groups, np.asarray(solution.problem.omega), float(np.asarray(solution.problem.penalty))
-    used = price * np.sum(groups.classes * omega)
+def _by_weights_at_decay(model: Model) -> Remedy:
+    problem = model.problem(model.groups, model.parameters)
+    before = model.known_slack(model.groups, model.parameters)
+    if before >= 0:
+        return _none_needed(model, "weights", before)
+    classes, weights, omega = map(np.asarray, (model.groups.classes, model.groups.weights, problem.omega))
+    price = float(np.asarray(problem.penalty))
+    used = price * np.sum(classes * omega)
     if used >= 1:
         what = f"there is none: sqrt(lambda_W lambda_H) * sum of sqrt(n_k) = {used:.4g} must be below 1."
-        ones = np.ones(omega.size)
-        return Remedy("weights", None, ones, model.parameters, np.nan, status(solution), np.nan, what)
-    weights, classes = np.asarray(groups.weights), np.asarray(groups.classes)
+        nothing = _none_needed(model, "weights", np.nan)
+        return dataclasses.replace(nothing, scale=None, accuracy=np.nan, message=what)
     # The least c with c = price * sum of max(weights, c omega), from below: it and the set of raised classes only grow.
     raised, level = None, price
     while raised is None or (raised != (weights < level * omega)).any():
         raised = weights < level * omega
         level = price * np.sum(classes * weights * ~raised) / (1 - price * np.sum(classes * omega * raised))
-    return _reweighted(model, solution, np.log(level))
+    root = float(np.log(level))
+    x, slack = _just_above(root, lambda x: model.known_slack(model.raised(np.exp(x)), model.parameters))
+    factors, what = _reweighting(model, x, x - root)
+    what = f"{what} {_EXACT}"
+    return Remedy("weights", float(factors.max()), factors, model.parameters, slack, Status.certified, x - root, what)
 
 
-def _reweighted(model: Model, solution: Solution, root: float) -> Remedy | None:
-    found = _verified(lambda x: model.changed(model.problem(model.raised(np.exp(x)), model.parameters)), root)
-    if found is None:
-        return None
-    factors = np.maximum(1.0, np.exp(found.x) * np.asarray(solution.problem.omega / model.groups.weights))
+def _just_above(root: float, slack: Callable[[float], float]) -> tuple[float, float]:
+    """The next x above a root known to rounding at which the least slack, as computed, is positive; and that slack."""
+    step = float(np.finfo(float).eps)
+    while slack(root + step) <= 0:
+        step *= 2
+    return root + step, slack(root + step)
+
+
+def _reweighting(model: Model, x: float, accuracy: float) -> tuple[np.ndarray, str]:
+    """Factors that raise weights to exp(x) omega, and the words for them."""
+    omega = np.asarray(model.problem(model.groups, model.parameters).omega)
+    factors = np.maximum(1.0, np.exp(x) * omega / np.asarray(model.groups.weights))
     raised, classes = factors > 1, np.asarray(model.groups.classes)
-    lowest, highest = f"{factors[raised].min():.10g}", f"{factors.max():.10g}"
+    lowest, highest = (digits(float(f), accuracy, up=True) for f in (factors[raised].min(), factors.max()))
     between = highest if lowest == highest else f"{lowest} to {highest}"
-    what = f"loss weight times {between} on {np.sum(classes[raised]):.0f} of {np.sum(classes):.0f} classes."
-    return found.remedy("weights", float(factors.max()), factors, model.parameters, what)
+    return factors, f"loss weight times {between} on {np.sum(classes[raised]):.0f} of {np.sum(classes):.0f} classes."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,7 +238,7 @@ class _Found:
     def remedy(self, kind: str, scale: float, factors: np.ndarray, parameters: dict[str, float], what: str) -> Remedy:
         slack, code = least(self.after), status(self.after)
         proof = (
-            f"Solved again: least slack {slack:.1e}, {code.name}; negative with a relative {self.accuracy:.0e} less."
+            f"Solved again: least slack {slack:.1e}, {code.name}; negative with {self.accuracy:.0e} less (relative)."
         )
         return Remedy(kind, scale, factors, parameters, slack, code, self.accuracy, f"{what} {proof}")
 
@@ -222,6 +279,14 @@ def least(s: Solution) -> float:
 def status(s: Solution) -> Status:
     """As the enumeration."""
     return Status(int(s.status))
+
+
+def digits(value: float, accuracy: float, up: bool) -> str:
+    """As many digits as a relative accuracy bears, at most ten, rounded to the side on which nothing collapses."""
+    number = min(10, max(1, int(-np.log10(max(accuracy, 1e-12)))))
+    rounding = decimal.ROUND_CEILING if up else decimal.ROUND_FLOOR
+    rounded = decimal.Context(prec=number, rounding=rounding).create_decimal_from_float(value)
+    return f"{float(rounded):.{number}g}"
 
 
 def listed(values: dict[str, float]) -> str:

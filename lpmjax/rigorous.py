@@ -17,6 +17,7 @@ from jax.core import Tracer
 from . import symmetry
 from .files import json_text, write_json
 from .losses import CrossEntropy
+from .written import as_written
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,10 +71,11 @@ def rigorous(solution: Any) -> RigorousBound:
     r"""An interval proved to contain the optimum of ``solution.problem``, rounding included.
 
     Only the coordinates are taken from the solution, as a place to look: whatever they are, the interval holds; if
-    they are not optimal it is wide. The parameters are taken as the exact binary64 numbers that they are, and the loss
-    weights as exactly proportional to theirs. Upper bound: the objective at the coordinates, brought inside the budget
-    (cut to rank ``dim`` where the problem has one). Lower bound: the dual objective at the softmax probabilities, and
-    never below 0. Both in python-flint balls; a second for 200 groups.
+    they are not optimal it is wide. The parameters are taken as the exact binary numbers that they are, and the loss
+    weights as exactly proportional to theirs, or to the samples where they are the default ones of a float32 problem.
+    Upper bound: the objective at the coordinates, brought inside the budget (cut to rank ``dim`` where the problem has
+    one). Lower bound: the dual objective at the softmax probabilities, and never below 0. Both in python-flint balls; a
+    second for 200 groups.
 
     Parameters
     ----------
@@ -105,6 +107,7 @@ def rigorous(solution: Any) -> RigorousBound:
             f"solution is batched (within has shape {within.shape}), but rigorous takes one: pick an entry, "
             "jax.tree.map(lambda leaf: leaf[i], solution)."
         )
+    problem, _ = as_written(problem)
     problem.check()
     counts = {name: np.asarray(getattr(problem.groups, name), np.float64) for name in ("classes", "samples", "weights")}
     here = counts["classes"] > 0  # an absent group is no part of the statement

@@ -34,7 +34,7 @@ class Status(enum.IntEnum):
 _MESSAGES = {
     Status.certified: "certified: the duality gap, in float64, is at most tol * |value|.",
     Status.converged: "converged, not certified: in float32, use lpmjax.certify; for dim < K - 1 the gap cannot close.",
-    Status.stalled: "stalled: the gap exceeds tol * |value|, or the value underflows; solve in float64, or raise tol.",
+    Status.stalled: "stalled: the gap exceeds tol * |value|; solve in float64, or raise tol above gap / |value|.",
     Status.nonfinite: "nonfinite: NaN or infinity in the solver; solve in float64, or scale the parameters down.",
     Status.invalid: "invalid: a parameter is out of range, or dim is below the rank of the optimum; see check().",
     Status.max_steps: "max_steps: the step limit came first; raise max_steps.",
@@ -42,12 +42,15 @@ _MESSAGES = {
 
 
 class Phase(enum.IntEnum):
-    """Structure of the optimum, with A the number of classes with slack > 0.
+    """Structure of the optimum, in the words of the norms and cosines beside it.
 
-    ``separated``: all K class directions differ (rank K - 1); ``merged``: at least two classes share one direction
-    and none vanishes (rank A, Minority Collapse); ``annihilated``: classes have zero classifier and features
-    (rank A - 1; there is no cosine); ``undetermined``: not solved. A single class cannot merge. With more than two
-    groups the phase is read from the rank alone: classes of distinct counts are never exactly equal or zero.
+    ``separated``: no class is zero, and the K classifiers differ and span all the directions they can (rank K - 1, or K
+    for SquaredError). ``merged``: no class is zero, yet the classifiers span fewer directions (Minority Collapse):
+    collapsed classes of equal count coincide, cosine exactly 1; those of distinct counts share directions, and their
+    cosines say how close they are. ``annihilated``: the classifier and the features of some classes are zero, so they
+    have no cosine (NaN). ``undetermined``: not proved, so not known. A single class cannot merge. With two groups these
+    are the three phases of the theory, of rank A (merged) and A - 1 (annihilated), with A the number of classes of
+    slack > 0; with more groups both ranks occur in ``merged``.
     """
 
     separated = 0
@@ -59,6 +62,7 @@ class Phase(enum.IntEnum):
 #: long_name, units and dimensions beyond the batch, for tables and data sets
 DESCRIPTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "value": ("optimal value of the objective", "nat", ()),
+    "log_value": ("logarithm of the optimal value, finite where that underflows", "1", ()),
     "lower_bound": ("certified lower bound on the optimal value", "nat", ()),
     "gap": ("duality gap, rounding included", "nat", ()),
     "multiplier": ("multiplier of the spectral budget, or its price", "nat", ()),
@@ -66,6 +70,7 @@ DESCRIPTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "phase": ("structure of the optimum", "1", ()),
     "rank": ("rank of the optimal logits", "1", ()),
     "steps": ("solver steps", "1", ()),
+    "restarts": ("times that the descent began anew from where it had come to rest", "1", ()),
     "slack": (
         "log of loss weight over multiplier times omega; below 0 is collapsed (groups of 2 or more)",
         "1",
@@ -91,7 +96,9 @@ class Solution(eqx.Module):
     Attributes
     ----------
     value, lower_bound, gap, tol : nats (``tol`` relative); ``lower_bound = value - gap <= optimum <= value``.
-    multiplier : of the spectral budget (the penalty itself in a penalised problem).
+    log_value : logarithm of ``value``, finite also where that underflows to 0 (its gap is then certified in scaled
+        numbers); differentiable.
+    multiplier : of the spectral budget (0 where that does not bind), or the penalty itself.
     slack : (G,) ``log(weight_g / (multiplier omega_g))``, plus ``log(1 - epsilon)`` with label smoothing, finite in
         every phase; a group of two or more classes is collapsed exactly where it is <= 0 (one class can have a
         negative slack and still a direction of its own).
@@ -102,11 +109,13 @@ class Solution(eqx.Module):
     bias : (G,) last-layer bias of one class of each group (sum zero over classes), or None if the model has none.
     W, H : what the ``factored`` method found, in the caller's class order, else None; then ``within`` and ``between``
         are the group average of the logits, and norms and cosines are means over the group.
-    status, phase : int8 codes of :class:`Status` and :class:`Phase`;  rank, steps : int32;  method : static.
+    status, phase : int8 codes of :class:`Status` and :class:`Phase`;  rank, steps, restarts : int32 (restarts: times
+        that a descent began anew from where it had come to rest);  method : static.
     """
 
     problem: Problem
     value: Float[Array, ""]
+    log_value: Float[Array, ""]
     lower_bound: Float[Array, ""]
     gap: Float[Array, ""]
     tol: Float[Array, ""]
@@ -123,6 +132,7 @@ class Solution(eqx.Module):
     phase: Int8[Array, ""]
     rank: Int[Array, ""]
     steps: Int[Array, ""]
+    restarts: Int[Array, ""]
     W: Float[Array, "K d"] | None = None
     H: Float[Array, "d N"] | None = None
     method: str = eqx.field(static=True, kw_only=True)
@@ -209,6 +219,15 @@ class Solution(eqx.Module):
     def _class_bias(self):
         """(K, 1) bias to add to logits, or 0."""
         return 0.0 if self.bias is None else self.bias[jnp.asarray(self.problem.groups.class_index)][:, None]
+
+    def save(self, path: Any) -> None:
+        """Write all of it, problem and class order included, to an archive ``name.npz`` that :func:`lpmjax.load` reads.
+
+        Raises ValueError for another suffix or under a trace, OSError naming a path that cannot be written.
+        """
+        from .store import save  # it knows every problem and loss, and they know solutions
+
+        save(path, self)
 
     def check(self) -> "Solution":
         """Return self if every entry is certified or converged; else raise RuntimeError naming entries and remedies.

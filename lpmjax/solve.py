@@ -11,13 +11,14 @@ from jaxtyping import Array
 
 from . import symmetry
 from .arguments import leaves, require_integer, require_positive
-from .certificate import Program, closes, duality_gap, evaluate, multiplier_of, needed_dim
+from .certificate import Program, closes, duality_gap, evaluate, log_multiplier_of, needed_dim
 from .factored import best, factored
+from .forks import require_unforked
 from .problems import Problem
 from .solution import Phase, Solution, Status
 from .solvers import SOLVERS, solve_grouped
 from .solvers.coordinates import Coordinates
-from .structure import structure
+from .structure import structure, without
 
 #: relative duality gap of ``certified`` (float64) and of ``converged`` in float32
 _TOL = {"closed_form": 1e-10, "two_group": 1e-10, "grouped": 1e-8, "factored": 1e-8}
@@ -66,6 +67,7 @@ def solve(
         For an unknown or inapplicable method, tol <= 0, max_steps < 1, or (eagerly, with a method other than "auto")
         a ``dim`` below the rank of the optimum, for which the relaxation that these methods solve is a lower bound.
     """
+    require_unforked()
     if not isinstance(problem, Problem):
         raise ValueError(f"problem must be a lpmjax Problem such as LayerPeeled, got {type(problem).__name__}.")
     chosen = choose_method(problem, method)
@@ -162,17 +164,24 @@ def _solve(
         if safe.penalty is None:
             # Of the group with the largest slack: the others' weights may have underflowed.
             top = jnp.argmax(found.slack)
-            multiplier = (program.weights * program.loss.contrast / program.omega)[top] * jnp.exp(-found.slack[top])
+            log_pull = jnp.log((program.weights * program.loss.contrast / program.omega)[top])
+            log_multiplier = log_pull - found.slack[top]
         else:
-            multiplier = multiplier_of(program, proof.norm, jnp)
-        value = _optimal_value(proof.value, safe, (found.within, found.between, found.bias), multiplier)
-        groups = safe.groups
-        grams = safe.frames(found.within, found.between, safe.omega, safe.classifier_scale, jnp)
-        views = symmetry.geometry(grams, found.within, found.between, groups.classes, jnp)
-        phase, rank = structure(fixed, proof, at.slack, jax.lax.stop_gradient(multiplier), jnp)
-        fits = True if problem.dim is None else needed_dim(fixed, proof, rank, jnp) <= problem.dim
-        finite = jnp.isfinite(value) & jnp.isfinite(proof.gap)
-        proved = closes(proof, tol, jnp)
+            log_multiplier = log_multiplier_of(program, proof, jnp)
+        multiplier = jnp.exp(log_multiplier)
+        price = jnp.exp(log_multiplier + proof.log_scale)
+        scaled = _optimal_value(proof.value, safe, (found.within, found.between, found.bias), price)
+        log_value = jnp.where(scaled > 0, jnp.log(jnp.where(scaled > 0, scaled, 1.0)) - proof.log_scale, -jnp.inf)
+        unscale = jnp.exp(-proof.log_scale)
+        value, gap = unscale * scaled, unscale * proof.gap
+        looks = structure(fixed, proof, jax.lax.stop_gradient(price), jnp)
+        within, between = without(looks.gone, safe.groups.classes, found.within, found.between, jnp)
+        grams = safe.frames(within, between, safe.omega, safe.classifier_scale, jnp)
+        views = symmetry.geometry(grams, within, between, safe.groups.classes, jnp)
+        fits = True if problem.dim is None else needed_dim(fixed, proof, looks.rank, jnp) <= problem.dim
+        finite = jnp.isfinite(value) & jnp.isfinite(gap)
+        proved = closes(fixed, proof, tol, jnp)
+        told = proved if method == "grouped" else True  # the others know the phase without the gap
         status = _status(proved, found.converged, finite, valid & fits, value.dtype)
         shown = (status != Status.invalid) & (status != Status.nonfinite)
 
@@ -182,22 +191,24 @@ def _solve(
         return Solution(
             problem=problem,
             value=masked(value),
-            lower_bound=masked(proof.value - proof.gap),
-            gap=masked(proof.gap),
+            log_value=masked(log_value),
+            lower_bound=masked(value - gap),
+            gap=masked(gap),
             tol=tol,
             multiplier=masked(multiplier),
             slack=masked(found.slack),
-            within=masked(found.within),
-            between=masked(found.between),
+            within=masked(within),
+            between=masked(between),
             cosine=masked(views.cosine),
             w_norm2=masked(views.w_norm2),
             h_norm2=masked(views.h_norm2),
             margin=masked(views.margin),
             bias=None if found.bias is None else masked(found.bias),
             status=status,
-            phase=jnp.where(shown, phase, Phase.undetermined).astype(jnp.int8),
-            rank=jnp.where(shown, rank, -1).astype(jnp.int32),
+            phase=jnp.where(shown & told, looks.phase, Phase.undetermined).astype(jnp.int8),
+            rank=jnp.where(shown, looks.rank, -1).astype(jnp.int32),
             steps=found.steps,
+            restarts=jnp.asarray(found.restarts, jnp.int32),
             method=method,
         )
 
@@ -216,7 +227,10 @@ def _status(proved, converged, finite, valid, dtype):
 
 @jax.custom_jvp
 def _optimal_value(value, problem, coordinates, multiplier):
-    """``value`` as is; its derivative is that of the Lagrangian in the parameters alone (envelope theorem)."""
+    """``value`` as is; its derivative is that of the Lagrangian in the parameters alone (envelope theorem).
+
+    Both, and the multiplier, are times ``exp(log_scale)`` of the coordinates.
+    """
     return value
 
 
@@ -231,7 +245,7 @@ def _lagrangian(problem, coordinates, multiplier):
     within, between, bias = coordinates
     program = Program.of(problem)
     classes, omega = program.classes, program.omega
-    loss, _, _ = evaluate(program, within, between, bias, jnp)
+    loss = evaluate(program, within, between, bias, jnp).loss
     objective = jnp.sum(classes * program.weights * loss.value)
     if program.bias_decay is not None:
         objective = objective + 0.5 * program.bias_decay * jnp.sum(classes * bias * bias)

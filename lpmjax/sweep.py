@@ -3,7 +3,7 @@
 import inspect
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .arguments import require_integer
 from .problems import Problem
 from .solution import DESCRIPTIONS, Phase, Solution, Status, group_names
 from .solve import choose_method, limits, solve
@@ -27,6 +28,8 @@ _ARGUMENTS = {
     "E_H": ("budget: mean squared norm of a feature", "1"),
     "lambda_W": ("weight decay of the classifier", "1"),
     "lambda_H": ("weight decay of the features", "1"),
+    "n_B": ("samples in a class of group B", "1"),
+    "bias_decay": ("weight decay of the last-layer bias", "1"),
 }
 _LANES_ON_CPU = 8192  # best of 1024 to 16384 on two cores: temporaries stay in the cache, calls are few
 _LANES_OF_DESCENT = 16  # on CPU descents run one after another; this many make a call worth its while
@@ -50,7 +53,8 @@ def sweep(
     """Solve ``builder(**arguments)`` at every point of a grid.
 
     Every keyword whose value is a list, tuple, range or one-dimensional array becomes a dimension of that name; the
-    others are passed as they are (numbers among them become scalar coordinates).
+    others are passed as they are (numbers among them become scalar coordinates). The values of an axis may repeat and
+    come in any order: each has its cell, but ``ds.sel`` finds only values that do not repeat.
 
     Parameters
     ----------
@@ -70,8 +74,9 @@ def sweep(
     Raises
     ------
     ValueError
-        For an empty or multi-dimensional axis, a keyword that the builder does not take, a value that it refuses
-        (naming axis and position), an unknown variable, or a result above ``max_bytes``.
+        For a builder that is no function or returns no Problem, an empty or multi-dimensional axis, a keyword that the
+        builder does not take, a value that it refuses (naming axis and position), an unknown variable, or a result
+        above ``max_bytes``.
 
     Example
     -------
@@ -79,12 +84,14 @@ def sweep(
     """
     if dtype not in ("float64", "float32"):
         raise ValueError(f"dtype = {dtype!r} is out of range: use 'float64' or 'float32'.")
-    names = tuple(DESCRIPTIONS) if variables is None else tuple(dict.fromkeys(variables))
-    unknown = [name for name in names if name not in DESCRIPTIONS]
-    if unknown or not names:
+    if not callable(builder):
         raise ValueError(
-            f"variables has {', '.join(map(repr, unknown)) or 'no name'}: choose from {', '.join(DESCRIPTIONS)}."
+            f"builder must be a function that returns a Problem, as LayerPeeled.two_group, got {builder!r}."
         )
+    if progress is not None and not callable(progress):
+        raise ValueError(f"progress must be a function of (cells done, cells in all), or None, got {progress!r}.")
+    max_bytes = require_integer("max_bytes", max_bytes, 1)
+    names = _names(variables)
     _check_keywords(builder, arguments)
     with jax.enable_x64(dtype == "float64"):
         _check_dtypes(arguments, dtype)
@@ -94,6 +101,8 @@ def sweep(
         shape = tuple(axis.size for axis in axes.values())
         method = choose_method(first, method)
         bound, max_steps = limits(first, method, tol, max_steps)
+        if bound.ndim:
+            raise ValueError(f"tol must be one number, got shape {bound.shape}.")
         limit = float(bound)
         out = _allocate(names, shape, first.groups.num_groups, dtype, max_bytes)
         solve_batch = partial(_solve_batch, names=names, method=method, tol=limit)
@@ -102,6 +111,18 @@ def sweep(
         _fill(out, builder, axes, fixed, solve_batch, rounds, lanes, dtype == "float64", progress)
         settings = {"method": method, "tol": limit, "dtype": dtype}
         return _dataset(out, axes, fixed, builder, first, settings)
+
+
+def _names(variables: Sequence[str] | None) -> tuple[str, ...]:
+    if isinstance(variables, str) or not isinstance(variables, Iterable | None):
+        raise ValueError(f"variables must be a list of names, as ['value', 'phase'], got {variables!r}.")
+    names = tuple(DESCRIPTIONS) if variables is None else tuple(dict.fromkeys(map(str, variables)))
+    unknown = [name for name in names if name not in DESCRIPTIONS]
+    if unknown or not names:
+        raise ValueError(
+            f"variables has {', '.join(map(repr, unknown)) or 'no name'}: choose from {', '.join(DESCRIPTIONS)}."
+        )
+    return names
 
 
 def _is_axis(value: Any) -> bool:
@@ -171,7 +192,7 @@ def _check_values(builder, axes, fixed) -> Problem:
     return problem
 
 
-_INTEGERS = {"status": np.int8, "phase": np.int8, "rank": np.int32, "steps": np.int32}
+_INTEGERS = {"status": np.int8, "phase": np.int8, "rank": np.int32, "steps": np.int32, "restarts": np.int32}
 
 
 def _allocate(names, shape, groups: int, dtype: str, max_bytes: int) -> dict[str, np.ndarray]:
@@ -183,8 +204,8 @@ def _allocate(names, shape, groups: int, dtype: str, max_bytes: int) -> dict[str
         largest = ", ".join(sorted(size, key=lambda name: -size[name])[:4])
         raise ValueError(
             f"{cells} cells x {len(names)} variables take {total / 2**30:.2g} GiB, above max_bytes = "
-            f"{max_bytes / 2**30:.2g} GiB: keep fewer with variables=['value', 'phase', ...] (the largest are "
-            f"{largest}), or raise max_bytes."
+            f"{max_bytes / 2**30:.2g} GiB: keep fewer variables (value, phase, ...; the largest are {largest}), or "
+            "raise max_bytes."
         )
     return {name: np.empty(full, kind) for name, (full, kind) in plan.items()}
 

@@ -58,6 +58,17 @@ def centred(between, classes, xp):
     return between - unit[..., :, None] * xp.sum(unit[..., :, None] * between, axis=-2, keepdims=True)
 
 
+def diagonal_matrix(entries, xp):
+    """(..., G, G) matrix with ``entries`` on its diagonal."""
+    return xp.where(xp.eye(entries.shape[-1], dtype=bool), entries[..., None, :], 0.0)
+
+
+def centred_diagonal(within, classes, xp):
+    """``between`` of the logits ``(I - J/K) diag(within)``."""
+    unit = xp.sqrt(classes / xp.sum(classes, axis=-1, keepdims=True))
+    return diagonal_matrix(within, xp) - unit[..., :, None] * (unit * within)[..., None, :]
+
+
 def shift_margins(margins, shift, xp):
     """Margins after adding ``shift`` (G,) to the logit of every class; None adds nothing."""
     return margins if shift is None else margins + shift[..., None, :] - shift[..., :, None]
@@ -151,8 +162,7 @@ def orthogonal_frames(within, between, omega, scale, classes, xp) -> tuple[Frame
     used = xp.where(share > 0, share, 1.0)
     inverse = xp.where(share > 0, 1 / used, 0.0)
     block = xp.matmul(between * inverse[..., None, :], xp.swapaxes(between, -1, -2))
-    eye = xp.eye(within.shape[-1], dtype=bool)
-    return Frame(within * within * inverse, block), Frame(share, xp.where(eye, share[..., None, :], 0.0))
+    return Frame(within * within * inverse, block), Frame(share, diagonal_matrix(share, xp))
 
 
 def geometry(grams: tuple[Frame, Frame], within, between, classes, xp) -> Geometry:

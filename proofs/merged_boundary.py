@@ -25,18 +25,23 @@ def odds(alpha: sp.Expr, cosine: sp.Expr) -> sp.Expr:
     return K_A * cosine / (K_B * (K_A * alpha - cosine))
 
 
+def weight_ratio(within: sp.Expr, margin: sp.Expr) -> sp.Expr:
+    """pi_A/pi_B at which a majority of these margins has the multiplier pi_B."""
+    wrong = K_A * sp.exp(-within) + K_B * sp.exp(-margin)
+    return (1 + wrong - sp.exp(-within)) / wrong
+
+
 def curve(alpha: sp.Expr, sigma: sp.Expr, cosine: sp.Expr) -> dict[str, sp.Expr]:
     """sigma, x, a, m_A, R_0 and s of a point of the curve."""
     across = sigma * cosine
     within = K_A * (alpha * across + sp.log(odds(alpha, cosine)))
     margin = within * (1 - 1 / K_A) + alpha * across
-    wrong = K_A * sp.exp(-within) + K_B * sp.exp(-margin)
     return {
         "sigma": sigma,
         "x": across,
         "a": within,
         "m_A": margin,
-        "R_0": (1 + wrong - sp.exp(-within)) / wrong,
+        "R_0": weight_ratio(within, margin),
         "s": ((K_A - 1) * within + sigma) / K_SUM,
     }
 
@@ -53,7 +58,6 @@ def theorem(alpha: sp.Expr = ALPHA_A, beta: sp.Expr = ALPHA_B) -> Theorem:
     # sigma and c_hat = cos(theta)/kappa_A are kept as independent symbols: the conditions of A hold for all of them.
     at = curve(alpha, sigma, KAPPA_A * c_hat)
     ratio = odds(alpha, KAPPA_A * c_hat)
-    wrong = K_A * sp.exp(-a) + K_B * sp.exp(u - a)
     steps = (
         Uses(r"the minority is merged iff $\pi_B \le \lambda$: on the boundary $e = 0$ and $\lambda = \pi_B$",
              merging.theorem()),
@@ -67,9 +71,11 @@ def theorem(alpha: sp.Expr = ALPHA_A, beta: sp.Expr = ALPHA_B) -> Theorem:
                  sp.exp(U_OF_C), MAJORITY),
         Identity(r"so with $\sigma = y/q$, $x = \sigma\cos\theta$ the stated $a$ is $\hat c\sigma + K_Au$, as there",
                  at["a"] - K_A * sp.log(ratio), A - K_A * u, MAJORITY | {u: above(0)}),
-        Identity(r"and $R_0 = 1/t_A$ (with $m_A = a - u$): $a$ and $x$ are stationary at $\lambda = \pi_At_A = \pi_B$",
-                 (1 + wrong - sp.exp(-a)).subs(u, U_OF_C) / wrong.subs(u, U_OF_C), INVERSE_T_A.subs(u, U_OF_C),
-                 MAJORITY | {a: above(0)}),
+        Identity(r"the budget $(K_A-1)a+\sigma = Ks$ (with $e = 0$) gives the stated $s$", (K_A - 1) * at["a"] + sigma,
+                 K_SUM * at["s"], MAJORITY),
+        Identity(r"and the stated $R_0 = 1/t_A$ (with $m_A = a - u$): $a$ and $x$ are stationary at "
+                 r"$\lambda = \pi_At_A = \pi_B$",
+                 weight_ratio(a, a - u).subs(u, U_OF_C), INVERSE_T_A.subs(u, U_OF_C), MAJORITY | {a: above(0)}),
         Identity(r"$m_A$ is the margin of `lpm.two_group`", at["a"] * (1 - 1 / K_A) + ALPHA_A * at["x"], at["m_A"],
                  MAJORITY),
         Sign(r"$\cos\theta > \kappa_A$, so the logarithm in $a$ is positive and $a > 0$", (1 - q**2) - KAPPA_A**2, ">",
@@ -81,7 +87,7 @@ def theorem(alpha: sp.Expr = ALPHA_A, beta: sp.Expr = ALPHA_B) -> Theorem:
              r"over $s$", one_scalar.theorem()),
         Identity(r"$R_0 \to 1$ as $s \to 0$: at $y = 0$, $q = \kappa_B$, $\cos\theta = \kappa_A$, $\sigma = x = 0$, so "
                  r"$u = 0$, "
-                 r"$a = 0$ and", ((1 + wrong - sp.exp(-a)) / wrong).subs({a: 0, u: 0}), sp.Integer(1), TWO_GROUPS),
+                 r"$a = 0$ and", weight_ratio(a, a - u).subs({a: 0, u: 0}), sp.Integer(1), TWO_GROUPS),
     )  # fmt: skip
     forms = curve(alpha, y / sine, sp.sqrt(1 - sine**2))
     symbolic = curve(alpha, y / q, sp.sqrt(1 - q**2))

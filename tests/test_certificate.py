@@ -153,12 +153,19 @@ def test_tolerance_below_rounding_is_never_met():
     assert "raise tol" in lpm.Status.message(s.status)
 
 
-def test_an_underflowing_loss_is_not_certified():
-    s = lpm.solve(lpm.LayerPeeled.two_group(1, 1, 3.0, 1e3, 1e3))
-    assert float(s.value) == 0.0
-    assert s.status == lpm.Status.stalled
-    assert s.phase == lpm.Phase.separated
-    assert lpm.certify(s.problem, s).status == lpm.Status.stalled
+@pytest.mark.parametrize("method", ["two_group", "grouped"])
+def test_an_underflowing_loss_keeps_its_logarithm_and_its_certificate(method):
+    problem = lpm.LayerPeeled.two_group(5, 5, 1.0, 1e3, 1e3)
+    s = lpm.solve(problem, tol=1e-7, method=method)
+    assert float(s.value) == 0.0 and s.status == lpm.Status.certified and s.phase == lpm.Phase.separated
+    # The simplex ETF: 9 rivals at margin s K / (K - 1), of which log(1 + x) is x.
+    assert float(s.log_value) == pytest.approx(np.log(9) - 1e4 / 9, rel=1e-14)
+    c = lpm.certify(s.problem, s)
+    assert c.status == lpm.Status.certified and float(c.log_value) == pytest.approx(float(s.log_value), rel=1e-14)
+    moved = s.replace(within=s.within * 1.001)
+    assert lpm.certify(s.problem, moved).status == lpm.Status.stalled
+    slope = jax.grad(lambda E: lpm.solve(lpm.LayerPeeled.two_group(5, 5, 1.0, E, 1e3), method=method).log_value)(1e3)
+    assert float(slope) == pytest.approx(-0.5 * 10 / 9, rel=1e-9)
 
 
 def test_certify_trusts_nothing_but_coordinates():

@@ -5,14 +5,21 @@ import io
 import json
 import math
 import os
+import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
+import numpy as np
 import pytest
 
+import lpmjax as lpm
 from lpmjax import cli
+from lpmjax.cli import two_groups
 
 COUNTS = Path(__file__).parent / "data" / "counts.csv"
 
@@ -47,6 +54,80 @@ def test_solve(capsys, tmp_path):
     assert json.loads((tmp_path / "a.json").read_text()) == record
     code, out, _ = run(capsys, "solve", "--lambda-W", 5e-3, "--lambda-H", 2e-3, "--R", 20, "--n-B", 2, "--json")
     assert json.loads(out)["model"] == "UnconstrainedFeatures"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--counts", "500,5,500"], lpm.LayerPeeled(lpm.ClassGroups.from_counts([500, 5, 500]), 1.0, 5.0)),
+        (["--long-tail", "6:10", "--E-H", 2], lpm.LayerPeeled(lpm.ClassGroups.long_tail(6, 10.0), 1.0, 2.0)),
+        (
+            ["--K-A", 3, "--K-B", 2, "--loss", "logit-adjusted:0.5"],
+            lpm.LayerPeeled.two_group(3, 2, 10, 1, 5, lpm.LogitAdjusted(0.5)),
+        ),
+        (
+            [
+                "--counts",
+                "9,9,4",
+                "--weight-decay-W",
+                0.05,
+                "--lambda-H",
+                0.02,
+                "--bias",
+                0.1,
+                "--loss",
+                "squared-error",
+            ],
+            lpm.UnconstrainedFeatures(
+                lpm.ClassGroups.from_counts([9, 9, 4]), 0.05, 0.02, lpm.SquaredError(), bias_decay=0.1
+            ),
+        ),
+        (
+            ["--long-tail", "3:4:8", "--lambda-W", 0.05, "--lambda-H", 0.05, "--bias", "free"],
+            lpm.UnconstrainedFeatures(lpm.ClassGroups.from_counts([8, 4, 2]), 0.05, 0.05, bias_decay=0.0),
+        ),
+        (["--R", 10, "--dim", 4], lpm.LayerPeeled.two_group(5, 5, 10, 1, 5, dim=4)),
+    ],
+)
+def test_every_model_has_its_options(capsys, monkeypatch, arguments, problem):
+    """Without a solve: what reaches the solver is the problem, leaf by leaf."""
+    seen = []
+    monkeypatch.setattr(two_groups, "solve_problem", lambda problem, tol: seen.append(problem) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(capsys, "solve", *arguments)
+    assert jax.tree.structure(seen[0].unordered) == jax.tree.structure(problem.unordered)
+    for leaf, expected in zip(jax.tree.leaves(seen[0]), jax.tree.leaves(problem), strict=True):
+        np.testing.assert_allclose(leaf, expected, rtol=1e-14)
+    assert seen[0].groups.class_index.tolist() == problem.groups.class_index.tolist()
+
+
+def test_solve_of_a_list_of_counts(capsys):
+    code, out, err = run(capsys, "solve", "--counts", "9,9,9", "--lambda-W", 0.05, "--lambda-H", 0.02, "--json")
+    assert code == 0, err
+    record = json.loads(out)
+    expected = lpm.solve(lpm.UnconstrainedFeatures(lpm.ClassGroups.balanced(3, 9), 0.05, 0.02))
+    assert record["value"] == pytest.approx(float(expected.value), rel=1e-12)
+    assert (record["model"], record["loss"], record["bias"]) == ("UnconstrainedFeatures", "CrossEntropy", None)
+
+
+def test_sweeps_of_every_model(capsys):
+    code, out, err = run(capsys, "sweep", "--lambda-W", "1e-3,1e-2", "--lambda-H", 1e-3, "--R", "1,10", "--n-B", 3)
+    assert code == 0, err
+    assert "grid: R (2) x lambda_W (2)" in out and "4 certified" in out
+    code, out, err = run(capsys, "sweep", "--long-tail", "4:10", "--E-H", "1,5", "--loss", "logit-adjusted")
+    assert code == 0, err
+    assert "grid: E_H (2)" in out and "2 certified" in out
+    assert "slack" not in out  # four groups are for --json and --out
+
+
+def test_a_piped_table_is_never_cut(capsys):
+    axes = ("--K-A", "3,4", "--K-B", "2,3", "--R", "1,10", "--E-W", "1,2", "--E-H", "5,6")
+    _, out, _ = run(capsys, "sweep", *axes)
+    assert "…" not in out and "..." not in out
+    row = next(line for line in out.splitlines() if line.split()[:5] == ["3", "2", "1", "1", "5"])
+    single = lpm.solve(lpm.LayerPeeled.two_group(3, 2, 1, 1, 5))
+    assert row.split()[5:7] == [f"{float(single.value):.10g}", "separated"]
+    assert row.split()[-1] == "-0.25000"
 
 
 def test_sweep(capsys, tmp_path):
@@ -179,6 +260,27 @@ def test_an_uncertified_diagnosis_exits_with_one(capsys):
         (["solve", "--E-H", "nan"], "E_H = nan"),
         (["solve", "--K-A", 0.5], "K_A = 0.5"),
         (["solve", "--lambda-W", 1e-3], "--lambda-H"),
+        (["solve", "--lambda-W", 1, "--lambda-H", 1, "--E-H", 3], "--E-H and --lambda-W exclude each other"),
+        (["solve", "--E-W", 1, "--bias", "free"], "--E-W and --bias exclude each other"),
+        (["solve", "--n-B", 2], "--n-B needs --lambda-W"),
+        (["solve", "--bias", 1], "--bias needs --lambda-W"),
+        (["solve", "--counts", "5,1", "--R", 2], "--R and --counts exclude each other"),
+        (["solve", "--counts", "5,1", "--long-tail", "5:2"], "--counts and --long-tail exclude each other"),
+        (["solve", "--counts", "5,x"], "--counts = '5,x'"),
+        (["solve", "--counts", "5,0"], "--counts = '5,0': n_k[1] = 0"),
+        (["solve", "--long-tail", "5"], "--long-tail = '5' is not K:ratio"),
+        (["solve", "--long-tail", "1:10"], "--long-tail = '1:10': K = 1"),
+        (["solve", "--long-tail", "5:2", "--lambda-W", 1, "--lambda-H", 1], "give K:ratio:samples"),
+        (["solve", "--lambda-W", 1, "--lambda-H", 1, "--bias", "x"], "--bias = 'x'"),
+        (["solve", "--loss", "hinge"], "--loss = 'hinge' is unknown"),
+        (["solve", "--loss", "squared-error:1"], "--loss = 'squared-error:1' is unknown"),
+        (["solve", "--loss", "label-smoothing:2"], "epsilon = 2"),
+        (["solve", "--dim", 0], "dim = 0"),
+        (["sweep", "--lambda-W", "1,2", "--E-H", 3], "--E-H and --lambda-W exclude each other"),
+        (["sweep", "--lambda-H", "1,2"], "--lambda-W and --lambda-H go together"),
+        (["sweep", "--long-tail", "5:2", "--K-A", 3], "--K-A and --long-tail exclude each other"),
+        (["sweep", "--plot", "a.png", "--loss", "squared-error"], "--plot draws two groups"),
+        (["sweep", "--max-bytes", 100], "max_bytes"),
         (["solve", "--tol", 0], "tol = 0"),
         (["solve", "--out", "/dev/null/a.json"], "/dev/null/a.json"),
         (["sweep", "--R", "1:2"], "--R = '1:2'"),
@@ -198,8 +300,8 @@ def test_an_uncertified_diagnosis_exits_with_one(capsys):
         (["diagnose", "/dev/null", "--out", "new"], "/dev/null is empty"),
         (["diagnose", COUNTS, "--counts", "--labels"], "--counts and --labels exclude each other"),
         (["diagnose", COUNTS, "--E-W", 1], "--E-W and --E-H go together"),
-        (["diagnose", COUNTS, "--weight-decay-H", 1], "--weight-decay-W and --weight-decay-H go together"),
-        (["diagnose", COUNTS, "--E-W", 1, "--E-H", 1, "--weight-decay-W", 1, "--weight-decay-H", 1], "exclude"),
+        (["diagnose", COUNTS, "--weight-decay-H", 1], "--lambda-W and --lambda-H go together"),
+        (["diagnose", COUNTS, "--E-W", 1, "--E-H", 1, "--lambda-W", 1, "--lambda-H", 1], "exclude"),
         (["diagnose", COUNTS, "--E-W", 1, "--E-H", -1, "--out", "new"], "--E-H = -1"),
         (["diagnose", COUNTS, "--tol", 0, "--out", "new"], "--tol = 0"),
         (["diagnose", COUNTS, "--out", "/dev/null/x"], "/dev/null/x"),
@@ -223,6 +325,78 @@ def test_uncertified_results_exit_with_one(capsys):
     assert "stalled" in err
 
 
+ENDLESS_REMEDIES = """
+import os, signal, time
+from lpmjax import cli, diagnose
+def with_remedies(self, progress):
+    progress(2, "verifying the weights")
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(100)
+import lpmjax
+lpmjax.Diagnosis.with_remedies = with_remedies
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_ctrl_c_prints_what_is_known(tmp_path, options):
+    command = [sys.executable, "-c", ENDLESS_REMEDIES, "diagnose", str(COUNTS), "--out", str(tmp_path / "a"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 130
+    assert done.stderr == "lpmjax: interrupted; problems done: 3, next: verifying the weights\n"
+    if options:
+        assert (json.loads(done.stdout)["num_collapsed"], json.loads(done.stdout)["remedies"]) == (2, [])
+    else:
+        assert "merged, rank 2 of 3" in done.stdout and "Remedy" not in done.stdout
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_ctrl_c_is_quiet_while_the_command_is_imported(tmp_path):
+    (tmp_path / "jax.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(100)\n")
+    command = [sys.executable, "-c", "import lpmjax_command; lpmjax_command.main()", "solve"]
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=90)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_any_moment_exits_with_130(tmp_path):
+    """Compilations are running at most of these moments: nothing may wait for them, nor crash under them."""
+    counts = tmp_path / "counts.csv"
+    counts.write_text("class,count\n" + "".join(f"{k},{int(5000 * 0.01 ** (k / 99)) + k}\n" for k in range(100)))
+    script = "import lpmjax_command; lpmjax_command.main()"
+    command = [sys.executable, "-c", script, "diagnose", str(counts), "--lambda-W", "5e-4", "--lambda-H", "5e-4"]
+    draw = random.Random(0)
+    for run in range(20):
+        variables = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / str(run))}
+        process = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(draw.uniform(1, 12))
+        finished, sent = process.poll() is not None, time.perf_counter()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        late = time.perf_counter() - sent
+        assert process.returncode == (0 if finished else 130), err
+        assert finished or ("interrupted; problems done" in err or err == "")
+        assert ("collapsed" in out) == (finished or "done: 0" not in err) or err == ""
+        assert late < 2
+
+
+def test_standard_output_on_a_full_disk():
+    command = [sys.executable, "-m", "lpmjax", "boundary"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert "No space left on device" in done.stderr and "Traceback" not in done.stderr and len(done.stderr) < 120
+
+
+def test_version(capsys):
+    assert run(capsys, "--version") == (0, f"lpmjax {lpm.__version__}\n", "")
+    done = subprocess.run([sys.executable, "-m", "lpmjax", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"lpmjax {lpm.__version__}\n"
+    with pytest.raises(AttributeError, match="no attribute 'bogus'"):
+        lpm.bogus  # noqa: B018
+
+
 def test_help_names_the_commands(capsys):
     code, out, _ = run(capsys, "--help")
     assert code == 0
@@ -241,9 +415,9 @@ def test_import_is_light():
 def test_a_second_command_finds_the_compilations_of_the_first(tmp_path):
     def kept(home):
         command = [sys.executable, "-m", "lpmjax.cli", "boundary", "--json"]
-        done = subprocess.run(
-            command, env=os.environ | {"XDG_CACHE_HOME": str(home)}, capture_output=True, text=True, check=True
-        )
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+        variables["XDG_CACHE_HOME"] = str(home)
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
         assert done.stderr == ""
         return done.stdout, {file.name: file.stat().st_mtime_ns for file in home.glob("lpmjax/*-cache")}
 

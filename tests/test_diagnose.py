@@ -1,6 +1,7 @@
 """diagnose against the boundary curves, a linear programme, dense linear algebra, and solves just short of a remedy."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -52,9 +53,34 @@ def test_two_groups_meet_the_boundary_curve(classes):
 def test_weight_decay_threshold(decays):
     np.testing.assert_array_equal(decays.collapsed, COUNTS < N**2 * DECAY**2)
     np.testing.assert_allclose(decays.slack, 0.5 * np.log(COUNTS / (N * DECAY) ** 2), atol=1e-12)
-    assert decays.remedies[1].scale == pytest.approx(np.sqrt(COUNTS.min()) / (N * DECAY), rel=1e-6)
-    assert decays.remedies[1].parameters["lambda_W"] == pytest.approx(4 * DECAY * decays.remedies[1].scale)
+    remedy = decays.remedies[1]
+    assert remedy.scale == pytest.approx(np.sqrt(COUNTS.min()) / (N * DECAY), rel=1e-14)
+    assert remedy.parameters["lambda_W"] == pytest.approx(4 * DECAY * remedy.scale, rel=1e-14)
+    assert 0 < remedy.slack < 1e-14 and remedy.accuracy < 1e-14
     assert decays.certified
+
+
+def test_remedies_at_weight_decay_need_no_solve_and_can_be_copied():
+    asked = []
+    found = lpm.diagnose(COUNTS, lambda_W=4 * DECAY, lambda_H=DECAY / 4, progress=lambda *at: asked.append(at))
+    assert asked == [(0, "the model")]
+    printed = re.search(
+        r"both weight decays times (\S+): lambda_W = (\S+), lambda_H = (\S+)\. Exact", found.remedies[1].message
+    )
+    assert printed is not None
+    scale, decay_W, decay_H = map(float, printed.groups())
+    assert scale == pytest.approx(np.sqrt(2 / 10), rel=1e-9)
+    for decays in (
+        {"lambda_W": decay_W, "lambda_H": decay_H},
+        {"lambda_W": 4 * DECAY * scale, "lambda_H": DECAY / 4 * scale},
+    ):
+        assert not lpm.diagnose(COUNTS, remedies=False, **decays).collapsed.any()
+    factors = found.remedies[0].factors
+    assert not again(found, COUNTS * factors).collapsed.any()
+    for n in set(COUNTS[factors > 1]):
+        np.testing.assert_array_equal(
+            again(found, COUNTS * factors * np.where(COUNTS == n, 1 - 1e-12, 1)).collapsed, COUNTS == n
+        )
 
 
 def test_reweighting_at_weight_decay_solves_the_linear_programme(decays):
@@ -72,7 +98,7 @@ def test_no_weights_prevent_collapse_at_large_decay():
     assert 0.04 * np.sqrt(COUNTS).sum() > 1
     weights, decay = found.remedies
     assert weights.scale is None and "there is none" in weights.message and "must be below 1" in weights.message
-    assert decay.scale == pytest.approx(np.sqrt(2) / (N * 0.04), rel=1e-6)
+    assert decay.scale == pytest.approx(np.sqrt(2) / (N * 0.04), rel=1e-14)
     assert found.certified
 
 
@@ -147,7 +173,33 @@ def test_no_remedy_is_claimed_without_certificates():
     found = lpm.diagnose([100, 100, 1, 1], tol=1e-18)
     assert not found.certified
     assert [(r.scale, r.status) for r in found.remedies] == [(None, lpm.Status.stalled)] * 2
-    assert "none found" in str(found)
+    assert not found.known
+    with pytest.raises(RuntimeError, match=r"Not certified \(stalled\): the relative gap .* is above tol = 1.0e-18"):
+        found.collapsed  # noqa: B018
+    assert "which classes collapse is not known" in str(found).replace("\n", " ") and "*" not in str(found)
+    record = found.record()
+    assert (record["collapsed"], record["num_collapsed"], record["status"]) == (None, None, "stalled")
+
+
+def test_with_weight_decay_slack_and_remedies_are_known_without_a_certificate():
+    found = lpm.diagnose(COUNTS, lambda_W=DECAY, lambda_H=DECAY, tol=1e-18)
+    assert not found.certified and found.known
+    np.testing.assert_array_equal(found.collapsed, COUNTS < 10)
+    assert [remedy.status for remedy in found.remedies] == [lpm.Status.certified] * 2
+    assert "Not certified: slack is known" in str(found) and "undetermined" in str(found)
+
+
+def test_weights_are_of_classes_and_sample_weights_of_samples():
+    counts = np.array([100, 100, 1, 1])
+    inverse = 1 / counts
+    balanced = lpm.diagnose(counts, sample_weights=inverse, remedies=False)
+    np.testing.assert_allclose(balanced.weight, 1 / 4, rtol=1e-15)
+    assert not balanced.collapsed.any()
+    assert lpm.diagnose(counts, weights=inverse, remedies=False).collapsed.tolist() == [True, True, False, False]
+    with pytest.raises(ValueError, match=r"give weights \(of a whole class\) or sample_weights"):
+        lpm.diagnose(counts, weights=inverse, sample_weights=inverse)
+    with pytest.raises(ValueError, match=r"sample_weights\[3\] = 0"):
+        lpm.diagnose(counts, sample_weights=[1, 1, 1, 0])
 
 
 def test_order_and_names_are_the_callers(budgets):
@@ -173,7 +225,7 @@ def test_balanced_counts_need_nothing_and_zero_logits_have_no_geometry():
     assert dead.nearest.tolist() == [-1, -1, -1]
     assert np.isnan(dead.cosine).all()
     assert dead.remedies[0].scale is None
-    assert dead.remedies[1].scale == pytest.approx(1 / 9, rel=1e-6)
+    assert dead.remedies[1].scale == pytest.approx(1 / 9, rel=1e-14)
     assert dead.record()["nearest"] == [None, None, None]
 
 
@@ -228,11 +280,23 @@ def test_long_tables_show_both_ends_and_where_collapse_begins():
     assert 5 < stars.index(True) < len(stars) - 5
 
 
-def test_progress_counts_solves():
-    seen = []
-    lpm.diagnose([100, 100, 1, 1], progress=lambda done, total: seen.append((done, total)))
-    assert len(seen) > 5
-    assert seen == [(i + 1, None) for i in range(len(seen))]
+def test_progress_counts_solves_and_says_what_they_are_for():
+    seen, later = [], []
+    at_once = lpm.diagnose([100, 100, 1, 1], progress=lambda *at: seen.append(at))
+    assert [done for done, _ in seen] == list(range(len(seen)))
+    assert list(dict.fromkeys(purpose for _, purpose in seen)) == [
+        "the model",
+        "the budget needed",
+        "the weights needed",
+        "verifying the weights",
+        "verifying E_H",
+    ]
+    found = lpm.diagnose([100, 100, 1, 1], remedies=False)
+    with_them = found.with_remedies(progress=lambda *at: later.append(at))
+    assert found.remedies == ()
+    assert later == [(done - 1, purpose) for done, purpose in seen[1:]]
+    assert with_them.record() == at_once.record()
+    assert with_them.with_remedies() is with_them
 
 
 @pytest.mark.parametrize(
@@ -260,3 +324,14 @@ def test_bad_arguments(arguments, named):
 def test_a_missing_file_is_named():
     with pytest.raises(OSError, match=r"cannot read nowhere\.csv: No such file"):
         lpm.diagnose("nowhere.csv")
+
+
+def test_a_diagnosis_is_a_data_frame():
+    found = lpm.diagnose({"cat": 100, "dog": 100, "emu": 1, "fox": 1}, remedies=False)
+    frame = found.to_dataframe()
+    assert frame.index.name == "class" and frame.index.tolist() == ["cat", "dog", "emu", "fox"]
+    assert frame["count"].tolist() == [100, 100, 1, 1]
+    for name in ("weight", "slack", "collapsed", "w_norm2", "h_norm2", "cosine"):
+        np.testing.assert_array_equal(frame[name], getattr(found, name))
+    assert frame["nearest"].tolist() == [found.names[k] for k in found.nearest]
+    assert frame[frame.collapsed].index.tolist() == ["emu", "fox"]

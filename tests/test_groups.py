@@ -1,4 +1,5 @@
 import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,19 @@ def test_weights_follow_samples_and_are_normalised():
     huge = ClassGroups([5, 3], [1e300, 1.0])
     assert np.isfinite(huge.weights).all()
     assert float(huge.weights[0]) == pytest.approx(0.2, rel=1e-15)
+
+
+def test_sample_weights_are_those_of_one_sample():
+    counts, each = np.array([50, 3, 50, 7]), np.array([1.0, 5.0, 1.0, 2.0])
+    for build in (ClassGroups.from_counts, ClassGroups.per_class, partial(ClassGroups, np.ones(4))):
+        g, expected = build(counts, sample_weights=each), build(counts, counts * each)
+        assert jax.tree.all(jax.tree.map(np.array_equal, g, expected))
+        balanced = build(counts, sample_weights=1 / counts)
+        np.testing.assert_allclose(balanced.weights, 1 / 4, rtol=1e-15)
+        with pytest.raises(ValueError, match="both weights and sample_weights"):
+            build(counts, counts, sample_weights=each)
+    R = jax.grad(lambda x: ClassGroups([5, 5], [10, 1], sample_weights=jnp.stack([1.0, x])).weights[1])(2.0)
+    assert float(R) == pytest.approx(10 / (5 * 12**2), rel=1e-14)  # of x / (5 (10 + x))
 
 
 def test_constructors():
@@ -64,6 +78,8 @@ BAD = {
     "classes": lambda: ClassGroups([5, -1], [1, 1]),
     "samples": lambda: ClassGroups([5, 5], [1, np.nan]),
     "weights": lambda: ClassGroups([5, 5], [1, 1], [1, -1]),
+    "sample_weights[1] = -1": lambda: ClassGroups([5, 5], [1, 1], sample_weights=[1, -1]),
+    "sample_weights has shape": lambda: ClassGroups.from_counts([5, 5], sample_weights=[1, 1, 1]),
     "weights has shape": lambda: ClassGroups([5, 5], [1, 1], [1, 1, 1]),
     "sum(classes)": lambda: ClassGroups.balanced(1),
     "n_k": lambda: ClassGroups.from_counts([5, 0]),

@@ -130,8 +130,21 @@ def test_float32_opts_out():
         ({"variables": ["valu"]}, "variables has 'valu'"),
         ({"variables": []}, "variables has no name"),
         ({"dtype": "float16"}, "dtype"),
-        ({"max_bytes": 100}, r"variables=\["),
-        ({"R": [1.0] * 65536, "E_W": [1.0] * 65536, "E_H": [1.0] * 65536, "K_A": [5] * 65536}, r"variables=\["),
+        ({"max_bytes": 100}, "keep fewer variables"),
+        ({"max_bytes": "1"}, "max_bytes = '1' is out of range"),
+        ({"max_bytes": 0}, "max_bytes = 0 is out of range"),
+        ({"variables": 3}, "variables must be a list of names, .* got 3"),
+        ({"variables": "value"}, "variables must be a list of names, .* got 'value'"),
+        ({"variables": [3]}, "variables has '3'"),
+        ({"progress": "x"}, "progress must be a function .* got 'x'"),
+        ({"tol": "x"}, "tol must be a number"),
+        ({"tol": [1e-8, 1e-6]}, "tol must be one number"),
+        ({"max_steps": "x"}, "max_steps = 'x'"),
+        ({"method": 3}, "method = 3"),
+        ({"dtype": None}, "dtype = None"),
+        ({"R": "1:10:3"}, "R must be a number"),
+        ({"R": None}, "R must be a number"),
+        ({"R": [1.0] * 65536, "E_W": [1.0] * 65536, "E_H": [1.0] * 65536, "K_A": [5] * 65536}, "keep fewer variables"),
         ({"R": ["1", "2"]}, "axis R must hold numbers"),
         ({"tol": -1.0}, "tol = -1"),
         ({"max_steps": 0}, "max_steps = 0"),
@@ -184,3 +197,16 @@ def test_no_batch_reaches_lapack_on_cpu():
     ratios = jnp.linspace(2.0, 9.0, 5)
     assert lapack_ranks(jax.vmap(tail), ratios) == {2}
     assert lapack_ranks(jax.vmap(jnp.linalg.svd), jnp.ones((5, 4, 4))) == {3}
+
+
+@pytest.mark.parametrize("builder", [None, 5, "LayerPeeled"])
+def test_the_builder_must_be_a_function(builder):
+    with pytest.raises(ValueError, match="builder must be a function that returns a Problem"):
+        lpm.sweep(builder, R=[1.0])
+
+
+def test_values_of_an_axis_may_repeat():
+    ds = lpm.sweep(lpm.LayerPeeled.two_group, **(GRID | {"R": [10, 1, 10]}), variables=["value"])
+    assert ds["R"].values.tolist() == [10, 1, 10]
+    np.testing.assert_array_equal(ds["value"][0], ds["value"][2])
+    assert (ds["value"][0] != ds["value"][1]).all()

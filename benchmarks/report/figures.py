@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from lpmjax.plot import matplotlib_modules
+from lpmjax.extras import matplotlib_modules
 
 from .derive import Record, best, of_case, per_cell, rate
 

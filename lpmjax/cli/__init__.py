@@ -10,6 +10,7 @@ import jax
 from .common import app
 from .diagnosis import diagnose
 from .grids import phase_diagram, sweep
+from .interrupt import INTERRUPTED, leave
 from .theorems import verify
 from .two_groups import boundary, solve
 
@@ -18,17 +19,40 @@ for command in (solve, sweep, boundary, phase_diagram, diagnose, verify):
 
 
 def main() -> None:
-    """Entry point: float64 throughout, and errors as one line on standard error with exit code 2."""
-    jax.config.update("jax_enable_x64", True)
-    _keep_compilations()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show loses no result
+    """Entry point: float64 throughout; errors are one line on standard error and exit code 2, Ctrl-C exit code 130."""
+    try:
+        jax.config.update("jax_enable_x64", True)
+        _keep_compilations()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show loses no result
+        leave(_printed(_run()))
+    except KeyboardInterrupt:
+        leave(INTERRUPTED)
+
+
+def _run() -> int:
+    """Exit code of the command."""
     try:
         app()
+    except SystemExit as stop:  # typer's way to return
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except (ValueError, OSError, ImportError, MemoryError) as error:
         print(f"lpmjax: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        return 2
+    return 0
+
+
+def _printed(code: int) -> int:
+    """The exit code, or that of standard output that could not be written: a disk is full, or a reader has gone."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python tries again at its exit
+        if not isinstance(error, BrokenPipeError):
+            print(f"lpmjax: cannot write standard output: {error.strerror}; choose another place.", file=sys.stderr)
+        return code or 2
+    return code
 
 
 def _keep_compilations() -> None:

@@ -1,6 +1,8 @@
 """What the commands share: the application, options, ranges of values, the progress bar, exit codes."""
 
 import sys
+from collections.abc import Collection, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +10,7 @@ try:
     import typer
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Table
 except ImportError as error:
     raise ImportError("the command line needs typer and rich: pip install 'lpmjax[cli]'") from error
 
@@ -24,13 +27,52 @@ app = typer.Typer(
     "Everything is computed in float64. The exit code is 0 only if every result is certified or converged.",
 )
 
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lpmjax {version('lpmjax')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _application(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
 K_A = Annotated[float, typer.Option("--K-A", help="Classes in group A (the majority if R > 1).")]
 K_B = Annotated[float, typer.Option("--K-B", help="Classes in group B.")]
+LambdaW = Annotated[
+    float | None, typer.Option("--lambda-W", "--weight-decay-W", help="Weight decay of the classifier.")
+]
+LambdaH = Annotated[float | None, typer.Option("--lambda-H", "--weight-decay-H", help="Weight decay of the features.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Also write the result here.")]
 PlotFile = Annotated[Path | None, typer.Option("--plot", help="Also write a figure here (.png, .pdf, .svg).")]
 
 _MOST_POINTS = 10**7
+
+
+def option(name: str) -> str:
+    """``--E-H`` of ``E_H``."""
+    return f"--{name.replace('_', '-')}"
+
+
+def together(named: Collection[str], first: str, second: str) -> None:
+    """ValueError if one of two options is there without the other."""
+    if (first in named) != (second in named):
+        raise ValueError(f"{first} and {second} go together: give both, or neither.")
+
+
+def exclude(named: Collection[str], *families: Sequence[str]) -> None:
+    """ValueError if options of two families are there: those of one would be without effect."""
+    met = [name for family in families for name in family if name in named][:1]
+    for family in families:
+        other = next((name for name in family if name in named), None)
+        if met and other and met[0] not in family:
+            raise ValueError(f"{met[0]} and {other} exclude each other: give one or the other.")
 
 
 def parsed(name: str, text: str) -> Any:
@@ -44,7 +86,7 @@ def parsed(name: str, text: str) -> Any:
         numbers = [float(part) for part in text.split(",")]
     except ValueError as error:
         raise ValueError(
-            f"--{name.replace('_', '-')} = {text!r} is not a number, a list 1,10,100 or a range from:to:points "
+            f"{option(name)} = {text!r} is not a number, a list 1,10,100 or a range from:to:points "
             "with positive ends and at most 10000000 points."
         ) from error
     return numbers if "," in text else numbers[0]
@@ -56,22 +98,37 @@ def parsed_list(name: str, text: str) -> np.ndarray:
 
 
 class ProgressBar:
-    """A bar on a terminal's standard error, nothing elsewhere."""
+    """A bar on a terminal's standard error, nothing elsewhere; after Ctrl-C a line that says how far it was."""
 
     def __init__(self, doing: str = "solving", what: str = "cells"):
-        self._words = (doing, what)
+        self._doing, self._what = doing, what
 
     def __enter__(self):
         terminal = Console(stderr=True)
-        doing, what = map(TextColumn, self._words)
-        columns = (doing, BarColumn(), MofNCompleteColumn(), what, TimeRemainingColumn())
-        self._bar = Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal)
+        columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TextColumn(self._what))
+        self._bar = Progress(
+            *columns, TimeRemainingColumn(), console=terminal, transient=True, disable=not terminal.is_terminal
+        )
         self._bar.start()
-        task = self._bar.add_task("", total=None)
-        return lambda done, total: self._bar.update(task, completed=done, total=total)
+        self._task = self._bar.add_task(self._doing, total=None)
+        return self._show
 
-    def __exit__(self, *_: Any) -> None:
+    def _show(self, done: int, total: int | None, doing: str | None = None) -> None:
+        self._bar.update(self._task, completed=done, total=total, description=doing)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         self._bar.stop()
+        if kind is KeyboardInterrupt:
+            at = self._bar.tasks[self._task]
+            rest = f", next: {at.description}" if at.total is None else f" of {at.total:g}"
+            print(f"lpmjax: interrupted; {self._what} done: {at.completed:g}{rest}", file=sys.stderr)
+
+
+def print_table(table: Table) -> None:
+    """On standard output at the width that it needs: a value that is cut is wrong."""
+    out = console()
+    out.width = max(out.width, out.measure(table, options=out.options.update(max_width=10**6)).maximum)
+    out.print(table)
 
 
 def console() -> Console:

@@ -1,6 +1,8 @@
-"""``lpmjax sweep`` and ``lpmjax phase-diagram``: grids of two-group problems."""
+"""``lpmjax sweep`` and ``lpmjax phase-diagram``: grids of problems."""
 
 import time
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,26 +16,46 @@ from ..files import check_figure, check_writable, json_text, write_dataset, writ
 from ..problems import LayerPeeled
 from ..solution import Phase, Status
 from ..sweep import sweep as sweep_grid
-from .common import K_A, K_B, Json, PlotFile, ProgressBar, console, exit_by, parsed, parsed_list
+from .common import K_A, K_B, Json, PlotFile, ProgressBar, exit_by, parsed, parsed_list, print_table
+from .interrupt import interruptible
+from .models import Bias, Counts, Dim, LongTail, LossName, described
 
+Axis = str | None
+_RATIOS = "1:1e4:41"
 _ROWS = 60  #: grids up to here are printed cell by cell
 
 
 def sweep(
-    K_A: Annotated[str, typer.Option("--K-A", help="Classes in group A.")] = "5",
-    K_B: Annotated[str, typer.Option("--K-B", help="Classes in group B.")] = "5",
-    R: Annotated[str, typer.Option("--R", help="Imbalance ratio.")] = "1:1e4:41",
-    E_W: Annotated[str, typer.Option("--E-W", help="Classifier budget.")] = "1",
-    E_H: Annotated[str, typer.Option("--E-H", help="Feature budget.")] = "5",
-    variables: Annotated[str | None, typer.Option(help="Variables to keep, besides status (default: all).")] = None,
+    K_A: Annotated[Axis, typer.Option("--K-A", help="Classes in group A.", show_default="5")] = None,
+    K_B: Annotated[Axis, typer.Option("--K-B", help="Classes in group B.", show_default="5")] = None,
+    R: Annotated[Axis, typer.Option("--R", help="Imbalance ratio n_A / n_B.", show_default=_RATIOS)] = None,
+    counts: Counts = None,
+    long_tail: LongTail = None,
+    E_W: Annotated[Axis, typer.Option("--E-W", help="Classifier budget.", show_default="1")] = None,
+    E_H: Annotated[Axis, typer.Option("--E-H", help="Feature budget.", show_default="5")] = None,
+    lambda_W: Annotated[Axis, typer.Option("--lambda-W", "--weight-decay-W", help="Classifier's weight decay.")] = None,
+    lambda_H: Annotated[Axis, typer.Option("--lambda-H", "--weight-decay-H", help="Features' weight decay.")] = None,
+    n_B: Annotated[
+        Axis, typer.Option("--n-B", help="Samples in a class of group B, with weight decay.", show_default="1")
+    ] = None,
+    loss: LossName = None,
+    bias: Bias = None,
+    dim: Dim = None,
+    variables: Annotated[
+        str | None, typer.Option(help="Variables to keep, value,phase,..., besides status.", show_default="all")
+    ] = None,
+    max_bytes: Annotated[int, typer.Option(help="Refuse results larger than this.")] = 2**32,
     json_: Json = False,
     out: Annotated[Path | None, typer.Option("--out", help="NetCDF file to write (.nc).")] = None,
     plot: PlotFile = None,
 ) -> None:
-    """Solve a grid of Layer-Peeled Models.
+    """Solve a grid of problems, with norm budgets (Layer-Peeled Model) or weight decay.
 
-    A value is a number, a list 1,10,100 or a logarithmic range from:to:points (1:1e4:41). Every value that is not a
-    single number becomes an axis. The figure is the phase diagram (R and one budget swept) or the minority cosine.
+    A value is a number, a list 1,10,100 or a logarithmic range
+    from:to:points (1:1e4:41). Every value that is not a single number
+    becomes an axis. The figure is the phase diagram (R and one budget swept)
+    or the minority cosine, of two groups with norm budgets and
+    cross-entropy.
     """
     if out is not None:
         if out.suffix != ".nc":
@@ -41,29 +63,42 @@ def sweep(
         check_writable(out)
     if plot is not None:
         check_figure(plot)
-    given = {"K_A": K_A, "K_B": K_B, "R": R, "E_W": E_W, "E_H": E_H}
-    values = {name: parsed(name, text) for name, text in given.items()}
+    if counts is None and long_tail is None:
+        R = R or _RATIOS
+    given = {"K_A": K_A, "K_B": K_B, "R": R, "n_B": n_B}
+    given |= {"E_W": E_W, "E_H": E_H, "lambda_W": lambda_W, "lambda_H": lambda_H}
+    values = {name: None if text is None else parsed(name, text) for name, text in given.items()}
+    builder, arguments = described(values, counts, long_tail, loss, bias, dim)
     names = None if variables is None else ["status", *(name.strip() for name in variables.split(","))]
-    lengths = {name: np.size(value) for name, value in values.items() if np.ndim(value)}
-    budgets = [name for name in ("E_W", "E_H") if name in lengths]
-    draw = figures.phase_diagram if len(budgets) == 1 and lengths[budgets[0]] > 8 else figures.cosine
-    shown = "phase" if draw is figures.phase_diagram else "cosine"
-    if plot is not None and ("R" not in lengths or len(lengths) > 2 or len(lengths) - len(budgets) > 1):
-        raise ValueError(f"--plot needs R and at most one of E-W, E-H as axes, got {', '.join(lengths) or 'none'}.")
-    if plot is not None and names is not None and shown not in names:
-        raise ValueError(f"--plot draws {shown}, so --variables must name it.")
+    draw = None if plot is None else _drawing(builder, arguments, names)
     with ProgressBar() as show:
-        ds = sweep_grid(LayerPeeled.two_group, variables=names, progress=show, **values)
-    figure = None if plot is None else draw(ds).figure
-    if out is not None:
-        write_dataset(out, ds)
-    if plot is not None:
-        write_figure(plot, figure)
+        ds = interruptible(sweep_grid, builder, variables=names, max_bytes=max_bytes, progress=show, **arguments)
     if json_:
         print(json_text(ds.to_dict()))
     else:
-        _print_sweep(ds, [path for path in (out, plot) if path is not None])
+        _print_sweep(ds)
+    if out is not None:
+        write_dataset(out, ds)
+    if plot is not None and draw is not None:
+        write_figure(plot, draw(ds).figure)
+    if not json_:
+        _print_files(path for path in (out, plot) if path is not None)
     exit_by(ds["status"].values)
+
+
+def _drawing(builder: Any, arguments: dict[str, Any], names: list[str] | None) -> Callable[[Any], Any]:
+    """The figure of a sweep; ValueError where there is none."""
+    if builder != LayerPeeled.two_group or {"loss", "dim"} & set(arguments):
+        raise ValueError("--plot draws two groups with norm budgets and cross-entropy: leave other options out.")
+    lengths = {name: np.size(value) for name, value in arguments.items() if np.ndim(value)}
+    budgets = [name for name in ("E_W", "E_H") if name in lengths]
+    if "R" not in lengths or len(lengths) > 2 or len(lengths) - len(budgets) > 1:
+        raise ValueError(f"--plot needs R and at most one of E-W, E-H as axes, got {', '.join(lengths) or 'none'}.")
+    draw = figures.phase_diagram if len(budgets) == 1 and lengths[budgets[0]] > 8 else figures.cosine
+    shown = "phase" if draw is figures.phase_diagram else "cosine"
+    if names is not None and shown not in names:
+        raise ValueError(f"--plot draws {shown}, so --variables must name it.")
+    return draw
 
 
 def phase_diagram(
@@ -78,8 +113,9 @@ def phase_diagram(
 ) -> None:
     """Compute the phase diagram over R and the norm budget, and the minority cosine against R.
 
-    Writes phase_diagram.nc, phase_diagram.png, cosine.nc and cosine.png. The cosine figure has the setting of figure
-    3 in Fang, He, Long and Su (2021): E_W = 1, E_H = 5 and R = 10^(i/10), i = 0..40, with other budgets beside it.
+    Writes phase_diagram.nc, phase_diagram.png, cosine.nc and cosine.png. The
+    cosine figure has the setting of figure 3 in Fang, He, Long and Su (2021):
+    E_W = 1, E_H = 5 and R = 10^(i/10), i = 0..40, with other budgets beside it.
     """
     if cells < 2:
         raise ValueError(f"--cells = {cells} is out of range: it must be at least 2.")
@@ -93,18 +129,12 @@ def phase_diagram(
     begin = time.perf_counter()
     s = s_max * np.arange(1, cells + 1) / cells
     with ProgressBar() as show:
-        ds = sweep_grid(
-            LayerPeeled.two_group, K_A=K_A, K_B=K_B, R=np.geomspace(1, R_max, cells), E_W=1.0, E_H=s**2, progress=show
-        )
-    solved = time.perf_counter()
-    lines = sweep_grid(
-        LayerPeeled.two_group,
-        K_A=K_A,
-        K_B=K_B,
-        R=10 ** (np.arange(41) / 10),
-        E_W=1.0,
-        E_H=parsed_list("budgets", budgets),
-    )
+        grid = partial(interruptible, sweep_grid, LayerPeeled.two_group, K_A=K_A, K_B=K_B, E_W=1.0)
+        ds = grid(R=np.geomspace(1, R_max, cells), E_H=s**2, progress=show)
+        solved = time.perf_counter()
+        lines = grid(R=10 ** (np.arange(41) / 10), E_H=parsed_list("budgets", budgets))
+    if not json_:
+        _print_sweep(ds)
     drawn = {"phase_diagram.png": figures.phase_diagram(ds).figure, "cosine.png": figures.cosine(lines).figure}
     write_dataset(paths["phase_diagram.nc"], ds)
     write_dataset(paths["cosine.nc"], lines)
@@ -119,8 +149,8 @@ def phase_diagram(
     if json_:
         print(json_text(record))
     else:
-        _print_sweep(ds, list(paths.values()))
-        console().print(f"{solved - begin:.1f} s solving (compilation included), {done - begin:.1f} s in all")
+        _print_files(paths.values())
+        print(f"{solved - begin:.1f} s solving (compilation included), {done - begin:.1f} s in all")
     exit_by(np.concatenate([ds["status"].values.ravel(), lines["status"].values.ravel()]))
 
 
@@ -137,24 +167,28 @@ def _summary(ds: Any) -> dict[str, Any]:
     }
 
 
-def _print_sweep(ds: Any, files: list[Path]) -> None:
-    out = console()
-    out.print("grid: " + " x ".join(f"{name} ({size})" for name, size in ds["status"].sizes.items()))
+def _print_sweep(ds: Any) -> None:
+    print("grid: " + " x ".join(f"{name} ({size})" for name, size in ds["status"].sizes.items()))
     if ds["status"].size <= _ROWS:
-        out.print(_cell_table(ds))
+        print_table(_cell_table(ds))
     if {"gap", "value", "phase", "steps"} <= set(ds):
         summary = _summary(ds)
         for name in ("status", "phase"):
-            out.print(f"{name}: " + ", ".join(f"{count} {kind}" for kind, count in summary[name].items()))
-        out.print(f"worst relative gap {summary['worst_relative_gap']:.2g}, at most {summary['most_steps']} steps")
-    for path in files:
-        out.print(f"wrote {path}", soft_wrap=True)
+            print(f"{name}: " + ", ".join(f"{count} {kind}" for kind, count in summary[name].items()))
+        print(f"worst relative gap {summary['worst_relative_gap']:.2g}, at most {summary['most_steps']} steps")
+
+
+def _print_files(paths: Iterable[Path]) -> None:
+    for path in paths:
+        print(f"wrote {path}")
 
 
 def _cell_table(ds: Any) -> Table:
+    """Group A is left out: the majority is of less interest; with more than two groups there is no room for any."""
     axes = list(ds["status"].dims)
-    per_cell = [name for name in ("value", "phase") if name in ds]
-    per_group = [(name, group) for name in ("slack", "cosine") if name in ds for group in ds["group"].values[1:]]
+    per_cell = [name for name in ("value", "phase", "rank") if name in ds]
+    shown = ds["group"].values[1:] if ds.sizes.get("group") == 2 else []
+    per_group = [(name, group) for name in ("slack", "cosine") if name in ds for group in shown]
     table = Table(box=box.SIMPLE_HEAD)
     for heading in [*axes, *per_cell, *(f"{name} {group}" for name, group in per_group)]:
         table.add_column(heading, justify="right", no_wrap=True)

@@ -10,7 +10,8 @@ from rich.table import Table
 from ..files import check_writable, json_text, write_json
 from ..verify import Verification
 from ..verify import verify as verify_theorems
-from .common import Json, Out, ProgressBar, console
+from .common import Json, Out, ProgressBar, print_table
+from .interrupt import interruptible
 
 
 def verify(
@@ -27,14 +28,14 @@ def verify(
     if out is not None:
         check_writable(out)
     with ProgressBar("checking", "theorems") as show:
-        found = verify_theorems(theorems or None, progress=show)
+        found = interruptible(verify_theorems, theorems or None, progress=show)
     record = found.record()
-    if out is not None:
-        write_json(out, record)
     if json_:
         print(json_text(record))
     else:
         _print_verification(found)
+    if out is not None:
+        write_json(out, record)
     if not found.ok:
         failed = ", ".join(row.theorem for row in found.rows if not row.ok)
         print(f"not verified: {failed}. Run python -m proofs for the steps of the proofs.", file=sys.stderr)
@@ -47,7 +48,6 @@ def _print_verification(found: Verification) -> None:
         table.add_column(heading, justify="left" if heading in ("theorem", "verdict") else "right", no_wrap=True)
     for row in found.rows:
         table.add_row(*row.columns())
-    out = console()
-    out.print(table)
+    print_table(table)
     for note in found.notes():
-        out.print(note, soft_wrap=True)
+        print(note)

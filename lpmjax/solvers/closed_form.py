@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from ..certificate import nonnegative_between
+from .. import symmetry
 from .coordinates import Coordinates, log_partition, margin_at
 
 
@@ -46,4 +46,4 @@ def _solve_nonnegative(problem) -> Coordinates:
     slack = jnp.log(problem.groups.weights) - jnp.log(omega) - jnp.log(price)
     alive = (slack > 0) & (classes > 0)
     within = jnp.where(alive, margin_at(jnp.where(alive, slack, 1.0), -jnp.log(K)), 0.0)
-    return Coordinates(within, nonnegative_between(within, classes, jnp), slack, jnp.int32(0), jnp.bool_(True))
+    return Coordinates(within, symmetry.centred_diagonal(within, classes, jnp), slack, jnp.int32(0), jnp.bool_(True))

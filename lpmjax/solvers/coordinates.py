@@ -16,6 +16,7 @@ class Coordinates(NamedTuple):
     steps: Int[Array, ""]
     converged: Bool[Array, ""]
     bias: Float[Array, " G"] | None = None
+    restarts: Int[Array, ""] | int = 0  #: times that a descent began anew from where it had come to rest
 
 
 def margin_at(log_inv_t: Array, log_k: Array) -> Array:

@@ -16,14 +16,16 @@ from . import lbfgs
 #: pairs of vectors that L-BFGS remembers: small problems may be badly conditioned (10^6 classes in 20 groups, ratios of
 #: 10^19) and afford many; of large ones each pair is memory to stream through at every step
 _MEMORY, _MEMORY_OF_LARGE, _LARGE = 60, 20, 5000
-#: looks at a residual that does not halve before L-BFGS gives up; other transformations may be slow by design
-_PATIENCE = 20
+#: looks at a residual that does not fall by a tenth before L-BFGS begins anew, and how often it does; other
+#: transformations may be slow by design
+_PATIENCE, _RESTARTS = 20, 10
 
 
 class _Method(NamedTuple):
     start: Any
     advance: Callable[[Any], Any]
     point: Callable[[Any], Any]
+    begin_anew: Callable[[Any], Any] | None  #: None: a method that goes on as long as it may
 
 
 class Descent(NamedTuple):
@@ -32,7 +34,9 @@ class Descent(NamedTuple):
     x: Any
     residual: Float[Array, ""]  #: last value of the stopping criterion
     steps: Int[Array, ""]
-    converged: Bool[Array, ""]  #: ended by its own criterion, not by the step limit
+    restarts: Int[Array, ""]
+    converged: Bool[Array, ""]  #: the residual is acceptable
+    finished: Bool[Array, ""]  #: ended by its own criterion, not by the step limit
 
 
 def descend(
@@ -47,13 +51,15 @@ def descend(
     every: int = 10,
     optimizer: optax.GradientTransformation | None = None,
     project: Callable[[Any, Any], Any] | None = None,
+    refresh: Callable[[Any, Any], Any] | None = None,
 ) -> Descent:
     """Minimise ``objective(x, parameters)`` until ``residual <= goal``, or ``<= accept`` and no longer falling.
 
     The residual (a duality gap) is looked at every ``every`` steps; its own rounding decides how low it can get, so
-    ``goal`` may be below reach. A descent whose residual has stopped falling above ``accept`` ends too. ``optimizer``
-    None is L-BFGS (:mod:`.lbfgs`); ``project(x, parameters)`` is applied after every step of another one. Stops at once
-    on a residual that is not finite. Not differentiable: see :mod:`.implicit`.
+    ``goal`` may be below reach. ``optimizer`` None is L-BFGS (:mod:`.lbfgs`): where its residual has stopped falling
+    above ``accept``, it begins anew without memory, at ``refresh(x, parameters)`` (default x), some times, before it
+    ends. ``project(x, parameters)`` is applied after every step of another optimizer. Stops at once on NaN; a residual
+    may be infinite. Not differentiable: see :mod:`.implicit`.
 
     On CPU a batch of descents runs one after another, so that each stops when it is done; in lockstep it took up to
     five times as long there, where batches of products of small matrices are slow.
@@ -64,39 +70,54 @@ def descend(
             return None if function is None else lambda x: function(x, parameters)
 
         if optimizer is None:
-            method = _quasi_newton(fixed(objective), start)
+            method = _quasi_newton(fixed(objective), start, fixed(refresh))
         else:
             method = _first_order(fixed(objective), start, optimizer, fixed(project))
-        return _iterate(method, fixed(residual), goal, accept, max_steps, every, optimizer is None)
+        return _iterate(method, fixed(residual), goal, accept, max_steps, every)
 
     given = jax.lax.stop_gradient((start, parameters, jnp.asarray(goal, accept.dtype), accept))
     return jax.lax.platform_dependent(*given, cpu=sequential_vmap(run), default=run)
 
 
-def _iterate(method: _Method, residual, goal, accept, max_steps: int, every: int, quasi_newton: bool) -> Descent:
+def _iterate(method: _Method, residual, goal, accept, max_steps: int, every: int) -> Descent:
     def body(carry):
-        state, _, best, idle, steps = carry
+        state, _, best, idle, steps, restarts = carry
+        if method.begin_anew is not None:
+            resting = idle >= _PATIENCE
+            state = jax.lax.cond(resting, method.begin_anew, lambda state: state, state)
+            best, idle = jnp.where(resting, jnp.inf, best), jnp.where(resting, 0, idle)
+            restarts = restarts + resting
         more = jnp.minimum(every, max_steps - steps)
         state = jax.lax.fori_loop(0, more, lambda _, state: method.advance(state), state)
         now = residual(method.point(state))
-        idle = jnp.where(now < 0.5 * best, 0, idle + 1)
-        return state, now, jnp.minimum(now, best), idle, steps + more
+        idle = jnp.where(now < 0.9 * best, 0, idle + 1)
+        return state, now, jnp.minimum(now, best), idle, steps + more, restarts
 
     def running(carry):
-        _, now, _, idle, steps = carry
-        settled = (now <= goal) | ((now <= accept) & (idle >= 3)) | (quasi_newton & (idle >= _PATIENCE))
-        return (steps == 0) | (~settled & jnp.isfinite(now) & (steps < max_steps))
+        _, now, _, idle, steps, restarts = carry
+        settled = (now <= goal) | ((now <= accept) & (idle >= 3))
+        if method.begin_anew is not None:
+            settled = settled | ((idle >= _PATIENCE) & (restarts >= _RESTARTS))
+        return (steps == 0) | (~settled & ~jnp.isnan(now) & (steps < max_steps))
 
     unknown, none = jnp.full_like(accept, jnp.inf), jnp.int32(0)
-    state, last, _, _, steps = jax.lax.while_loop(running, body, (method.start, unknown, unknown, none, none))
-    return Descent(method.point(state), last, steps, (last <= accept) | (steps < max_steps))
+    state, last, _, _, steps, restarts = jax.lax.while_loop(
+        running, body, (method.start, unknown, unknown, none, none, none)
+    )
+    return Descent(method.point(state), last, steps, restarts, last <= accept, (last <= accept) | (steps < max_steps))
 
 
-def _quasi_newton(objective, start) -> _Method:
+def _quasi_newton(objective, start, refresh) -> _Method:
     x, unravel = ravel_pytree(start)
     value_and_gradient = jax.value_and_grad(lambda x: objective(unravel(x)))
-    state = lbfgs.begin(x, _MEMORY if x.size < _LARGE else _MEMORY_OF_LARGE)
-    return _Method(state, partial(lbfgs.advance, value_and_gradient), lambda state: unravel(state.x))
+    memory = _MEMORY if x.size < _LARGE else _MEMORY_OF_LARGE
+
+    def begin_anew(state):
+        point = state.x if refresh is None else ravel_pytree(refresh(unravel(state.x)))[0]
+        return lbfgs.begin(point, memory)
+
+    advance = partial(lbfgs.advance, value_and_gradient)
+    return _Method(lbfgs.begin(x, memory), advance, lambda state: unravel(state.x), begin_anew)
 
 
 def _first_order(objective, start, optimizer, project) -> _Method:
@@ -108,4 +129,4 @@ def _first_order(objective, start, optimizer, project) -> _Method:
         return (x if project is None else project(x)), state
 
     transform = optax.with_extra_args_support(optimizer)
-    return _Method((start, transform.init(start)), advance, lambda carry: carry[0])
+    return _Method((start, transform.init(start)), advance, lambda carry: carry[0], None)

@@ -14,6 +14,8 @@ from .implicit import attach
 
 #: relative stationarity that a descent aims at, and that it must reach to count as converged
 _GOAL, _ACCEPT = 1e-11, 1e-7
+#: where a loss can vanish, the least value that stationarity is relative to
+_LEAST = 1e-4
 
 
 class Columns(eqx.Module):
@@ -39,15 +41,19 @@ class Pair(NamedTuple):
     W: Float[Array, "K d"]
     H: Float[Array, "d C"]
     bias: Any  #: (K,) or None
+    #: root of the budget that is left, in a descent whose loss may not want all of it; otherwise None
+    spare: Any = None
 
 
 class Found(NamedTuple):
     """One local optimum."""
 
     pair: Pair  #: W, H and bias of the model itself
-    value: Float[Array, ""]
+    log_value: Float[Array, ""]
     steps: Int[Array, ""]
-    converged: Bool[Array, ""]
+    restarts: Int[Array, ""]
+    converged: Bool[Array, ""]  #: stationary
+    finished: Bool[Array, ""]  #: ended by its own criterion, not by the step limit
 
 
 def random_pair(key: Array, program: Columns, dim: int) -> Pair:
@@ -64,7 +70,13 @@ def random_pair(key: Array, program: Columns, dim: int) -> Pair:
     spread = jnp.sqrt(jnp.mean(program.omega) / jnp.sqrt(jnp.asarray(dim, dtype)))
     sizes = (spread, spread) if program.budgets is None else _radii(program, W, H)
     bias = jnp.zeros(K, dtype) if program.biased else None
-    return Pair(sizes[0] * W, sizes[1] * H, bias)
+    pair = Pair(sizes[0] * W, sizes[1] * H, bias)
+    return pair._replace(spare=jnp.sqrt(_cost(pair, program))) if _may_spare(program) else pair
+
+
+def _may_spare(program: Columns) -> bool:
+    """Whether the budgets, held by scaling, may be more than an optimum wants."""
+    return program.budgets is not None and program.loss.coercive and not program.projected
 
 
 def _radii(program: Columns, W, H):
@@ -92,12 +104,14 @@ def descend_pair(
         project=_project if program.projected else None,
     )
     point = found.x if program.projected else attach(_objective, found.x, program)
-    return measured(point, program, found.steps, found.converged)
+    return measured(point, program, found.steps, found.restarts, found.converged, found.finished)
 
 
-def measured(x: Pair, program: Columns, steps, converged) -> Found:
-    """What a descent that ended at ``x`` has found: W and H on the budgets, and their value."""
-    return Found(_scaled_back(x, program), jnp.exp(_objective(x, program)), steps, converged)
+def measured(x: Pair, program: Columns, steps, restarts, converged, finished) -> Found:
+    """What a descent that ended at ``x`` has found: W and H within the budgets, and their value."""
+    value = _objective(x, program)
+    log_value = jnp.log(value) if program.loss.vanishing else value
+    return Found(_scaled_back(x, program), log_value, steps, restarts, converged, finished)
 
 
 def is_stationary(x: Pair, program: Columns):
@@ -108,16 +122,19 @@ def is_stationary(x: Pair, program: Columns):
 def widened(key: Array, pair: Pair, program: Columns, dim: int) -> Pair:
     """The same pair with more columns, small and random: at zero they would stay there."""
     fresh = random_pair(key, program, dim - pair.W.shape[1])
-    W, H, bias = pair
+    W, H = pair.W, pair.H
     small = 1e-2 * jnp.sqrt(jnp.sum(W * W) / jnp.sum(fresh.W * fresh.W))
-    return Pair(jnp.concatenate([W, small * fresh.W], 1), jnp.concatenate([H, small * fresh.H], 0), bias)
+    return pair._replace(W=jnp.concatenate([W, small * fresh.W], 1), H=jnp.concatenate([H, small * fresh.H], 0))
 
 
 def unscaled(pair: Pair, program: Columns) -> Pair:
     """Variables of the descent from W and H of the model: the inverse of what :class:`Found` returns."""
     balance = _balance(program)
     H = pair.H * program.omega * jnp.sqrt(balance)
-    return Pair(pair.W / jnp.sqrt(balance), jnp.sqrt(H) if program.nonnegative else H, pair.bias)
+    x = Pair(pair.W / jnp.sqrt(balance), jnp.sqrt(H) if program.nonnegative else H, pair.bias)
+    if not _may_spare(program):
+        return x
+    return x._replace(spare=jnp.sqrt(jnp.maximum(_budget(program) - _cost(x, program), 0.0)))
 
 
 def _features(x: Pair, program: Columns):
@@ -134,13 +151,22 @@ def _balance(program: Columns):
     return jnp.sqrt(program.penalties[1] / program.penalties[0])
 
 
+def _cost(x: Pair, program: Columns):
+    features = _features(x, program)
+    return 0.5 * (jnp.sum(x.W * x.W) + jnp.sum(features * features))
+
+
+def _budget(program: Columns):
+    assert program.budgets is not None
+    return jnp.sqrt(program.budgets[0]) * jnp.sqrt(program.budgets[1])
+
+
 def _stretch(x: Pair, program: Columns):
-    """What brings the product of the factors onto the budget."""
+    """What brings the product of the factors, and what they spare, onto the budget."""
     if program.budgets is None or program.projected:
         return jnp.ones(())
-    features = _features(x, program)
-    cost = 0.5 * (jnp.sum(x.W * x.W) + jnp.sum(features * features))
-    return jnp.sqrt(program.budgets[0] * program.budgets[1]) / cost
+    spare = 0.0 if x.spare is None else x.spare * x.spare
+    return _budget(program) / (_cost(x, program) + spare)
 
 
 def _scaled_back(x: Pair, program: Columns) -> Pair:
@@ -150,7 +176,7 @@ def _scaled_back(x: Pair, program: Columns) -> Pair:
 
 
 def _objective(x: Pair, program: Columns):
-    """Logarithm of the loss, or of loss and decay."""
+    """Loss, or loss and decay; its logarithm unless the loss can vanish."""
     features = _features(x, program)
     Z = _stretch(x, program) * (x.W @ features) / program.omega
     if x.bias is not None:
@@ -160,15 +186,19 @@ def _objective(x: Pair, program: Columns):
     own = jnp.take_along_axis(Z, program.label[None, :], axis=0)[0]
     wrong = program.rows[:, None] & (jnp.arange(program.rows.size)[:, None] != program.label)
     margins = jnp.where(wrong, own - Z, 0.0)
-    loss = program.loss.on_groups(margins, wrong.astype(Z.dtype), jnp, own)
+    others, scale = wrong.astype(Z.dtype), jnp.zeros((), Z.dtype)
+    if program.budgets is not None:
+        scale = program.loss.log_scale(margins, others, jnp)
+    loss = program.loss.on_groups(jnp.where(wrong, margins - scale, 0.0), others, jnp, own)
     value = jnp.sum(program.weights * loss.value)
     if program.penalties is not None:
-        price = jnp.sqrt(program.penalties[0]) * jnp.sqrt(program.penalties[1])
-        value = value + 0.5 * price * (jnp.sum(x.W * x.W) + jnp.sum(features * features))
+        value = value + jnp.sqrt(program.penalties[0]) * jnp.sqrt(program.penalties[1]) * _cost(x, program)
     if program.bias_decay is not None:
         bias: Any = x.bias
         value = value + 0.5 * program.bias_decay * jnp.sum(bias * bias)
-    return jnp.log(jnp.maximum(value, jnp.finfo(value.dtype).tiny))
+    if program.loss.vanishing:
+        return value
+    return jnp.log(jnp.maximum(value, jnp.finfo(value.dtype).tiny)) - scale
 
 
 def _residual(x: Pair, program: Columns):
@@ -177,10 +207,12 @@ def _residual(x: Pair, program: Columns):
     def norm(tree):
         return jnp.sqrt(sum(jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(tree)))
 
+    value, slope = jax.value_and_grad(lambda x: _objective(x, program))(x)
+    if program.loss.vanishing:
+        slope = jax.tree.map(lambda leaf: leaf / jnp.maximum(value, _LEAST), slope)
     if not program.projected:
-        return norm(jax.grad(lambda x: _objective(x, program))(x)) * norm(x)
+        return norm(slope) * norm(x)
     # Of the constrained problem: how far a unit step is from coming back by projection.
-    slope = jax.grad(lambda x: _objective(x, program))(x)
     back = _project(jax.tree.map(lambda a, g: a - norm(x) ** 2 * g, x, slope), program)
     return norm(jax.tree.map(jnp.subtract, back, x)) / norm(x)
 

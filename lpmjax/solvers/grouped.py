@@ -2,9 +2,11 @@
 
 The in-group margins are squares and the G x G block is a product U V, so that the spectral cost is smooth:
 ``cost = |q|^2 + (|U|^2 + |V|^2) / 2`` (Schatten variational form, isometric to W and H themselves). On a budget the
-logits are scaled onto it, which leaves no constraint; what is minimised is the *logarithm* of the objective, whose
-relative accuracy is what a certificate asks for, from a loss of log K down to one of 1e-40. No local minimum is
-spurious once U is wider than the rank: there the duality gap closes, and it alone stops the descent.
+logits are scaled onto it, which leaves no constraint (a budget that does not bind is known beforehand, and so is its
+optimum: the loss's own minimiser). What is minimised is the *logarithm* of the objective, whose relative accuracy is
+what a certificate asks for, from a loss of log K down to one of 1e-40; only a loss that vanishes has no such minimum,
+and is minimised itself. No local minimum is spurious once U is wider than the rank: there the duality gap closes, and
+it alone stops the descent.
 """
 
 from typing import Any, NamedTuple
@@ -14,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import spectral, symmetry
-from ..certificate import Program, duality_gap, evaluate, gradient, row_sums, slacks
+from ..certificate import Program, duality_gap, evaluate, gradient, log_price, row_sums, slacks
 from .coordinates import Coordinates
 from .descent import descend
 from .implicit import attach
@@ -42,45 +44,67 @@ def solve_grouped(
     G = program.classes.shape[-1]
     full_rank = G if program.full else max(G - 1, 1)
     width = full_rank if width is None else min(width, full_rank)
-    point = _first_point(fixed, start, width)
+    if start is None:
+        point = _first_point(fixed, width)
+    else:
+        point = _point_near(start.within, start.between, start.bias, fixed, width)
+    goal = jnp.maximum(max(_GOAL, 50 * float(jnp.finfo(program.weights.dtype).eps)), _SHARE * tol)
+    if program.unbound is not None:  # nothing to look for
+        goal = jnp.where(fixed.unbound, jnp.inf, goal)
     found = descend(
         lambda x, fixed: _objective(x, fixed, _loss_of_fixed(fixed)),
         _relative_gap,
         point,
         fixed,
-        goal=jnp.maximum(max(_GOAL, 50 * float(jnp.finfo(program.weights.dtype).eps)), _SHARE * tol),
-        accept=tol,
+        goal=goal,
+        accept=jnp.asarray(tol, goal.dtype),
         max_steps=max_steps,
         every=10 if G <= 64 else 25,
+        refresh=lambda x, fixed: _point_near(*_coordinates(x, fixed), fixed, width),
     )
     point = attach(_objective, _reduced(found.x, fixed), program)
     within, between, bias = _coordinates(point, program)
-    multiplier = multiplier_at(within, between, bias, program)
-    slack = slacks(program, multiplier, jnp)
-    within = jnp.where(program.classes == 1, _limit_margin(within, between, bias, program, multiplier), within)
-    return Coordinates(within, between, slack, found.steps, found.converged, bias)
+    log_multiplier = log_multiplier_at(within, between, bias, program)
+    within = jnp.where(program.classes == 1, _limit_margin(within, between, bias, program, log_multiplier), within)
+    if program.unbound is not None:
+        ideal = program.ideal(jnp)
+        within, between = (jnp.where(program.unbound, x, y) for x, y in zip(ideal, (within, between), strict=True))
+    slack = slacks(program, log_multiplier, jnp)
+    return Coordinates(within, between, slack, found.steps, found.finished, bias, found.restarts)
 
 
-def _cost(x: Point):
-    return jnp.sum(x.q * x.q) + 0.5 * (jnp.sum(x.left * x.left) + jnp.sum(x.right * x.right))
+def _cost(x: Point, program: Program):
+    """Spectral cost, or more where the factors are not balanced."""
+    in_groups = jnp.sum(symmetry.repeats(program.classes, jnp) / _copies(program) * x.q * x.q)
+    return in_groups + 0.5 * (jnp.sum(x.left * x.left) + jnp.sum(x.right * x.right))
+
+
+def _copies(program: Program):
+    """K_g - 1, which makes ``q`` isometric to the factors themselves. A constant, and 1 for a group of one class: its
+    ``q`` costs nothing, but the derivative of the cost by the number of classes does not vanish."""
+    repeats = jax.lax.stop_gradient(symmetry.repeats(program.classes, jnp))
+    return jnp.where(repeats > 0, repeats, 1.0)
 
 
 def _coordinates(x: Point, program: Program):
     """``within``, ``between`` and bias; on a budget scaled to spend all of it."""
-    repeats = symmetry.repeats(program.classes, jnp)
-    scale = 1.0 if program.budget is None else program.budget / _cost(x)
-    dividing = jnp.where(repeats > 0, repeats * program.omega, 1.0)
-    within = jnp.where(repeats > 0, scale * x.q * x.q / dividing, 0.0)
+    scale = 1.0 if program.budget is None else program.budget / _cost(x, program)
+    within = jnp.where(program.classes > 0, scale * x.q * x.q / (_copies(program) * program.omega), 0.0)
     between = scale * (x.left @ x.right) / program.omega
     here = program.classes > 0
     between = jnp.where(here[:, None] & here[None, :], between, 0.0)
-    bias = None if x.bias is None else jnp.where(here, x.bias, 0.0) / jnp.sqrt(symmetry.present(program.classes, jnp))
+    if x.bias is None:
+        return within, between, None
+    bias = jnp.where(here, x.bias, 0.0) / jnp.sqrt(symmetry.present(program.classes, jnp))
+    if program.free_bias and not program.full:  # no loss feels the mean over classes: it is zero
+        bias = bias - jnp.sum(program.classes * bias) / jnp.sum(program.classes)
     return within, between, bias
 
 
 def _loss(program: Program, within, between, bias):
-    loss, _, _ = evaluate(program, within, between, bias, jnp)
-    return jnp.sum(program.classes * program.weights * loss.value)
+    """The loss times ``exp(log_scale)``, and ``log_scale``."""
+    at = evaluate(program, within, between, bias, jnp)
+    return jnp.sum(program.classes * program.weights * at.loss.value), at.log_scale
 
 
 def _loss_of_fixed(program: Program):
@@ -94,37 +118,40 @@ def _loss_of_fixed(program: Program):
     def _rule(primals, tangents):
         within, between, bias = primals
         classes, weights = program.classes, program.weights
-        at, others, _ = evaluate(program, within, between, bias, jnp)
+        at, others, _, log_scale = evaluate(program, within, between, bias, jnp)
         pull, block = gradient(at.wrong, others, classes, weights, jnp, at.total)
         moved = jnp.sum(block * tangents[1]) - jnp.sum(symmetry.repeats(classes, jnp) * pull * tangents[0])
         if bias is not None:
             moved = moved + jnp.sum(classes * row_sums(at.wrong, others, weights, jnp, at.total) * tangents[2])
-        return jnp.sum(classes * weights * at.value), moved
+        value = jnp.sum(classes * weights * at.value)
+        return (value, log_scale), (moved, jnp.zeros_like(log_scale))
 
     return loss
 
 
 def _objective(x: Point, program: Program, loss: Any = None):
-    """Logarithm of the loss, or of loss and costs."""
+    """Loss, or loss and costs; its logarithm unless the loss can vanish."""
     coordinates = _coordinates(x, program)
-    value = _loss(program, *coordinates) if loss is None else loss(*coordinates)
+    value, log_scale = _loss(program, *coordinates) if loss is None else loss(*coordinates)
     if program.penalty is not None:
-        value = value + program.penalty * _cost(x)
+        value = value + program.penalty * _cost(x, program)
     if program.bias_decay is not None:
         value = value + 0.5 * program.bias_decay * jnp.sum(x.bias * x.bias)
-    return jnp.log(jnp.maximum(value, jnp.finfo(value.dtype).tiny))
+    if program.loss.vanishing:
+        return value
+    return jnp.log(jnp.maximum(value, jnp.finfo(value.dtype).tiny)) - log_scale
 
 
 def _relative_gap(x: Point, program: Program):
     """Duality gap over the value, to first order in the distance also where the penalised gap is of second order."""
     within, between, bias = _coordinates(x, program)
     # The factors pay at least the nuclear norm, and no more where they are balanced, as they end.
-    cost = _cost(x)
+    cost, across = _cost(x, program), 0.5 * (jnp.sum(x.left * x.left) + jnp.sum(x.right * x.right))
     scale = 1.0 if program.budget is None else program.budget / cost
-    proof = duality_gap(program, within, between, jnp, bias, scale * (cost - jnp.sum(x.q * x.q)))
+    proof = duality_gap(program, within, between, jnp, bias, scale * across)
     if program.penalty is None:
         return proof.gap / proof.value
-    loss, others, _ = evaluate(program, within, between, bias, jnp)
+    loss, others, *_ = evaluate(program, within, between, bias, jnp)
     pull, block = gradient(loss.wrong, others, program.classes, program.weights, jnp, loss.total)
     repeats = symmetry.repeats(program.classes, jnp)
     inner = jnp.sum(block * between) - jnp.sum(repeats * pull * within)
@@ -132,91 +159,98 @@ def _relative_gap(x: Point, program: Program):
     return jnp.maximum(proof.gap, stationary) / proof.value
 
 
-def multiplier_at(within, between, bias, program: Program):
-    """Multiplier of the spectral cost: the penalty, or what one more unit of budget is worth."""
+def log_multiplier_at(within, between, bias, program: Program):
+    """Logarithm of the multiplier of the spectral cost: of the penalty, or of what one more unit of budget is worth."""
     if program.penalty is not None:
-        return program.penalty
-    loss, others, _ = evaluate(program, within, between, bias, jnp)
+        return jnp.log(program.penalty)
+    loss, others, _, log_scale = evaluate(program, within, between, bias, jnp)
     pull, block = gradient(loss.wrong, others, program.classes, program.weights, jnp, loss.total)
     repeats = symmetry.repeats(program.classes, jnp)
-    return (jnp.sum(repeats * pull * within) - jnp.sum(block * between)) / program.budget
+    worth = (jnp.sum(repeats * pull * within) - jnp.sum(block * between)) / program.budget
+    return log_price(program, worth, log_scale, jnp)
 
 
 def _reduced(x: Point, program: Program) -> Point:
     """Balanced factors of the same logits, with what is zero at the optimum set to zero exactly."""
     within, between, bias = _coordinates(x, program)
-    multiplier = multiplier_at(within, between, bias, program)
-    inactive = slacks(program, multiplier, jnp) <= 0
+    log_multiplier = log_multiplier_at(within, between, bias, program)
+    inactive = slacks(program, log_multiplier, jnp) <= 0
     proof = duality_gap(program, jnp.where(inactive, 0.0, within), between, jnp, bias)
-    scale = 1.0 if program.budget is None else program.budget / _cost(x)
+    scale = 1.0 if program.budget is None else program.budget / _cost(x, program)
     left, values, right = spectral.singular_vectors(x.left @ x.right, jnp)
     rank = x.left.shape[-1]
+    price = jnp.exp(log_multiplier + proof.log_scale)
+    price = jnp.where(price > 0, price, 1.0)
     dual = spectral.singular_values(proof.block, jnp)
-    share = multiplier * scale * values / (proof.value + multiplier * scale * _cost(x))
-    values = jnp.where(share > 1 - dual / multiplier, values, 0.0)[:rank]  # as in :mod:`lpmjax.structure`
+    share = price * scale * values / (proof.value + price * scale * _cost(x, program))
+    values = jnp.where(share > 1 - dual / price, values, 0.0)[:rank]  # as in :mod:`lpmjax.structure`
     root = jnp.sqrt(values)
-    q = jnp.where(inactive | (program.classes <= 1), 0.0, x.q)
+    lone = jnp.sqrt(_limit_margin(within, between, bias, program, log_multiplier) * program.omega / scale)
+    q = jnp.where(program.classes == 1, lone, jnp.where(inactive, 0.0, x.q))
     return Point(q, left[:, :rank] * root, root[:, None] * right[:rank], x.bias)
 
 
-def _limit_margin(within, between, bias, program: Program, multiplier):
+def _limit_margin(within, between, bias, program: Program, log_multiplier):
     """In-group margin that a group of one class would have with a second one: no logit feels it, but derivatives by
     the number of classes do."""
-    loss, others, _ = evaluate(program, within, between, bias, jnp)
+    loss, others, _, log_scale = evaluate(program, within, between, bias, jnp)
     eye = jnp.eye(within.shape[-1], dtype=bool)
     leaving = jnp.sum(jnp.where(eye, 0.0, others * loss.wrong), axis=-2) - loss.total
-    need = multiplier * program.omega / program.weights - leaving
+    need = jnp.exp(log_multiplier + log_scale) * program.omega / program.weights - leaving
+    need = need / symmetry.present(program.classes, jnp)
     own = symmetry.own_logits(within, between, program.classes, bias, jnp) if program.full else None
-    return program.loss.margin_of(need, loss, own, others, jnp)
+    margin = program.loss.margin_of(need, loss, own, others, jnp)
+    return jnp.where(margin > 0, margin + log_scale, 0.0)
 
 
-def _first_point(program: Program, start: Coordinates | None, width: int) -> Point:
-    """The steepest descent from zero, every direction of it present; or ``start`` with a little of its own descent."""
+def _first_point(program: Program, width: int) -> Point:
+    """The steepest descent from zero, every direction of it present, and of the best size."""
     classes, omega = program.classes, program.omega
-    G = classes.shape[-1]
     zero = jnp.zeros_like(classes)
     biased = program.free_bias or program.bias_decay is not None
-    if start is None:
-        within, between, bias = zero, jnp.zeros((G, G), classes.dtype), zero if biased else None
-        mix = jnp.ones(())
-    else:
-        within, between, bias = start.within, start.between, start.bias
-        mix = jnp.clip(_start_gap(start, program), 1e-14, 0.1)
-    loss, others, _ = evaluate(program, within, between, bias, jnp)
-    pull, block = gradient(loss.wrong, others, classes, program.weights, jnp, loss.total)
-    repeats = symmetry.repeats(classes, jnp)
-    descent_in, descent = jnp.maximum(pull, 0.0) / omega, -block / omega
-    norm = jnp.maximum(jnp.max(descent_in), spectral.spectral_norm(descent, jnp, program.full))
-    norm = jnp.where(norm > 0, norm, 1.0)
-    cost = symmetry.spectral_cost(within, between, classes, omega, jnp, program.full)
-    cost = jnp.where(cost > 0, cost, 1.0) if start is not None else jnp.ones(())
-    share = mix * cost / (norm * (jnp.sum(repeats) + G))
-    left, values, right = spectral.singular_vectors(between * omega + share * descent, jnp)
-    # A direction that the steepest descent lacks is still needed: at zero U V has no gradient.
-    values = (values + 0.01 * share * norm)[:width] if start is None else values[:width]
-    root = jnp.sqrt(values)
-    unit = jnp.sqrt(classes / jnp.sum(classes))
-    left = left[:, :width] if program.full else left[:, :width] - unit[:, None] * (unit @ left[:, :width])
-    here = classes > 0
-    q = jnp.sqrt(repeats * (omega * within + share * (descent_in + 0.01 * norm)))
-    scaled_bias = None if bias is None else jnp.sqrt(classes) * bias
-    point = Point(
-        q, jnp.where(here[:, None], left * root, 0.0), jnp.where(here, root[:, None] * right[:width], 0.0), scaled_bias
-    )
-    if start is not None:
-        return point
+    nothing = jnp.zeros((zero.size, zero.size), zero.dtype)
+    point = _toward(zero, nothing, zero if biased else None, program, width, jnp.ones_like(zero[0]))
     if program.budget is not None:  # scale-free: any scale will do, that of the budget is well conditioned
-        return _scaled(point, jnp.sqrt(program.budget / _cost(point)))
+        return _scaled(point, jnp.sqrt(program.budget / _cost(point, program)))
     sizes = jnp.exp2(jnp.arange(-24.0, 8.0)).astype(classes.dtype) * jnp.sqrt(jnp.sum(classes * omega * omega))
-    sized = jax.vmap(lambda c: _scaled(point, jnp.sqrt(c / _cost(point))))(sizes)
+    sized = jax.vmap(lambda c: _scaled(point, jnp.sqrt(c / _cost(point, program))))(sizes)
     best = jnp.argmin(jax.vmap(lambda x: _objective(x, program))(sized))
     return jax.tree.map(lambda leaf: leaf[best], sized)
 
 
+def _point_near(within, between, bias, program: Program, width: int) -> Point:
+    """Balanced factors of these coordinates with a little of their own descent: a direction may be lacking."""
+    proof = duality_gap(program, within, between, jnp, bias)
+    cost = symmetry.spectral_cost(within, between, program.classes, program.omega, jnp, program.full)
+    mix = jnp.clip(proof.gap / proof.value, 1e-14, 0.1) * jnp.where(cost > 0, cost, 1.0)
+    return _toward(within, between, bias, program, width, mix)
+
+
+def _toward(within, between, bias, program: Program, width: int, step) -> Point:
+    """Factors of the coordinates after a steepest descent of spectral cost ``step``, with some of every direction: at
+    zero U V has no gradient."""
+    classes, omega = program.classes, program.omega
+    loss, others, *_ = evaluate(program, within, between, bias, jnp)
+    pull, block = gradient(loss.wrong, others, classes, program.weights, jnp, loss.total)
+    repeats = symmetry.repeats(classes, jnp)
+    descent_in, descent = jnp.where(repeats > 0, jnp.maximum(pull, 0.0) / omega, 0.0), -block / omega
+    norm = jnp.maximum(jnp.max(descent_in), spectral.spectral_norm(descent, jnp, program.full))
+    norm = jnp.where(norm > 0, norm, 1.0)
+    share = step / (norm * (jnp.sum(repeats) + classes.size))
+    left, values, right = spectral.singular_vectors(between * omega + share * descent, jnp)
+    root = jnp.sqrt(values + 0.01 * share * norm)[:width]
+    left = left[:, :width]
+    if not program.full:
+        unit = jnp.sqrt(classes / jnp.sum(classes))
+        left = left - unit[:, None] * (unit @ left)
+    here = classes > 0
+    return Point(
+        q=jnp.sqrt(repeats * (omega * jnp.abs(within) + share * (descent_in + 0.01 * norm))),
+        left=jnp.where(here[:, None], left * root, 0.0),
+        right=jnp.where(here, root[:, None] * right[:width], 0.0),
+        bias=None if bias is None else jnp.sqrt(classes) * bias,
+    )
+
+
 def _scaled(x: Point, factor) -> Point:
     return x._replace(q=factor * x.q, left=factor * x.left, right=factor * x.right)
-
-
-def _start_gap(start: Any, program: Program):
-    proof = duality_gap(program, start.within, start.between, jnp, start.bias)
-    return proof.gap / proof.value

@@ -3,10 +3,12 @@
 import numpy as np
 
 from .. import boundary
+from ..diagnose import diagnose
 from ..solution import Phase, Solution
 from .comparison import Comparison, Forms, claimed, cosines, decayed, grid, layer_peeled, relative, report
 from .formula import closed_form
 
+_FOUND = 1e-5  # relative error of a remedy, found by solving on both sides of it
 _SIDE = 1e-9  # relative distance to a phase boundary at which the solver must be on the right side
 
 
@@ -43,6 +45,7 @@ def merged_boundary(forms: Forms) -> Comparison:
         [below, at, above],
         _phases(Phase.merged, below, above),
         relative(at.slack[:, 1], 0.0, 1 + np.log(R)),
+        relative(boundary.merged(K_A, K_B, s, log=True), np.log(R), 1.0),
         outside=int((~inside).sum()),
     )
 
@@ -62,6 +65,8 @@ def annihilated_boundary(forms: Forms) -> Comparison:
         _phases(Phase.annihilated, below, above),
         claimed(last.phase < Phase.annihilated),
         relative(above.within[:, 0], a),
+        relative(boundary.annihilated(K_A, K_B, s, log=True), np.log(R), 1.0),
+        relative(boundary.annihilation_end(K_A, K_B) * (K_A + K_B), end),
     )
 
 
@@ -105,4 +110,17 @@ def oversampling(forms: Forms) -> Comparison:
         relative(cosines(full), etf, 1.0),
         relative(oversampled.value, plain.value),
         relative(oversampled.within, plain.within, 1.0),
+        *(_remedies(*case) for case in ((5, 5, 1.0), (3, 4, 0.5))),
     )
+
+
+def _remedies(K_A: int, K_B: int, s: float) -> np.ndarray:
+    """What ``diagnose`` says is needed, against the boundary: weights times R/R0, or the budget at which R0 = R."""
+    R_0 = float(boundary.merged(K_A, K_B, s))
+    R = np.ceil(3 * R_0)
+    weights, budget = diagnose([R] * K_A + [1.0] * K_B, E_W=s, E_H=s).remedies
+    if weights.scale is None or budget.scale is None:
+        return claimed(False)
+    reached = float(boundary.merged(K_A, K_B, s * np.sqrt(budget.scale)))
+    close = [abs(weights.scale / (R / R_0) - 1) < _FOUND, abs(reached / R - 1) < _FOUND]
+    return claimed(*close)

@@ -1,0 +1,5 @@
+"""``python -m lpmjax``."""
+
+from .cli import main
+
+main()

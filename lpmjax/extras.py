@@ -1,0 +1,12 @@
+"""Packages that are not always installed."""
+
+from typing import Any
+
+
+def matplotlib_modules() -> tuple[Any, Any]:
+    """(pyplot, colors), or an ImportError that says what to install."""
+    try:
+        from matplotlib import colors, pyplot
+    except ImportError as error:
+        raise ImportError("plotting needs matplotlib: pip install 'lpmjax[plot]'") from error
+    return pyplot, colors

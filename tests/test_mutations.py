@@ -1,0 +1,282 @@
+"""Mutants of formulas, each with who must catch it: a test that only the right formula passes is worth keeping.
+
+Every mutant is a copy of the package with one text replaced; its catcher runs in a process of its own and must fail.
+``python tests/test_mutations.py`` prints the table; ``python tests/test_mutations.py TEXT`` only mutants named so.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+TESTS = Path(__file__).parent
+GAP = "tests/test_gap_terms.py"
+WRITTEN = "tests/test_written.py"
+
+
+class Mutant(NamedTuple):
+    """``text`` of ``file`` becomes ``mutant``; ``catcher`` is a test (pytest's words) or a theorem of ``verify``."""
+
+    formula: str
+    file: str
+    text: str
+    mutant: str
+    catcher: str
+
+
+CERTIFICATE, LOSSES = "lpmjax/certificate.py", "lpmjax/losses.py"
+MUTANTS = (
+    Mutant(
+        "bias decay's share of the gap", CERTIFICATE, "slack + 0.5 / decay", "slack + 0.25 / decay", f"{GAP} -k decayed"
+    ),
+    Mutant(
+        "bias decay's share of the gap",
+        CERTIFICATE,
+        "slack + 0.5 / decay",
+        "slack + 0.25 / decay",
+        "verify certificate.penalty",
+    ),
+    Mutant(
+        "bias decay's share of the value",
+        CERTIFICATE,
+        "value + 0.5 * decay",
+        "value + 0.25 * decay",
+        f"{GAP} -k decayed",
+    ),
+    Mutant(
+        "row sums with the bias",
+        CERTIFICATE,
+        "decay[..., None] * bias + shrink",
+        "decay[..., None] * bias - shrink",
+        f"{GAP} -k decayed",
+    ),
+    Mutant(
+        "smoothing's floor in the Fenchel gap",
+        LOSSES,
+        "floor = self._floor(others, xp)[..., None, :]\n        return _div",
+        "floor = 0.5 * self._floor(others, xp)[..., None, :]\n        return _div",
+        f"{GAP} -k smoothed",
+    ),
+    Mutant(
+        "smoothing's floor in the Fenchel gap",
+        LOSSES,
+        "floor = self._floor(others, xp)[..., None, :]\n        return _div",
+        "floor = 0.5 * self._floor(others, xp)[..., None, :]\n        return _div",
+        "verify certificate.penalty",
+    ),
+    Mutant("smoothing's floor", LOSSES, "/ (1 + xp.sum(others", "/ (xp.sum(others", f"{GAP} -k smoothed"),
+    Mutant(
+        "squared error's Fenchel gap",
+        LOSSES,
+        "return 0.5 * (right * right + xp.sum(others * change",
+        "return 0.25 * (right * right + xp.sum(others * change",
+        f"{GAP} -k squared",
+    ),
+    Mutant(
+        "divergence of the right class",
+        LOSSES,
+        "return of_wrong + left *",
+        "return of_wrong + 0.5 * left *",
+        f"{GAP} -k cross",
+    ),
+    Mutant(
+        "row sums of the free bias left",
+        LOSSES,
+        "return wrong - removed + row",
+        "return wrong - removed + 0 * row",
+        f"{GAP} -k free",
+    ),
+    Mutant(
+        "rows above their target kept", LOSSES, "removed = wrong * cut", "removed = 0.5 * wrong * cut", f"{GAP} -k free"
+    ),
+    Mutant(
+        "mean gradient taken out twice",
+        LOSSES,
+        "wrong = at.wrong - mean",
+        "wrong = at.wrong - 2 * mean",
+        f"{GAP} -k squared-free",
+    ),
+    Mutant(
+        "unused budget is free",
+        CERTIFICATE,
+        "slack = norm * (program.budget - cost)",
+        "slack = 0 * norm",
+        f"{GAP} -k False",
+    ),
+    Mutant(
+        "gap within groups",
+        CERTIFICATE,
+        "omega * xp.abs(within) - shrunk)",
+        "omega * xp.abs(within) - price[..., None] * within * omega)",
+        f"{GAP} -k False",
+    ),
+    Mutant(
+        "gap across groups",
+        CERTIFICATE,
+        "across_groups = price * nuclear + shrink",
+        "across_groups = 0 * price * nuclear + shrink",
+        f"{GAP} -k False",
+    ),
+    Mutant(
+        "norm of the in-group gradient",
+        CERTIFICATE,
+        "norm = xp.maximum(xp.max(pull / omega, axis=-1),",
+        "norm = xp.maximum(0.0,",
+        f"{GAP} -k none",
+    ),
+    Mutant(
+        "gradient not scaled to the penalty",
+        CERTIFICATE,
+        "price / xp.where(norm > 0, norm, 1.0), 1.0)",
+        "1.0, 1.0)",
+        f"{GAP} -k True",
+    ),
+    Mutant(
+        "rounding allowance",
+        CERTIFICATE,
+        "+ xp.maximum(slack, 0.0) + rounding",
+        "+ xp.maximum(slack, 0.0)",
+        f"{GAP} -k rounding",
+    ),
+    Mutant(
+        "rounding allowance",
+        CERTIFICATE,
+        "+ xp.maximum(slack, 0.0) + rounding",
+        "+ xp.maximum(slack, 0.0)",
+        "verify certificate.budget",
+    ),
+    Mutant(
+        "rival of an absent group taken out",
+        LOSSES,
+        "xp.min(xp.where(others > 0, margins, 0.0), axis=-2)",
+        "xp.min(margins, axis=-2)",
+        f"{GAP} -k absent",
+    ),
+    Mutant(
+        "price of features >= 0",
+        CERTIFICATE,
+        "omega * xp.sqrt(K / (K - 1))",
+        "omega * xp.sqrt((K - 1) / K)",
+        f"{GAP} -k nonnegative",
+    ),
+    Mutant(
+        "price of features >= 0",
+        CERTIFICATE,
+        "omega * xp.sqrt(K / (K - 1))",
+        "omega * xp.sqrt((K - 1) / K)",
+        "verify certificate.penalty",
+    ),
+    Mutant(
+        "weights of float32 as they are",
+        "lpmjax/written.py",
+        "np.where(follows[..., None], default, held)",
+        "groups.weights",
+        f"{WRITTEN} -k restored",
+    ),
+    Mutant(
+        "float32 parameters taken for exact",
+        "lpmjax/written.py",
+        "np.abs(x) < 2 / eps), 0.0, eps / 2)",
+        "np.abs(x) < 2 / eps), 0.0, 0.0)",
+        f"{WRITTEN} -k keeps_the_gap_open",
+    ),
+    Mutant(
+        "end of annihilation",
+        "lpmjax/boundary.py",
+        "jnp.log1p(jnp.sqrt(K / K_B))",
+        "jnp.log1p(jnp.sqrt(K_B / K))",
+        "verify lpm.annihilated_boundary",
+    ),
+    Mutant(
+        "remedy by loss weights",
+        "lpmjax/remedies.py",
+        "np.exp(found.x) * np.asarray(solution.problem.omega",
+        "1.01 * np.exp(found.x) * np.asarray(solution.problem.omega",
+        "verify lpm.oversampling",
+    ),
+    Mutant(
+        "a sign of R0",
+        "proofs/merged_boundary.py",
+        "return (1 + wrong - sp.exp(-within)) / wrong",
+        "return (1 + wrong + sp.exp(-within)) / wrong",
+        "proof lpm.merged_boundary",
+    ),
+    Mutant(
+        "a sign of s on the curve R0",
+        "proofs/merged_boundary.py",
+        '"s": ((K_A - 1) * within + sigma)',
+        '"s": ((K_A - 1) * within - sigma)',
+        "proof lpm.merged_boundary",
+    ),
+)
+
+
+def command(catcher: str) -> list[str]:
+    """The process that must fail on a mutant and succeed without one."""
+    kind, _, rest = catcher.partition(" ")
+    if kind == "verify":
+        code = f"import lpmjax as lpm; found = lpm.verify(['{rest}']); print(found); raise SystemExit(not found.ok)"
+    elif kind == "proof":
+        code = f"from proofs import THEOREMS; found = THEOREMS['{rest}'].check(); raise SystemExit(not found.ok)"
+    else:
+        words = ["-q", "-x", "-p", "no:cacheprovider", "--no-header", str(TESTS.parent / kind), *rest.split()]
+        return [sys.executable, "-m", "pytest", *words]
+    return [sys.executable, "-c", code]
+
+
+def caught(mutant: Mutant | None, catcher: str, folder: Path) -> bool:
+    """Whether the catcher fails with the mutated package (``folder``: an empty one) in place of the real one."""
+    for package in ("lpmjax", "proofs"):
+        shutil.copytree(TESTS.parent / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    if mutant is not None:
+        path = folder / mutant.file
+        source = path.read_text()
+        assert source.count(mutant.text) == 1, f"{mutant.file} has {source.count(mutant.text)} times {mutant.text!r}"
+        path.write_text(source.replace(mutant.text, mutant.mutant))
+    where = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "JAX_ENABLE_X64": "1"}
+    done = subprocess.run(command(catcher), cwd=folder, env=os.environ | where, capture_output=True, text=True)
+    ran = "Error" not in done.stderr and "no tests ran" not in done.stdout
+    assert ran, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.returncode != 0
+
+
+@cache
+def passes_without(catcher: str) -> bool:
+    """Whether the catcher has nothing to say of the package as it is."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        return not caught(None, catcher, Path(folder))
+
+
+def row(mutant: Mutant, verdict: str) -> str:
+    return f"{mutant.formula:<38} {mutant.catcher:<42} {verdict}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.formula}: {m.catcher}")
+def test_mutant_is_caught(mutant, tmp_path):
+    found = caught(mutant, mutant.catcher, tmp_path)
+    print(row(mutant, "caught" if found else "SURVIVES"))
+    assert found, row(mutant, "survives")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "catcher", sorted({m.catcher for m in MUTANTS if not m.catcher.startswith(("verify", "proof"))})
+)
+def test_catcher_passes_without_a_mutant(catcher):
+    assert passes_without(catcher)
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    for chosen in (m for m in MUTANTS if not sys.argv[1:] or sys.argv[1] in m.formula + m.catcher):
+        with tempfile.TemporaryDirectory() as empty:
+            print(row(chosen, "caught" if caught(chosen, chosen.catcher, Path(empty)) else "SURVIVES"), flush=True)
