@@ -7,6 +7,7 @@
 
 from . import boundary as boundary
 from . import certificate as certificate
+from . import counts as counts
 from . import frames as frames
 from . import metrics as metrics
 from . import plot as plot

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 
 from .arguments import leaves, require_positive
 from .certificate import Program, duality_gap, evaluate, gradient
-from .counts import class_counts
+from .counts.files import read
+from .counts.given import by_class, class_counts
+from .counts.names import told_apart
 from .files import json_text
 from .groups import ClassGroups
 from .remedies import Model, Remedy, announcer, digits, find_remedies, listed
@@ -35,6 +38,7 @@ class Diagnosis:
     parameters, equivalent : of the model, and of the other form (:func:`diagnose` defines it).
     remedies : two, of kind "weights" and of "budget" or "decay"; none if not asked for.
     solution : the optimum, in groups of equal classes.
+    reading : how the counts were read, if they come from a file.
     """
 
     names: tuple[str, ...]
@@ -50,6 +54,7 @@ class Diagnosis:
     equivalent: dict[str, float]
     remedies: tuple[Remedy, ...]
     solution: Solution
+    reading: str = ""
 
     @property
     def known(self) -> bool:
@@ -105,6 +110,7 @@ class Diagnosis:
         s, columns = self.solution, ("weight", "slack", "w_norm2", "h_norm2", "cosine")
         raw = {
             "model": type(s.problem).__name__,
+            "reading": self.reading or None,
             "parameters": self.parameters,
             "equivalent": self.equivalent,
             "K": self.counts.size,
@@ -139,6 +145,7 @@ class Diagnosis:
         margin = "" if np.isnan(self.dual_margin) else f" (dual margin {self.dual_margin:.2g})"
         size = f"{K} classes, {n.sum()} samples, imbalance {n.max() / n.min():.4g}"
         lines = [f"{type(s.problem).__name__}, {listed(self.parameters)}"]
+        lines += textwrap.wrap(f"read as {self.reading}", 80) if self.reading else []
         if not self.known:
             return "\n".join([*lines, size, "", *textwrap.wrap(self._uncertified(), 80)])
         lines += [
@@ -150,8 +157,11 @@ class Diagnosis:
             f"{'class':<15}{'samples':>9}{'slack':>9}  {'|w|^2':>10}{'|h|^2':>10}  {'nearest':<15}{'cosine':>8}",
         ]
         order, last = np.lexsort((-n, -self.slack)), -1
-        for row in _rows_shown(self.collapsed[order]):
-            lines += ["..."] * (row > last + 1) + [self._row(order[row])]
+        rows = _rows_shown(self.collapsed[order])
+        shown = {*order[rows].tolist(), *self.nearest[order[rows]].tolist()} - {-1}
+        stubs = told_apart({k: self.names[k] for k in shown}, 15)
+        for row in rows:
+            lines += ["..."] * (row > last + 1) + [self._row(order[row], stubs)]
             last = row
         for note in self._notes():
             lines += ["", *textwrap.wrap(note, 80)]
@@ -166,20 +176,21 @@ class Diagnosis:
             return ["(*) slack < 0, yet all classifiers differ: a class whose count no other has keeps a direction."]
         return []
 
-    def _row(self, k: int) -> str:
+    def _row(self, k: int, stubs: Mapping[int, str]) -> str:
         near, cosine = "-", "-"
         if self.nearest[k] >= 0:
-            near, value = self.names[self.nearest[k]], self.cosine[k]
+            near, value = stubs[self.nearest[k]], self.cosine[k]
             cosine = f"{value:.4f}" if abs(value) >= 1e-3 else f"{value:.1e}"
         return (
-            f"{_short(self.names[k]):<15}{self.counts[k]:>9}{self.slack[k]:>9.4f}{'*' if self.collapsed[k] else ' ':>2}"
-            f"{self.w_norm2[k]:>10.4g}{self.h_norm2[k]:>10.4g}  {_short(near):<15}{cosine:>8}"
+            f"{stubs[k]:<15}{self.counts[k]:>9}{self.slack[k]:>9.4f}{'*' if self.collapsed[k] else ' ':>2}"
+            f"{self.w_norm2[k]:>10.4g}{self.h_norm2[k]:>10.4g}  {near:<15}{cosine:>8}"
         )
 
 
 def diagnose(
-    counts: Sequence[int] | Mapping[Any, int],
+    counts: Sequence[int] | Mapping[Any, int] | os.PathLike[str] | str,
     *,
+    reading: str | None = None,
     names: Sequence[Any] | None = None,
     weights: Sequence[float] | None = None,
     sample_weights: Sequence[float] | None = None,
@@ -219,9 +230,12 @@ def diagnose(
 
     Parameters
     ----------
-    counts : whole numbers >= 1, samples of each of K >= 2 classes, or a mapping from class to count.
-    names : (K,) names, by default 0..K-1 or the mapping's keys.
-    weights : (K,) loss weight of one whole class, up to scale; by default proportional to the counts.
+    counts : whole numbers >= 1, samples of each of K >= 2 classes: a sequence or array, a mapping from class to count,
+        a pandas Series or xarray DataArray with its index, or the path of a file (:func:`lpmjax.counts.read`).
+    reading : of a file: whether its lines hold "counts" or "labels", where both are possible.
+    names : (K,) names, by default those that come with the counts, or 0..K-1.
+    weights : (K,) loss weight of one whole class, up to scale; by default proportional to the counts. With names of
+        their own (a mapping, a Series) they go by name, else by position.
     sample_weights : (K,) instead, loss weight of one sample of each class, up to scale, like the ``weight`` of a
         framework's loss: ``weights = counts * sample_weights``.
     E_W, E_H : mean squared norms (by default 1 and 5, as in Fang et al.);  lambda_W, lambda_H : weight decays.
@@ -245,7 +259,13 @@ def diagnose(
 
     Source: ``proofs``, ``lpm.merging``; Fang et al. (2021), Hong and Ling (2023).
     """
+    if isinstance(counts, (str, os.PathLike)):
+        counts = read(counts, reading)
+    elif reading is not None:
+        raise ValueError(f"reading = {reading!r} is for files: leave it out with counts.")
     labels, number = class_counts(counts, names)
+    weights = by_class("weights", weights, labels)
+    sample_weights = by_class("sample_weights", sample_weights, labels)
     if tol is not None:
         require_positive("It is relative to |value|.", tol=tol)
     announce = announcer(progress)
@@ -276,6 +296,7 @@ def diagnose(
         equivalent=_equivalent(parameters, number, float(solution.multiplier), w_norm2, h_norm2),
         remedies=(),
         solution=solution,
+        reading=getattr(counts, "reading", ""),
     )
     return found._with_remedies(announce) if remedies else found
 
@@ -331,8 +352,3 @@ def _rows_shown(collapsed: np.ndarray) -> list[int]:
         return list(range(K))
     change = int(np.argmax(collapsed)) if collapsed.any() else 0
     return sorted({*range(5), *range(max(change - 5, 0), min(change + 5, K)), *range(K - 5, K)})
-
-
-def _short(name: str) -> str:
-    flat = "".join(c if c.isprintable() else "?" for c in " ".join(name.split()))
-    return flat if len(flat) <= 15 else flat[:14] + "…"

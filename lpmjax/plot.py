@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from . import boundary
+from .counts.names import told_apart
 from .extras import matplotlib_modules
 from .problems import LayerPeeled
 from .solution import Phase, Status
@@ -228,7 +229,9 @@ def diagnosis(found: Any, axes: Any = None) -> Any:
         below.plot([], [], "o", color=colour, mfc=face, ms=width, label=name)
     below.set(yscale="log", ylabel="squared norm", xlabel="class, by decreasing slack")
     if K <= 30:
-        below.set_xticks(place, [_short(found.names[k]) for k in order], rotation=90 if K > 8 else 0, fontsize="small")
+        ticks = told_apart(dict(enumerate(found.names)), 24)
+        plain = [ticks[k].replace("$", r"\$") for k in order]  # no mathematics
+        below.set_xticks(place, plain, rotation=90 if K > 8 else 0, fontsize="small")
         below.set_xlabel("")
     if K >= 300:
         below.set_xscale("log")
@@ -239,8 +242,3 @@ def diagnosis(found: Any, axes: Any = None) -> Any:
     for ax in axes:
         ax.legend(fontsize="small", frameon=False)
     return axes
-
-
-def _short(name: str) -> str:
-    """Fit for a tick: no more than 24 characters, and no mathematics."""
-    return (name if len(name) <= 24 else name[:23] + "…").replace("$", r"\$")

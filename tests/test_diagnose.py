@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import brentq, linprog
 
@@ -234,12 +235,39 @@ def test_table_and_record(budgets):
     text = str(found)
     assert max(map(len, str(budgets).splitlines() + text.splitlines())) <= 80
     assert "\x1b" not in text and "a very long na…" in text
+    assert budgets.record()["reading"] is None
     assert text.count(" * ") == 5
     record = budgets.record()
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert (record["K"], record["N"], record["num_collapsed"], record["status"]) == (8, 118, 5, "certified")
     assert record["collapsed"] == (COUNTS < 10).tolist()
     assert record["remedies"][0]["factors"] == budgets.remedies[0].factors.tolist()
+
+
+def test_names_that_begin_alike_are_told_apart_in_the_table():
+    names = [f"a species with a very long name, number {k}" for k in range(K)]
+    text = str(lpm.diagnose(COUNTS, names=names, E_W=1.0, E_H=0.5, remedies=False))
+    rows = [line for line in text.splitlines() if line.startswith("a speci")]
+    assert len({row[:15] for row in rows}) == K
+    assert {row[:15].strip() for row in rows} >= {row[57:72].strip() for row in rows}
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_files_and_named_counts_are_read_as_by_the_command(tmp_path, budgets):
+    path = tmp_path / "counts.txt"
+    path.write_text("\n".join(map(str, COUNTS)))
+    with pytest.raises(ValueError, match=r"count \(8 classes, 118 samples\) or a label \(4 classes, 8 samples\)"):
+        lpm.diagnose(path)
+    options = {"E_W": 1.0, "E_H": 0.5, "remedies": False}
+    found = lpm.diagnose(str(path), reading="counts", names=list("abcdefgh"), **options)
+    assert found.names == tuple("abcdefgh")
+    np.testing.assert_array_equal(found.slack, budgets.slack)
+    assert found.reading == found.record()["reading"] == "one count per line"
+    assert str(found).splitlines()[1] == "read as one count per line"
+    series = pd.Series(np.repeat(np.arange(K), COUNTS)).value_counts(sort=False)[::-1]
+    found = lpm.diagnose(series, weights=pd.Series(COUNTS * 1.0), **options)
+    assert found.names == tuple("76543210")
+    np.testing.assert_allclose(found.slack, budgets.slack[::-1])
 
 
 def test_long_tables_show_both_ends_and_where_collapse_begins():
@@ -281,11 +309,21 @@ def test_progress_counts_solves_and_says_what_they_are_for():
         ({"weights": [1.0, 2.0, 3.0]}, "weights has shape"),
         ({"weights": [1.0, -2.0]}, "weights"),
         ({"tol": 0.0}, "tol = 0"),
+        ({"counts": 5}, "counts must be .* got 5"),
+        ({"counts": None}, "counts must be .* path of a file; got None"),
+        ({"counts": np.ma.array([3, 4, 5], mask=[0, 0, 1])}, "counts has masked entries"),
+        ({"names": 5}, "names must be .* got 5"),
+        ({"reading": "counts"}, "reading = 'counts' is for files"),
     ],
 )
 def test_bad_arguments(arguments, named):
     with pytest.raises(ValueError, match=named):
-        lpm.diagnose([3, 4], **arguments)
+        lpm.diagnose(**({"counts": [3, 4]} | arguments))
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(OSError, match=r"cannot read nowhere\.csv: No such file"):
+        lpm.diagnose("nowhere.csv")
 
 
 def test_a_diagnosis_is_a_data_frame():

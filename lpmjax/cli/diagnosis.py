@@ -8,7 +8,7 @@ import typer
 
 from .. import plot as figures
 from ..arguments import require_positive
-from ..counts import read_counts
+from ..counts.files import read
 from ..diagnose import diagnose as diagnose_counts
 from ..files import check_figure, check_writable, json_text, write_figure, write_json
 from .common import Json, LambdaH, LambdaW, ProgressBar, exclude, exit_by, option, together
@@ -19,8 +19,10 @@ Float = float | None
 
 def diagnose(
     counts: Annotated[
-        Path, typer.Argument(help="CSV of class,count, or a text file with one label a line; - is standard input.")
+        Path, typer.Argument(help="Table of class,count, or one label or count a line; - is standard input.")
     ],
+    as_counts: Annotated[bool, typer.Option("--counts", help="The lines hold counts.")] = False,
+    as_labels: Annotated[bool, typer.Option("--labels", help="The lines hold labels of samples.")] = False,
     E_W: Annotated[Float, typer.Option("--E-W", help="Budget: mean squared norm of a classifier row.")] = None,
     E_H: Annotated[Float, typer.Option("--E-H", help="Budget: mean squared norm of a feature.")] = None,
     lambda_W: LambdaW = None,
@@ -37,6 +39,8 @@ def diagnose(
     its loss weight over the multiplier, is negative. Each remedy is verified by
     solving again.
     """
+    if as_counts and as_labels:
+        raise ValueError("--counts and --labels exclude each other: say what the lines of the file hold.")
     model = {"E_W": E_W, "E_H": E_H, "lambda_W": lambda_W, "lambda_H": lambda_H}
     given = {option(name): value for name, value in (model | {"tol": tol}).items() if value is not None}
     together(given, "--E-W", "--E-H")
@@ -44,7 +48,7 @@ def diagnose(
     exclude(given, ["--E-W", "--E-H"], ["--lambda-W", "--lambda-H"])
     require_positive("Without it the default holds.", **given)
     files = None if out is None else (out / "diagnosis.json", out / "diagnosis.png")
-    found = read_counts(counts)
+    found = read(counts, "counts" if as_counts else "labels" if as_labels else None)
     if files is not None:
         check_writable(files[0])
         check_figure(files[1])
