@@ -135,6 +135,97 @@ def test_thousand_distinct_counts():
     assert float(s.value) == pytest.approx(3.8060857395498333, rel=1e-12)
 
 
+#: classes and samples of a profile on which a descent with less patience stalled at a relative gap of 4e-8
+PROFILE = np.array(
+    """19 9 12 17 24 31 40 53 66 85 102 132 151 179 204 237 268 289 331 373 347 423 337 393 461 401 298 500 183 389 207
+    435 226 227 221 205 267 975 790 677 581 496 423 363 311 267 228 196 167 143 122 105 90 77 66 57 48 41 35 30 26 22 19
+    16 14 12 10 9 7 6 5 4 3 2""".split(),
+    float,
+).reshape(2, 37)
+
+
+@pytest.mark.slow
+def test_a_profile_of_8142_classes_is_certified():
+    s = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups(*PROFILE), 1.0, 5.0)).check()
+    assert s.status == lpm.Status.certified
+    assert float(s.value) == pytest.approx(2.953411896, rel=1e-9)
+
+
+ILL_SCALED = lpm.ClassGroups(
+    [1, 1, 2, 1, 1, 12, 1, 1, 1],
+    [590, 5, 99, 344, 5, 149, 75, 328, 12],
+    [3.968, 0.07083, 2.1427, 7.2318, 10.737, 0.094227, 17.819, 0.27354, 0.15079],
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("decays", "bias_decay", "optimum"),  # by Clarabel
+    [
+        ((7.905e-4, 1.8296e-5), 0.29445, 0.022443604),
+        ((7.905e-4, 1.8296e-5), 0.0, 0.021108051),
+        ((1e-4, 1e-4), 0.0, 0.018459472),
+        ((1e-4, 1e-4), 0.1, 0.019517200),
+    ],
+)
+def test_squared_error_of_ill_scaled_weights(decays, bias_decay, optimum):
+    problem = lpm.UnconstrainedFeatures(ILL_SCALED, *decays, loss=lpm.SquaredError(), bias_decay=bias_decay)
+    s = lpm.solve(problem).check()
+    assert s.status == lpm.Status.certified
+    assert float(s.value) == pytest.approx(optimum, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("groups", "decays", "epsilon", "bias_decay"),
+    [
+        (([9, 1, 14], [14, 3, 457], [0.13, 0.64, 1.84]), (1.7e-4, 2.3e-6), 0.158, 0.74),
+        pytest.param(([232, 2112, 1], [31, 4, 2]), (1.91e-4, 1.91e-4), 0.1, 0.0, marks=pytest.mark.slow),
+    ],
+)
+def test_smoothing_with_a_bias_stays_finite(groups, decays, epsilon, bias_decay):
+    """The first dual points have probabilities that underflow: their gap is infinite, and no reason to stop."""
+    loss = lpm.LabelSmoothing(epsilon)
+    s = lpm.solve(lpm.UnconstrainedFeatures(lpm.ClassGroups(*groups), *decays, loss=loss, bias_decay=bias_decay))
+    assert s.status == lpm.Status.certified
+
+
+@pytest.mark.parametrize("loss", [lpm.CrossEntropy(), lpm.LabelSmoothing(0.1)], ids=["cross-entropy", "smoothed"])
+def test_one_derivative_by_the_number_of_classes_at_one_class(loss):
+    """From above, whatever the method: a second class that is just beginning to be there."""
+
+    def outputs(K, method):
+        s = lpm.solve(lpm.LayerPeeled.two_group(K, 5.0, 10.0, 1.0, 5.0, loss=loss), method=method, tol=1e-11)
+        return {name: getattr(s, name) for name in ("value", "multiplier", "slack", "within", "between", "w_norm2")}
+
+    h = 1e-5
+    differences = jax.tree.map(lambda a, b: (a - b) / h, outputs(1 + h, "grouped"), outputs(1.0, "grouped"))
+    found = jax.jacfwd(lambda K: outputs(K, "grouped"))(1.0)
+    for name, value in differences.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+    if isinstance(loss, lpm.CrossEntropy):
+        exact = jax.jacfwd(lambda K: outputs(K, "two_group"))(1.0)
+        for name, value in exact.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_the_derivative_of_a_free_bias_keeps_its_mean_at_zero():
+    def bias(K):
+        groups = lpm.ClassGroups(jnp.stack([K, 2.0, 3.0]), jnp.array([20.0, 5.0, 1.0]))
+        return lpm.solve(lpm.UnconstrainedFeatures(groups, 5e-3, 2e-3, bias_decay=0.0), tol=1e-12).bias
+
+    K, h = jnp.asarray(2.0), 1e-4
+    assert float(jnp.array([K, 2, 3]) @ bias(K)) == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(jax.jacfwd(bias)(K), (bias(K + h) - bias(K - h)) / (2 * h), rtol=1e-6)
+
+
+def test_blocks_that_no_machine_holds_are_refused():
+    """XLA would end the process."""
+    with pytest.raises(ValueError, match=r"G = 1000000 groups.*7.45e\+03 GiB.*from_counts"):
+        lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.per_class(np.arange(1.0, 1e6 + 1)), 1.0, 1.0))
+    with pytest.raises(ValueError, match=r"logits of 1000000 classes take .* use within and between"):
+        lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.balanced(10**6), 1.0, 1.0)).logits()
+
+
 @pytest.mark.parametrize("R", [1.0, 10.0, 100.0])
 def test_agrees_with_the_exact_solver_of_two_groups(R):
     problem = lpm.LayerPeeled.two_group(5, 5, R, 1.0, 5.0)

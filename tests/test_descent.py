@@ -1,0 +1,49 @@
+"""Descents: when they stop, when they begin anew, and what they say of it."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lpmjax.solvers.descent import descend
+
+
+def well(x, parameters):
+    """Two wells, of which the right one is deeper."""
+    return jnp.sum((x * x - 1) ** 2 - parameters * x)
+
+
+def distance(x, parameters):
+    return jnp.max(jnp.abs(x - 1))
+
+
+def run(residual=distance, start=-1.0, tilt=1e-9, **options):
+    defaults = {"goal": 1e-9, "accept": jnp.asarray(1e-6), "max_steps": 2000}
+    return descend(well, residual, jnp.array([start, 1.2]), jnp.asarray(tilt), **(defaults | options))
+
+
+def test_a_descent_at_rest_begins_anew_and_counts_it():
+    found = run(refresh=lambda x, _: jnp.abs(x) + 0.1)
+    assert bool(found.converged) and bool(found.finished) and int(found.restarts) == 1
+    np.testing.assert_allclose(found.x, 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("restarts", [0, 2])
+def test_a_descent_that_stays_at_rest_ends_unconverged(restarts):
+    found = run(restarts=restarts)
+    assert not found.converged and bool(found.finished) and int(found.restarts) == restarts
+    assert int(found.steps) < 2000 and float(found.x[0]) == pytest.approx(-1, abs=1e-6)
+
+
+def test_the_step_limit_is_no_end_of_its_own():
+    found = run(max_steps=10)
+    assert not found.converged and not found.finished and int(found.steps) == 10
+
+
+def test_an_infinite_residual_is_not_the_end():
+    found = run(lambda x, p: jnp.where(distance(x, p) < 1e-3, distance(x, p), jnp.inf), start=1.4)
+    assert bool(found.converged)
+
+
+def test_nan_is_the_end():
+    found = run(lambda x, p: jnp.nan * distance(x, p), start=1.4)
+    assert int(found.steps) == 10 and not found.converged
