@@ -16,7 +16,7 @@ from .solution import Solution, Status
 from .solve import choose_method, limits, solve
 
 _MARGINS = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1)  #: relative steps to either side of a threshold, narrowest first
-_NOISE = 100  #: relative duality gaps within which slack and the budget used are accurate (observed: 10)
+_NOISE = 100  #: relative duality gaps within which slack and the budget used are accurate (observed: 50)
 _WIDE = 150  #: groups from which a solve is worth more than the compilations that make it cheaper
 
 _UNSOLVED = "a solve beside the threshold was not certified; a larger tol may do."

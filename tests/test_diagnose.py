@@ -180,6 +180,7 @@ def test_no_remedy_is_claimed_without_certificates():
     assert "which classes collapse is not known" in str(found).replace("\n", " ") and "*" not in str(found)
     record = found.record()
     assert (record["collapsed"], record["num_collapsed"], record["status"]) == (None, None, "stalled")
+    assert found.to_dataframe()["collapsed"].isna().all()
 
 
 def test_with_weight_decay_slack_and_remedies_are_known_without_a_certificate():
