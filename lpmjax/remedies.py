@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .certificate import Program, log_multiplier_of, slacks
+from .certificate import Program, slacks
 from .groups import ClassGroups
 from .problems import LayerPeeled, Problem, UnconstrainedFeatures
 from .solution import Solution, Status
@@ -113,7 +113,7 @@ class Model:
     def known_slack(self, groups: ClassGroups, parameters: dict[str, float]) -> float:
         """Least slack with weight decay, whose multiplier is the penalty whatever the optimum is."""
         program = Program.of(self.problem(groups, parameters))
-        return float(np.min(np.asarray(slacks(program, log_multiplier_of(program, None, jnp), jnp))))
+        return float(np.min(np.asarray(slacks(program, jnp.log(program.penalty), jnp))))
 
     def raised(self, level: float) -> ClassGroups:
         """All weights below ``level * omega`` raised to that."""
