@@ -132,12 +132,13 @@ class Diagnosis:
         return json.loads(json_text(raw))
 
     def to_dataframe(self) -> Any:
-        """A pandas DataFrame with one row for each class, by name, and the arrays as columns."""
-        from pandas import DataFrame, Index  # xarray brings it
+        """A pandas DataFrame with one row for each class, by name, and the arrays as columns; NA is not known."""
+        from pandas import NA, DataFrame, Index  # xarray brings it
 
-        columns = ("weight", "slack", "collapsed", "w_norm2", "h_norm2", "cosine")
-        nearest = [None if i < 0 else self.names[i] for i in self.nearest]
-        data = {"count": self.counts} | {name: getattr(self, name) for name in columns} | {"nearest": nearest}
+        columns = ("weight", "slack", "w_norm2", "h_norm2", "cosine")
+        data = {"count": self.counts} | {name: getattr(self, name) for name in columns}
+        data["collapsed"] = self.collapsed if self.known else NA
+        data["nearest"] = [None if i < 0 else self.names[i] for i in self.nearest]
         return DataFrame(data, index=Index(self.names, name="class"))
 
     def __str__(self) -> str:

@@ -9,14 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .certificate import Program, log_multiplier_of, slacks
+from .certificate import Program, slacks
 from .groups import ClassGroups
 from .problems import LayerPeeled, Problem, UnconstrainedFeatures
 from .solution import Solution, Status
 from .solve import choose_method, limits, solve
 
 _MARGINS = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1)  #: relative steps to either side of a threshold, narrowest first
-_WIDE = 300  #: groups from which a solve is worth more than the compilations that make it cheaper
+_NOISE = 100  #: relative duality gaps within which slack and the budget used are accurate (observed: 50)
+_WIDE = 150  #: groups from which a solve is worth more than the compilations that make it cheaper
 
 _UNSOLVED = "a solve beside the threshold was not certified; a larger tol may do."
 _EXACT = (
@@ -82,20 +83,26 @@ class Model:
         # The default as a number: beside None it would compile again.
         tol = float(limits(problem, choose_method(problem, "auto"), self.tol, None)[0])
         # The rank may be far below the number of groups, which is worth a few compilations where there are many.
-        return solve(problem, tol=tol) if self.groups.num_groups > _WIDE else _full_width(problem, tol)
+        return solve(problem, tol=tol) if self.groups.num_groups > _WIDE else _full_width(problem, tol, None)
 
-    def changed(self, problem: Problem, purpose: str) -> Solution:
-        """Optimum of a problem of the same number of groups; one compilation serves all of one type."""
+    def changed(self, problem: Problem, purpose: str, near: Solution | None = None) -> Solution:
+        """Optimum of a problem of the same number of groups; one compilation serves all of one type.
+
+        ``near`` : where to start from, for which many groups are worth a compilation more.
+        """
         self.announce(purpose)
-        return _full_width(problem, self.tol)
+        if near is None or self.groups.num_groups <= _WIDE:
+            return _full_width(problem, self.tol, None)
+        same = np.array_equal(near.problem.groups.classes, problem.groups.classes)
+        return _full_width(problem, self.tol, near.replace(problem=problem) if same else None)
 
-    def spent(self, groups: ClassGroups, purpose: str) -> float:
-        """Budget that the optimum uses at the highest price at which no class collapses: the least weight."""
+    def cheapest(self, groups: ClassGroups, purpose: str, near: Solution | None = None) -> Solution:
+        """Optimum at the highest price of the spectral cost at which no class collapses: the least weight."""
         classes, weights = np.asarray(groups.classes), np.asarray(groups.weights)
         price = weights[classes > 0].min()
         # With one feature a class, omega = 1; with equal decays, |W|^2 is the nuclear norm of the logits.
         penalised = UnconstrainedFeatures(ClassGroups(classes, np.ones_like(weights), weights), price, price)
-        return float(np.sum(classes * np.asarray(self.changed(penalised, purpose).w_norm2)))
+        return self.changed(penalised, purpose, near)
 
     def milder(self, x: float) -> dict[str, float]:
         """E_H times exp(x), or both decays over exp(x)."""
@@ -106,7 +113,7 @@ class Model:
     def known_slack(self, groups: ClassGroups, parameters: dict[str, float]) -> float:
         """Least slack with weight decay, whose multiplier is the penalty whatever the optimum is."""
         program = Program.of(self.problem(groups, parameters))
-        return float(np.min(np.asarray(slacks(program, log_multiplier_of(program, None, jnp), jnp))))
+        return float(np.min(np.asarray(slacks(program, jnp.log(program.penalty), jnp))))
 
     def raised(self, level: float) -> ClassGroups:
         """All weights below ``level * omega`` raised to that."""
@@ -132,8 +139,14 @@ def find_remedies(model: Model, solution: Solution) -> tuple[Remedy, Remedy]:
         return failed, dataclasses.replace(failed, kind="budget")
     if plain.slack >= 0:
         return plain, dataclasses.replace(plain, kind="budget")
-    needed = model.spent(model.groups, "the budget needed") / float(np.asarray(solution.problem.budget))
-    return _by_weights_on_budget(model, solution, needed), _by_budget(model, 2 * np.log(needed))
+    budget, at_price = float(np.asarray(solution.problem.budget)), model.cheapest(model.groups, "the budget needed")
+    by_budget = _by_budget(model, 2 * np.log(_spent(at_price) / budget), at_price)
+    return _by_weights_on_budget(model, budget, at_price), by_budget
+
+
+def _spent(s: Solution) -> float:
+    """Budget that an optimum at a price uses."""
+    return float(np.sum(np.asarray(s.problem.groups.classes * s.w_norm2)))
 
 
 def _none_needed(model: Model, kind: str, slack: float) -> Remedy:
@@ -157,8 +170,11 @@ def _by_decay(model: Model) -> Remedy:
     return Remedy("decay", scale, np.ones(model.groups.num_groups), new, slack, Status.certified, accuracy, what)
 
 
-def _by_budget(model: Model, root: float) -> Remedy:
-    found = _verified(lambda x: model.changed(model.problem(model.groups, model.milder(x)), "verifying E_H"), root)
+def _by_budget(model: Model, root: float, near: Solution) -> Remedy:
+    def trial(x: float) -> Solution:
+        return model.changed(model.problem(model.groups, model.milder(x)), "verifying E_H", near)
+
+    found = _verified(trial, root, near)
     if found is None:
         return _not_found(model, "budget", _UNSOLVED)
     new, scale = model.milder(found.x), float(np.exp(found.x))
@@ -167,18 +183,24 @@ def _by_budget(model: Model, root: float) -> Remedy:
     return found.remedy("budget", scale, np.ones(model.groups.num_groups), new, what)
 
 
-def _by_weights_on_budget(model: Model, solution: Solution, needed: float) -> Remedy:
-    weights, budget = np.asarray(model.groups.weights), float(np.asarray(solution.problem.budget))
+def _by_weights_on_budget(model: Model, budget: float, near: Solution) -> Remedy:
+    weights = np.asarray(model.groups.weights)
+
+    latest = near
 
     def excess(x: float) -> float:
-        return model.spent(model.raised(np.exp(x)), "the weights needed") / budget - 1
+        nonlocal latest
+        latest = model.cheapest(model.raised(np.exp(x)), "the weights needed", latest)
+        more = _spent(latest) / budget - 1
+        return more if abs(more) > _noise(latest) else 0.0
 
     def trial(x: float) -> Solution:
-        return model.changed(model.problem(model.raised(np.exp(x)), model.parameters), "verifying the weights")
+        changed = model.problem(model.raised(np.exp(x)), model.parameters)
+        return model.changed(changed, "verifying the weights", latest)
 
     # At equal weights the highest price is the least one at which logits are zero.
-    root = _root(excess, (np.log(weights.min()), needed - 1), (np.log(weights.max()), -1.0))
-    found = _verified(trial, root)
+    root = _root(excess, (np.log(weights.min()), _spent(near) / budget - 1), (np.log(weights.max()), -1.0))
+    found = _verified(trial, root, latest)
     if found is None:
         return _not_found(model, "weights", _UNSOLVED)
     factors, what = _reweighting(model, found.x, found.accuracy)
@@ -243,16 +265,24 @@ class _Found:
         return Remedy(kind, scale, factors, parameters, slack, code, self.accuracy, f"{what} {proof}")
 
 
-def _verified(trial: Callable[[float], Solution], root: float) -> _Found | None:
-    """The closest pair of solves around a root that proves it, or None.
+def _verified(trial: Callable[[float], Solution], root: float, near: Solution) -> _Found | None:
+    """The closest pair of solves around a root that tells its two sides apart, or None.
 
-    With many classes at the threshold at once the solver may not close its gap; then a wider pair is certified.
+    What the duality gap leaves open decides how close that can be; ``near`` tells beforehand.
     """
     for margin in _MARGINS:
+        if margin < _noise(near):
+            continue
         after = trial(root + margin)
-        if least(after) >= 0 and status(after) == Status.certified and least(trial(root - margin)) < 0:
-            return _Found(root + margin, after, 2 * margin)
+        if least(after) >= 0 and status(after) == Status.certified and _noise(after) <= margin:
+            before = trial(root - margin)
+            if least(before) < 0 and _noise(before) <= margin:
+                return _Found(root + margin, after, 2 * margin)
     return None
+
+
+def _noise(s: Solution) -> float:
+    return _NOISE * float(np.asarray(s.gap / s.value))
 
 
 def _root(f: Callable[[float], float], low: tuple[float, float], high: tuple[float, float]) -> float:
@@ -295,6 +325,6 @@ def listed(values: dict[str, float]) -> str:
 
 
 @jax.jit
-def _full_width(problem: Problem, tol: float | None) -> Solution:
+def _full_width(problem: Problem, tol: float | None, start: Solution | None) -> Solution:
     # Under a trace the factorisation has full width, whatever the rank will be.
-    return solve(problem, tol=tol)
+    return solve(problem, tol=tol, start=start)

@@ -9,6 +9,7 @@ import pytest
 from scipy.optimize import brentq, linprog
 
 import lpmjax as lpm
+from lpmjax import remedies
 
 COUNTS = np.array([6, 40, 2, 40, 2, 20, 6, 2])  # four distinct counts: all solves here share a compilation
 N, K = COUNTS.sum(), COUNTS.size
@@ -179,6 +180,7 @@ def test_no_remedy_is_claimed_without_certificates():
     assert "which classes collapse is not known" in str(found).replace("\n", " ") and "*" not in str(found)
     record = found.record()
     assert (record["collapsed"], record["num_collapsed"], record["status"]) == (None, None, "stalled")
+    assert found.to_dataframe()["collapsed"].isna().all()
 
 
 def test_with_weight_decay_slack_and_remedies_are_known_without_a_certificate():
@@ -280,6 +282,15 @@ def test_long_tables_show_both_ends_and_where_collapse_begins():
     assert 5 < stars.index(True) < len(stars) - 5
 
 
+def test_starts_from_a_solve_nearby_change_no_remedy(budgets, monkeypatch):
+    monkeypatch.setattr(remedies, "_WIDE", 0)
+    warm = lpm.diagnose(COUNTS, E_W=1.0, E_H=0.5)
+    for remedy, cold in zip(warm.remedies, budgets.remedies, strict=True):
+        assert remedy.status == lpm.Status.certified
+        assert remedy.scale == pytest.approx(cold.scale, rel=remedy.accuracy + cold.accuracy)
+        assert remedy.accuracy <= 2e-6
+
+
 def test_progress_counts_solves_and_says_what_they_are_for():
     seen, later = [], []
     at_once = lpm.diagnose([100, 100, 1, 1], progress=lambda *at: seen.append(at))
@@ -287,9 +298,9 @@ def test_progress_counts_solves_and_says_what_they_are_for():
     assert list(dict.fromkeys(purpose for _, purpose in seen)) == [
         "the model",
         "the budget needed",
+        "verifying E_H",
         "the weights needed",
         "verifying the weights",
-        "verifying E_H",
     ]
     found = lpm.diagnose([100, 100, 1, 1], remedies=False)
     with_them = found.with_remedies(progress=lambda *at: later.append(at))

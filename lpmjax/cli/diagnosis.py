@@ -36,8 +36,8 @@ def diagnose(
 
     The model has norm budgets (Layer-Peeled Model, by default E_W = 1 and
     E_H = 5) or weight decays. A class is collapsed where its slack, the log of
-    its loss weight over the multiplier, is negative. Each remedy is verified by
-    solving again.
+    its loss weight over the multiplier, is negative. Remedies are verified by
+    solving again; with weight decays they are closed forms.
     """
     if as_counts and as_labels:
         raise ValueError("--counts and --labels exclude each other: say what the lines of the file hold.")
