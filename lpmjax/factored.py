@@ -12,7 +12,15 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from . import symmetry
-from .arguments import leaves, require_integer, require_positive
+from .arguments import (
+    require_flag,
+    require_integer,
+    require_key,
+    require_positive,
+    require_precision,
+    require_type,
+    scalars,
+)
 from .certificate import Program, closes, duality_gap, log_multiplier_of, slacks
 from .groups import ClassGroups
 from .problems import LayerPeeled, Problem
@@ -74,18 +82,22 @@ def factored(
     ValueError
         For arguments out of range or combinations that the text above excludes.
     """
-    if not isinstance(problem, Problem):
-        raise ValueError(f"problem must be a lpmjax Problem such as LayerPeeled, got {type(problem).__name__}.")
+    require_type("problem", problem, Problem, "a lpmjax Problem such as LayerPeeled")
+    require_type("start", start, (Solution, type(None)), "a lpmjax Solution, or None")
+    described = "an optax.GradientTransformation such as optax.adam(1e-2), or None"
+    require_type("optimizer", optimizer, (optax.GradientTransformation, type(None)), described)
+    require_precision(problem=problem, start=start)
+    per_sample, projected = require_flag("per_sample", per_sample), require_flag("projected", projected)
+    key = require_key(key)
     restarts = require_integer("restarts", restarts, 1)
     max_steps = require_integer("max_steps", _MAX_STEPS if max_steps is None else max_steps, 1)
     dtype = problem.groups.weights.dtype
-    limit = leaves(tol=_TOL[dtype.name] if tol is None else tol)["tol"].astype(dtype)
+    limit = scalars(tol=_TOL[dtype.name] if tol is None else tol)["tol"].astype(dtype)
     require_positive("It is relative to |value|.", tol=limit)
     if projected and (not isinstance(problem, LayerPeeled) or optimizer is None or problem.nonnegative):
         raise ValueError(
             "projected = True needs norm budgets (LayerPeeled) and a first-order optimizer, e.g. optax.sgd(1.0)."
         )
-    key = jax.random.key(0) if key is None else key
     index, program = columns(problem, per_sample, projected)
     K = int(program.rows.size)
     full = K if problem.nonnegative or not problem.loss.shift_invariant else max(K - 1, 1)
@@ -107,7 +119,8 @@ def factored(
 
 def best(solutions: Solution) -> Solution:
     """The entry of least value among those that did not fail (among all, if all failed)."""
-    if not isinstance(solutions, Solution) or solutions.status.ndim != 1:
+    require_type("solutions", solutions, Solution, "a lpmjax Solution with one leading axis")
+    if solutions.status.ndim != 1:
         raise ValueError("solutions must be a Solution with one leading axis, as lpmjax.factored returns it.")
     failed = (solutions.status != Status.certified) & (solutions.status != Status.converged)
     value = jnp.where(jnp.isnan(solutions.value), jnp.inf, solutions.value)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import jax
 import mpmath
@@ -499,7 +498,7 @@ def test_what_the_proof_does_not_cover_is_refused():
     with pytest.raises(ValueError, match="needs plain CrossEntropy"):
         rigorous(s.replace(problem=smoothed))
     with pytest.raises(ValueError, match="covers only LayerPeeled and UnconstrainedFeatures"):
-        rigorous(SimpleNamespace(problem=Other(), within=s.within, between=s.between))
+        rigorous(s.replace(problem=Other()))
 
 
 def test_float32_solutions_get_a_true_but_wider_interval(bounds):
