@@ -160,8 +160,8 @@ def columns(problem: Problem, per_sample: bool, projected: bool = False) -> tupl
         samples = groups.samples
         if isinstance(samples, Tracer) or not np.array_equal(np.rint(samples), samples):
             raise ValueError("per_sample needs whole, concrete numbers of samples; got fractional or traced ones.")
-        repeats = np.asarray(samples).astype(int)[index]
-        label = np.repeat(label, repeats)
+        repeats = np.asarray(samples)[index]
+        label = np.repeat(label, repeats.astype(int))
         weights, omega = (weights / repeats)[label], (omega / np.sqrt(repeats))[label]
     shift = problem.loss.offsets(groups.samples, jnp)
     if isinstance(problem, LayerPeeled):
@@ -234,7 +234,7 @@ def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np
     proof = proof._replace(value=scaled, gap=jnp.maximum(proof.gap + scaled - proof.value, proof.gap))
     unscale = jnp.exp(-proof.log_scale)
     value, gap = unscale * scaled, jax.lax.stop_gradient(unscale * proof.gap)
-    member = (jnp.asarray(index)[:, None] == jnp.arange(groups.num_groups)).astype(Z.dtype)
+    member = (jnp.asarray(index)[:, None] == jnp.arange(groups.num_groups)[None, :]).astype(Z.dtype)
     size = symmetry.present(groups.classes, jnp)
     within, between = symmetry.average(Z, jnp.asarray(index), groups.classes, jnp)
     within = member.T @ flat / size if problem.nonnegative else within
@@ -252,7 +252,7 @@ def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np
     )
     price = jax.lax.stop_gradient(jnp.exp(log_multiplier + proof.log_scale))
     phase = structure(single, proof, price, jnp).phase
-    values = singular_values(Z * single.omega, jnp)
+    values = singular_values(Z * single.omega[None, :], jnp)
     rank = jnp.sum(values > 1e-6 * values[0])
     finite = jnp.isfinite(value) & jnp.isfinite(gap)
     proved = closes(single, proof, tol, jnp)

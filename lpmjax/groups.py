@@ -166,7 +166,7 @@ class ClassGroups(eqx.Module):
         k = jnp.arange(size, dtype=ratio.dtype)
         # An absent class keeps the last present one's count, so that nothing underflows.
         place = jnp.minimum(k, K - 1) / (K - 1)
-        present = jnp.where((K >= 2) & (K <= size), k < K, jnp.nan).astype(ratio.dtype)
+        present = jnp.where((K >= 2) & (K <= size), (k < K).astype(ratio.dtype), jnp.nan)
         return ClassGroups(present, jnp.exp(-place * jnp.log(ratio)))
 
     @staticmethod

@@ -199,7 +199,7 @@ class Solution(eqx.Module):
         K = symmetry.present(groups.classes, jnp)[group]
         shared = self.between[group[:, None], group[None, :]] / jnp.sqrt(K[:, None] * K[None, :])
         same = group[:, None] == group[None, :]
-        own = self.within[group] * jnp.where(same, jnp.eye(group.size) - 1 / K, 0.0)
+        own = self.within[group][None, :] * jnp.where(same, jnp.eye(group.size, dtype=K.dtype) - 1 / K[None, :], 0.0)
         return own + shared if self.bias is None else own + shared + self.bias[group][:, None]
 
     def factors(self, dim: int | None = None) -> tuple[Float[Array, "K d"], Float[Array, "d K"]]:
@@ -218,10 +218,10 @@ class Solution(eqx.Module):
         if require_integer("dim", d, 1) < int(self.rank):
             raise ValueError(f"dim = {d} is below the rank of the optimum: pass dim >= {int(self.rank)}.")
         omega = self.problem.omega[jnp.asarray(self.problem.groups.class_index)]
-        left, singular, right = spectral.svd(Z * omega)
+        left, singular, right = spectral.svd(Z * omega[None, :])
         root = jnp.sqrt(singular)
         scale = jnp.sqrt(self.problem.classifier_scale)
-        W, H = scale * left * root, root[:, None] * right / (omega * scale)
+        W, H = scale * left * root[None, :], root[:, None] * right / (omega * scale)[None, :]
         keep = min(d, root.size)
         pad = d - keep
         return jnp.pad(W[:, :keep], ((0, 0), (0, pad))), jnp.pad(H[:keep], ((0, pad), (0, 0)))
@@ -236,7 +236,7 @@ class Solution(eqx.Module):
         order = jnp.argsort(-norm2)[:d]
         length = jnp.sqrt(norm2)
         H = jnp.diag(length)[order]
-        W = (self.logits() / jnp.where(length > 0, length, 1.0))[:, order]
+        W = (self.logits() / jnp.where(length > 0, length, 1.0)[None, :])[:, order]
         pad = d - order.size
         return jnp.pad(W, ((0, 0), (0, pad))), jnp.pad(H, ((0, pad), (0, 0)))
 
@@ -288,7 +288,7 @@ def _class_features(H: Array, groups: Any) -> Array:
         return H
     counts = np.rint(np.asarray(groups.samples)).astype(int)[groups.class_index]
     label = np.repeat(np.arange(counts.size), counts)
-    return jax.ops.segment_sum(H.T, jnp.asarray(label), counts.size).T / counts
+    return jax.ops.segment_sum(H.T, jnp.asarray(label), counts.size).T / counts[None, :].astype(H.dtype)
 
 
 def _table(s: Solution) -> str:

@@ -92,7 +92,7 @@ def _coordinates(x: Point, program: Program):
     """``within``, ``between`` and bias; on a budget scaled to spend all of it."""
     scale = 1.0 if program.budget is None else program.budget / _cost(x, program)
     within = jnp.where(program.classes > 0, scale * x.q * x.q / (_copies(program) * program.omega), 0.0)
-    between = scale * (x.left @ x.right) / program.omega
+    between = scale * (x.left @ x.right) / program.omega[None, :]
     here = program.classes > 0
     between = jnp.where(here[:, None] & here[None, :], between, 0.0)
     if x.bias is None:
@@ -189,7 +189,7 @@ def _reduced(x: Point, program: Program) -> Point:
     root = jnp.sqrt(values)
     lone = jnp.sqrt(_limit_margin(within, between, bias, program, log_multiplier) * program.omega / scale)
     q = jnp.where(program.classes == 1, lone, jnp.where(inactive, 0.0, x.q))
-    return Point(q, left[:, :rank] * root, root[:, None] * right[:rank], x.bias)
+    return Point(q, left[:, :rank] * root[None, :], root[:, None] * right[:rank], x.bias)
 
 
 def _limit_margin(within, between, bias, program: Program, log_multiplier):
