@@ -22,6 +22,7 @@ from .certificate import (
 )
 from .factored import columns, per_class, per_class_coordinates, solution_of
 from .problems import Problem
+from .settings import nan_is_a_value
 from .solution import Phase, Solution, Status
 from .solvers.factored import Pair, is_stationary, measured, unscaled
 from .structure import structure, without
@@ -31,6 +32,7 @@ from .written import Rounding, as_written
 _LOOSEST = 1e-3
 
 
+@nan_is_a_value
 def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     """Evaluate the certificate on the host in float64, and return the solution with what it proves.
 

@@ -18,6 +18,7 @@ from .counts.names import told_apart
 from .files import json_text
 from .groups import ClassGroups
 from .remedies import Model, Remedy, announcer, digits, find_remedies, listed
+from .settings import nan_is_a_value
 from .solution import Phase, Solution, Status
 
 _ROWS = 20  #: classes that are printed one by one
@@ -187,6 +188,7 @@ class Diagnosis:
         )
 
 
+@nan_is_a_value
 def diagnose(
     counts: Sequence[int] | Mapping[Any, int] | os.PathLike[str] | str,
     *,

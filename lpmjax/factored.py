@@ -24,6 +24,7 @@ from .arguments import (
 from .certificate import Program, closes, duality_gap, log_multiplier_of, slacks
 from .groups import ClassGroups
 from .problems import LayerPeeled, Problem
+from .settings import nan_is_a_value
 from .solution import Phase, Solution, Status
 from .solvers.factored import Columns, Found, Pair, random_pair, solve_pairs, unscaled, widened
 from .solvers.grouped import log_multiplier_at
@@ -34,6 +35,7 @@ _MAX_STEPS = 4000
 _TOL = {"float64": 1e-8, "float32": 1e-3}
 
 
+@nan_is_a_value
 def factored(
     problem: Problem,
     key: Array | None = None,

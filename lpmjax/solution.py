@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Int8
 from . import spectral, symmetry
 from .arguments import require_integer, require_precision
 from .problems import Problem
+from .settings import nan_is_a_value
 
 
 class Status(enum.IntEnum):
@@ -158,6 +159,7 @@ class Solution(eqx.Module):
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return Solution(**(fields | changes))
 
+    @nan_is_a_value
     def cosines(self) -> Float[Array, "G G"]:
         """(..., G, G) cosine between classifier rows of two groups (within a group on the diagonal)."""
         require_precision(solution=self)

@@ -15,6 +15,7 @@ from .certificate import Program, closes, duality_gap, evaluate, log_multiplier_
 from .factored import best, factored
 from .forks import require_unforked
 from .problems import Problem
+from .settings import nan_is_a_value
 from .solution import Phase, Solution, Status
 from .solvers import SOLVERS, solve_grouped
 from .solvers.coordinates import Coordinates
@@ -29,6 +30,7 @@ _LARGEST_BLOCK = 2**31  #: bytes of a G x G block; a descent needs some fifty ti
 _WIDE = 64  #: groups from which an eager solve first finds out how wide the factorisation has to be
 
 
+@nan_is_a_value
 def solve(
     problem: Problem,
     method: str = "auto",

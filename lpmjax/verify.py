@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from .arguments import require_callable, require_type
+from .settings import nan_is_a_value
 
 if TYPE_CHECKING:  # SymPy takes a second to import, and only verification needs it
     from proofs import Theorem
@@ -104,6 +105,7 @@ class Verification:
         return "\n".join([head, *(layout.format(*row.columns()) for row in self.rows), *self.notes()])
 
 
+@nan_is_a_value
 def verify(
     theorems: "str | Sequence[str | Theorem] | None" = None, progress: Callable[[int, int], None] | None = None
 ) -> Verification:

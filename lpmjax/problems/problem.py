@@ -1,7 +1,6 @@
 """Problem: loss of the logits plus a spectral cost of the logits, as a hard budget or a penalty."""
 
 import abc
-import copy
 from typing import Any
 
 import equinox as eqx
@@ -56,8 +55,11 @@ class Problem(eqx.Module):
     def unordered(self) -> "Problem":
         """The same without the order of the classes: it is static, but only logits and factors need it, and it must
         not cost a compilation per data set."""
-        groups = copy.copy(self.groups)
-        object.__setattr__(groups, "order", None)  # __init__ would refuse the batch axes of a batched solution
+        # __init__ would refuse the batch axes of a batched solution; copy.copy would leave the groups for ever in
+        # equinox's set of modules under construction.
+        groups = object.__new__(ClassGroups)
+        for name in self.groups.__dataclass_fields__:
+            object.__setattr__(groups, name, None if name == "order" else getattr(self.groups, name))
         return eqx.tree_at(lambda p: p.groups, self, groups)
 
     def frames(self, within, between, omega, scale, xp) -> tuple[Frame, Frame]:
