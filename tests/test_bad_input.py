@@ -131,6 +131,7 @@ CALLS = {
     "Status.message": (lpm.Status.message, {"code": ("integer", 0)}),
     "logits": (SOLVED.logits, {"num_classes": ("object?", None)}),
     "factors": (SOLVED.factors, {"dim": ("integer?", None)}),
+    "load": (lpm.load, {"path": ("object", None)}),
     "phase_diagram": (lpm.plot.phase_diagram, {"ds": ("object", None), "ax": ("object?", None)}),
     "plot.cosine": (lpm.plot.cosine, {"ds": ("object", None), "ax": ("object?", None), "group": ("object", "B")}),
     "plot.diagnosis": (lpm.plot.diagnosis, {"found": ("object", None), "axes": ("object?", None)}),
