@@ -8,6 +8,7 @@
 from . import boundary as boundary
 from . import certificate as certificate
 from . import counts as counts
+from . import exporting as exporting
 from . import frames as frames
 from . import metrics as metrics
 from . import plot as plot

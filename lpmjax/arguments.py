@@ -22,23 +22,88 @@ def leaves(**values: Any) -> dict[str, Array]:
     for name, value in values.items():
         if isinstance(value, (str, bytes)) or value is None:
             raise ValueError(f"{name} must be a number or an array of numbers, got {value!r}.")
+        require_unmasked(name, value)
         if isinstance(value, (list, tuple)) and any(isinstance(entry, jax.Array) for entry in value):
             values[name] = value = jnp.stack([jnp.asarray(entry) for entry in value])
         if isinstance(value, jax.Array):
-            if jnp.iscomplexobj(value):
-                raise ValueError(f"{name} must be real, got an array of {value.dtype}.")
+            if jnp.iscomplexobj(value) or value.dtype == bool:
+                raise ValueError(f"{name} must hold real numbers, got an array of {value.dtype}.")
+            require_precision(**{name: value})
             continue
         try:
             entries = np.asarray(value)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{name} must be a number or a rectangular array of numbers, got {value!r}.") from error
-        if not (np.issubdtype(entries.dtype, np.number) or entries.dtype == bool) or np.iscomplexobj(entries):
+        # True is 1 to NumPy, but a flag in the place of a number is a mistake.
+        if not np.issubdtype(entries.dtype, np.number) or np.iscomplexobj(entries):
             raise ValueError(f"{name} must be a number or an array of real numbers, got {value!r}.")
     floating = [v for v in values.values() if hasattr(v, "dtype") and jnp.issubdtype(v.dtype, jnp.floating)]
     dtype = jnp.result_type(*floating) if floating else jnp.result_type(float)
     if dtype not in (jnp.float32, jnp.float64):
         raise ValueError(f"{', '.join(values)}: {dtype} is too coarse for certificates; use float32 or float64.")
     return {name: jnp.asarray(value, dtype) for name, value in values.items()}
+
+
+def scalars(**values: Any) -> dict[str, Array]:
+    """:func:`leaves`, each of which has to be one number."""
+    arrays = leaves(**values)
+    for name, array in arrays.items():
+        if array.ndim:
+            raise ValueError(f"{name} must be one number, got shape {array.shape}; for grids use lpmjax.sweep or vmap.")
+    return arrays
+
+
+def require_unmasked(name: str, value: Any) -> None:
+    """ValueError for a NumPy array with masked entries, whose hidden values every computation would use."""
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked entries: leave them out (.compressed()), or give them values (.filled()).")
+
+
+def require_precision(**trees: Any) -> None:
+    """ValueError for float64 arrays while jax is set to float32, to which every operation would round them."""
+    if jnp.result_type(float) == jnp.float64:
+        return
+    for name, tree in trees.items():
+        if any(getattr(leaf, "dtype", None) == jnp.float64 for leaf in jax.tree.leaves(tree)):
+            raise ValueError(
+                f"{name} holds float64 arrays, but jax is set to float32: set jax_enable_x64, or call this inside "
+                "jax.enable_x64(True)."
+            )
+
+
+def require_type(name: str, value: Any, kind: type | tuple[type, ...], described: str) -> None:
+    """ValueError unless the value is an instance; ``described`` says in words of what, and how to make one."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be {described}, got {_shown(value)}.")
+
+
+def require_flag(name: str, value: Any) -> bool:
+    """The value as a bool; ValueError unless it is one: "no" and 0.0 would pass for True and False."""
+    require_type(name, value, (bool, np.bool_), "True or False")
+    return bool(value)
+
+
+def require_callable(name: str, value: Any, described: str) -> None:
+    """ValueError unless the value can be called, or is None."""
+    if value is not None and not callable(value):
+        raise ValueError(f"{name} must be {described}, or None, got {_shown(value)}.")
+
+
+def require_key(key: Any) -> Array:
+    """A random key, by default ``jax.random.key(0)``; ValueError unless it is one, typed or raw."""
+    if key is None:
+        return jax.random.key(0)
+    dtype, ndim = getattr(key, "dtype", None), getattr(key, "ndim", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if not (typed and ndim == 0) and not (dtype == np.uint32 and ndim == 1):
+        raise ValueError(f"key must be one random key, such as jax.random.key(0), got {_shown(key)}.")
+    return key
+
+
+def _shown(value: Any) -> str:
+    """Short text of any object, for a message."""
+    text = repr(value)
+    return text if len(text) <= 60 and "\n" not in text else f"a {type(value).__name__}"
 
 
 def require(name: str, value: Any, allowed: str, accept, remedy: str = "") -> None:
@@ -74,14 +139,14 @@ def is_positive(x):
 
 
 def is_class_count(k):
-    """Finite and >= 1 (reals allowed: counts are differentiable), for NumPy and traced arrays alike."""
-    return (k >= 1) & (k < float("inf"))
+    """From 1 to 2^53, beyond which a float no longer counts (reals allowed: counts are differentiable)."""
+    return (k >= 1) & (k <= 2.0**53)
 
 
 def require_class_counts(**values: Any) -> None:
     """:func:`require` every value to be a number of classes."""
     for name, value in values.items():
-        require(name, value, "a finite number >= 1", is_class_count, "It counts classes.")
+        require(name, value, "from 1 to 2^53", is_class_count, "It counts classes.")
 
 
 def require_positive(remedy: str, **values: Any) -> None:

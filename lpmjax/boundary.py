@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .arguments import is_class_count, is_positive, leaves, require_class_counts, require_positive
+from .arguments import is_class_count, is_positive, leaves, require_class_counts, require_flag, require_positive
 from .solvers.two_group import Lane, annihilated_log_ratio, merged_log_ratio
 
 _MAX_STEPS = 60
@@ -54,7 +54,7 @@ def annihilation_end(K_A: Any, K_B: Any) -> Float[Array, "*batch"]:
 
     ``K_A (K_A - 1) / K log(K_A / (sqrt(K K_B) - K_B))``; 0 for K_A = 1. Arguments as in :func:`merged`.
     """
-    values = leaves(K_A=K_A, K_B=K_B)
+    values = _arguments(K_A=K_A, K_B=K_B)
     require_class_counts(**values)
     K_A, K_B = values["K_A"], values["K_B"]
     K = K_A + K_B
@@ -62,8 +62,20 @@ def annihilation_end(K_A: Any, K_B: Any) -> Float[Array, "*batch"]:
     return K_A * (K_A - 1) / K * jnp.log1p(jnp.sqrt(K / K_B))
 
 
+def _arguments(**values):
+    """Arrays that broadcast against one another."""
+    arrays = leaves(**values)
+    try:
+        jnp.broadcast_shapes(*(array.shape for array in arrays.values()))
+    except ValueError:
+        listed = ", ".join(f"{name} of shape {array.shape}" for name, array in arrays.items())
+        raise ValueError(f"{listed} do not broadcast: give numbers, or arrays of one shape.") from None
+    return arrays
+
+
 def _boundary(K_A, K_B, s, log, kind):
-    values = leaves(K_A=K_A, K_B=K_B, s=s)
+    log = require_flag("log", log)
+    values = _arguments(K_A=K_A, K_B=K_B, s=s)
     require_class_counts(K_A=values["K_A"], K_B=values["K_B"])
     require_positive("s = sqrt(E_W E_H) is the norm budget.", s=values["s"])
     log_ratio = _log_ratio(*jnp.broadcast_arrays(*values.values()), kind=kind)

@@ -8,7 +8,7 @@ import numpy as np
 from jax.core import Tracer
 
 from . import symmetry
-from .arguments import leaves, require
+from .arguments import leaves, require, require_type
 from .certificate import (
     Certificate,
     Program,
@@ -22,6 +22,7 @@ from .certificate import (
 )
 from .factored import columns, per_class, per_class_coordinates, solution_of
 from .problems import Problem
+from .settings import nan_is_a_value
 from .solution import Phase, Solution, Status
 from .solvers.factored import Pair, is_stationary, measured, unscaled
 from .structure import structure, without
@@ -31,6 +32,7 @@ from .written import Rounding, as_written
 _LOOSEST = 1e-3
 
 
+@nan_is_a_value
 def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     """Evaluate the certificate on the host in float64, and return the solution with what it proves.
 
@@ -59,15 +61,16 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     ValueError
         If the groups or batch axes of ``problem`` and ``solution`` differ, for ``tol`` out of range, and under a trace.
     """
-    if not isinstance(problem, Problem) or not isinstance(solution, Solution):
-        given = f"{type(problem).__name__}, {type(solution).__name__}"
-        raise ValueError(f"certify takes a lpmjax Problem and its Solution, got {given}.")
+    require_type("problem", problem, Problem, "a lpmjax Problem such as LayerPeeled")
+    require_type("solution", solution, Solution, "a lpmjax Solution, as lpmjax.solve returns it")
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, solution))):
         raise ValueError("certify works on the host: call it on the results of jit and vmap, not inside.")
     if tol is None:
         limit = np.minimum(np.asarray(solution.tol, np.float64), _LOOSEST)  # it may be as wrong as the rest
     else:
         limit = np.asarray(leaves(tol=tol)["tol"], np.float64)
+        if limit.ndim and limit.shape != solution.value.shape:
+            raise ValueError(f"tol has shape {limit.shape}: it must be one number, or one for each solution.")
         require("tol", limit, "in (0, 1)", lambda t: (t > 0) & (t < 1), "It is relative to |value|.")
     if solution.W is not None:
         return _certify_factors(problem, solution, limit)

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .arguments import leaves, require_positive
+from .arguments import require_flag, require_positive, scalars
 from .certificate import Program, duality_gap, evaluate, gradient
 from .counts.files import read
 from .counts.given import by_class, class_counts
@@ -18,14 +18,15 @@ from .counts.names import told_apart
 from .files import json_text
 from .groups import ClassGroups
 from .remedies import Model, Remedy, announcer, digits, find_remedies, listed
+from .settings import nan_is_a_value
 from .solution import Phase, Solution, Status
 
 _ROWS = 20  #: classes that are printed one by one
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # equality of arrays is an array
 class Diagnosis:
-    """What :func:`diagnose` found; arrays are (K,), in the caller's class order.
+    """What :func:`diagnose` found; arrays are (K,), in the caller's class order. Compare by ``record()``.
 
     Attributes
     ----------
@@ -188,6 +189,7 @@ class Diagnosis:
         )
 
 
+@nan_is_a_value
 def diagnose(
     counts: Sequence[int] | Mapping[Any, int] | os.PathLike[str] | str,
     *,
@@ -265,10 +267,11 @@ def diagnose(
     elif reading is not None:
         raise ValueError(f"reading = {reading!r} is for files: leave it out with counts.")
     labels, number = class_counts(counts, names)
+    remedies = require_flag("remedies", remedies)
     weights = by_class("weights", weights, labels)
     sample_weights = by_class("sample_weights", sample_weights, labels)
     if tol is not None:
-        require_positive("It is relative to |value|.", tol=tol)
+        require_positive("It is relative to |value|.", **scalars(tol=tol))
     announce = announcer(progress)
     with jax.enable_x64(True):
         parameters = _parameters({"E_W": E_W, "E_H": E_H}, {"lambda_W": lambda_W, "lambda_H": lambda_H})
@@ -343,7 +346,7 @@ def _parameters(budgets: dict[str, Any], decays: dict[str, Any]) -> dict[str, fl
         return {"E_W": 1.0, "E_H": 5.0}
     if given.keys() not in (budgets.keys(), decays.keys()):
         raise ValueError(f"got {', '.join(given)}: give both of E_W, E_H, or both of lambda_W, lambda_H, or none.")
-    return {name: float(value) for name, value in leaves(**given).items()}
+    return {name: float(value) for name, value in scalars(**given).items()}
 
 
 def _rows_shown(collapsed: np.ndarray) -> list[int]:

@@ -12,10 +12,19 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from . import symmetry
-from .arguments import leaves, require_integer, require_positive
+from .arguments import (
+    require_flag,
+    require_integer,
+    require_key,
+    require_positive,
+    require_precision,
+    require_type,
+    scalars,
+)
 from .certificate import Program, closes, duality_gap, log_multiplier_of, slacks
 from .groups import ClassGroups
 from .problems import LayerPeeled, Problem
+from .settings import nan_is_a_value
 from .solution import Phase, Solution, Status
 from .solvers.factored import Columns, Found, Pair, random_pair, solve_pairs, unscaled, widened
 from .solvers.grouped import log_multiplier_at
@@ -26,6 +35,7 @@ _MAX_STEPS = 4000
 _TOL = {"float64": 1e-8, "float32": 1e-3}
 
 
+@nan_is_a_value
 def factored(
     problem: Problem,
     key: Array | None = None,
@@ -74,18 +84,22 @@ def factored(
     ValueError
         For arguments out of range or combinations that the text above excludes.
     """
-    if not isinstance(problem, Problem):
-        raise ValueError(f"problem must be a lpmjax Problem such as LayerPeeled, got {type(problem).__name__}.")
+    require_type("problem", problem, Problem, "a lpmjax Problem such as LayerPeeled")
+    require_type("start", start, (Solution, type(None)), "a lpmjax Solution, or None")
+    described = "an optax.GradientTransformation such as optax.adam(1e-2), or None"
+    require_type("optimizer", optimizer, (optax.GradientTransformation, type(None)), described)
+    require_precision(problem=problem, start=start)
+    per_sample, projected = require_flag("per_sample", per_sample), require_flag("projected", projected)
+    key = require_key(key)
     restarts = require_integer("restarts", restarts, 1)
     max_steps = require_integer("max_steps", _MAX_STEPS if max_steps is None else max_steps, 1)
     dtype = problem.groups.weights.dtype
-    limit = leaves(tol=_TOL[dtype.name] if tol is None else tol)["tol"].astype(dtype)
+    limit = scalars(tol=_TOL[dtype.name] if tol is None else tol)["tol"].astype(dtype)
     require_positive("It is relative to |value|.", tol=limit)
     if projected and (not isinstance(problem, LayerPeeled) or optimizer is None or problem.nonnegative):
         raise ValueError(
             "projected = True needs norm budgets (LayerPeeled) and a first-order optimizer, e.g. optax.sgd(1.0)."
         )
-    key = jax.random.key(0) if key is None else key
     index, program = columns(problem, per_sample, projected)
     K = int(program.rows.size)
     full = K if problem.nonnegative or not problem.loss.shift_invariant else max(K - 1, 1)
@@ -107,7 +121,8 @@ def factored(
 
 def best(solutions: Solution) -> Solution:
     """The entry of least value among those that did not fail (among all, if all failed)."""
-    if not isinstance(solutions, Solution) or solutions.status.ndim != 1:
+    require_type("solutions", solutions, Solution, "a lpmjax Solution with one leading axis")
+    if solutions.status.ndim != 1:
         raise ValueError("solutions must be a Solution with one leading axis, as lpmjax.factored returns it.")
     failed = (solutions.status != Status.certified) & (solutions.status != Status.converged)
     value = jnp.where(jnp.isnan(solutions.value), jnp.inf, solutions.value)
@@ -147,8 +162,8 @@ def columns(problem: Problem, per_sample: bool, projected: bool = False) -> tupl
         samples = groups.samples
         if isinstance(samples, Tracer) or not np.array_equal(np.rint(samples), samples):
             raise ValueError("per_sample needs whole, concrete numbers of samples; got fractional or traced ones.")
-        repeats = np.asarray(samples).astype(int)[index]
-        label = np.repeat(label, repeats)
+        repeats = np.asarray(samples)[index]
+        label = np.repeat(label, repeats.astype(int))
         weights, omega = (weights / repeats)[label], (omega / np.sqrt(repeats))[label]
     shift = problem.loss.offsets(groups.samples, jnp)
     if isinstance(problem, LayerPeeled):
@@ -221,7 +236,7 @@ def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np
     proof = proof._replace(value=scaled, gap=jnp.maximum(proof.gap + scaled - proof.value, proof.gap))
     unscale = jnp.exp(-proof.log_scale)
     value, gap = unscale * scaled, jax.lax.stop_gradient(unscale * proof.gap)
-    member = (jnp.asarray(index)[:, None] == jnp.arange(groups.num_groups)).astype(Z.dtype)
+    member = (jnp.asarray(index)[:, None] == jnp.arange(groups.num_groups)[None, :]).astype(Z.dtype)
     size = symmetry.present(groups.classes, jnp)
     within, between = symmetry.average(Z, jnp.asarray(index), groups.classes, jnp)
     within = member.T @ flat / size if problem.nonnegative else within
@@ -239,7 +254,7 @@ def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np
     )
     price = jax.lax.stop_gradient(jnp.exp(log_multiplier + proof.log_scale))
     phase = structure(single, proof, price, jnp).phase
-    values = singular_values(Z * single.omega, jnp)
+    values = singular_values(Z * single.omega[None, :], jnp)
     rank = jnp.sum(values > 1e-6 * values[0])
     finite = jnp.isfinite(value) & jnp.isfinite(gap)
     proved = closes(single, proof, tol, jnp)

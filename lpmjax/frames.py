@@ -27,6 +27,6 @@ def simplex_etf(K: int, d: int | None = None) -> Float[Array, "K d"]:
     K = require_integer("K", K, 2)
     d = require_integer("d", K - 1 if d is None else d, K - 1)
     j = jnp.arange(1.0, K)
-    rows = jnp.arange(K)[:, None]
-    helmert = jnp.where(rows < j, 1.0, jnp.where(rows == j, -j, 0.0)) / jnp.sqrt(j * (j + 1))
+    row, column = jnp.arange(0.0, K)[:, None], j[None, :]
+    helmert = jnp.where(row < column, 1.0, jnp.where(row == column, -column, 0.0)) / jnp.sqrt(column * (column + 1))
     return jnp.pad(helmert * jnp.sqrt(K / (K - 1)), ((0, 0), (0, d - (K - 1))))

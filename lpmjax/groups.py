@@ -18,6 +18,8 @@ from .arguments import (
     require_class_counts,
     require_integer,
     require_positive,
+    require_type,
+    scalars,
 )
 
 
@@ -83,6 +85,7 @@ class ClassGroups(eqx.Module):
         if any(len(shape) != 1 or shape[0] == 0 for shape in shapes.values()) or len(set(shapes.values())) > 1:
             listed = ", ".join(f"{name} has shape {shape}" for name, shape in shapes.items())
             raise ValueError(f"{listed}: all must be one-dimensional, of the same length G >= 1.")
+        require_type("order", order, (ClassOrder, type(None)), "None; from_counts sets it")
         self.classes, self.samples = arrays["classes"], arrays["samples"]
         raw = _class_weights(arrays, self.samples)
         self.order = order
@@ -90,9 +93,10 @@ class ClassGroups(eqx.Module):
         # By the largest first, so that R = 1e300 does not overflow the sum.
         raw = raw / jax.lax.stop_gradient(jnp.max(raw))
         self.weights = raw / jnp.sum(self.classes * raw)
+        _require_moderate(next(iter(_one_of(weights, sample_weights)), "samples"), raw, self.weights)
 
     def _check_raw(self, raw_weights) -> None:
-        require("classes", self.classes, "0 (absent) or a finite number >= 1", _is_count, "Drop or merge the group.")
+        require("classes", self.classes, "0 (absent), or from 1 to 2^53", _is_count, "Drop or merge the group.")
         require_positive("Leave classes without samples out.", samples=self.samples)
         require_positive("Leave classes of no weight out.", weights=raw_weights)
         require("sum(classes)", jnp.sum(self.classes, -1), "at least 2", lambda k: k >= 2, "One class has no geometry.")
@@ -130,18 +134,20 @@ class ClassGroups(eqx.Module):
     @staticmethod
     def balanced(K: Any, n: Any = 1.0) -> "ClassGroups":
         """K classes of n samples: one group."""
-        values = leaves(K=K, n=n)
-        return ClassGroups(_stack(values["K"]), _stack(values["n"]))
+        values = scalars(K=K, n=n)
+        require("K", values["K"], "from 2 to 2^53", lambda k: (k >= 2) & is_class_count(k), "It counts classes.")
+        require_positive("It counts the samples of a class.", n=values["n"])
+        return ClassGroups(values["K"][None], values["n"][None])
 
     @staticmethod
     def two_group(K_A: Any, K_B: Any, R: Any) -> "ClassGroups":
         """K_A classes of R samples and K_B of one (imbalance ratio R = n_A / n_B > 0; below 1 the roles swap)."""
-        values = leaves(K_A=K_A, K_B=K_B, R=R)
+        values = scalars(K_A=K_A, K_B=K_B, R=R)
         require_class_counts(K_A=values["K_A"], K_B=values["K_B"])
-        require_positive("R = n_A / n_B; R = 1 is balanced.", R=values["R"])
+        _require_ratio("R = n_A / n_B; R = 1 is balanced.", R=values["R"])
         # A traced count below 1 must not pass for an absent group.
         K_A, K_B = (jnp.where(values[name] >= 1, values[name], jnp.nan) for name in ("K_A", "K_B"))
-        return ClassGroups(_stack(K_A, K_B), _stack(values["R"], jnp.ones_like(values["R"])))
+        return ClassGroups(jnp.stack([K_A, K_B]), jnp.stack([values["R"], jnp.ones_like(values["R"])]))
 
     @staticmethod
     def long_tail(K: Any, ratio: Any, size: int | None = None) -> "ClassGroups":
@@ -152,21 +158,24 @@ class ClassGroups(eqx.Module):
         """
         if size is None:
             size = K = require_integer("K", K, 2)
-        values = leaves(K=K, ratio=ratio)
+        values = scalars(K=K, ratio=ratio)
         K, ratio = values["K"], values["ratio"]
         size = require_integer("size", size, 2)
         require("K", K, f"from 2 to size = {size}", lambda k: (k >= 2) & (k <= size), "Raise size.")
-        require_positive("It is n_max / n_min.", ratio=ratio)
+        _require_ratio("It is n_max / n_min.", ratio=ratio)
         k = jnp.arange(size, dtype=ratio.dtype)
         # An absent class keeps the last present one's count, so that nothing underflows.
         place = jnp.minimum(k, K - 1) / (K - 1)
-        present = jnp.where((K >= 2) & (K <= size), k < K, jnp.nan).astype(ratio.dtype)
+        present = jnp.where((K >= 2) & (K <= size), (k < K).astype(ratio.dtype), jnp.nan)
         return ClassGroups(present, jnp.exp(-place * jnp.log(ratio)))
 
     @staticmethod
     def per_class(n_k: Any, weights: Any = None, *, sample_weights: Any = None) -> "ClassGroups":
         """Every class its own group (G = K; traceable)."""
         n_k = leaves(n_k=n_k)["n_k"]
+        if n_k.ndim != 1:
+            raise ValueError(f"n_k has shape {n_k.shape}: it must be one-dimensional, one entry per class.")
+        require_positive("Leave classes without samples out.", n_k=n_k)
         return ClassGroups(jnp.ones_like(n_k), n_k, weights, sample_weights=sample_weights)
 
     @staticmethod
@@ -210,12 +219,27 @@ def _class_weights(arrays, samples):
     return arrays.get("weights", samples)
 
 
-def _stack(*scalars):
-    return jnp.stack([jnp.reshape(v, ()) if v.size == 1 else _refuse(v) for v in scalars])
+def _require_ratio(meaning: str, **values: Array) -> None:
+    """:func:`require` a ratio of counts, or its inverse, at which the least weight is far from underflow."""
+    for name, value in values.items():
+        most = _widest(value)
+        allowed = f"from {1 / most:g} to {most:g} in {value.dtype}"
+        require(name, value, allowed, lambda r, most=most: (r >= 1 / most) & (r <= most), meaning)
 
 
-def _refuse(value):
-    raise ValueError(f"expected one number, got an array of shape {value.shape}; for grids use lpmjax.sweep or vmap.")
+def _widest(counts: Array) -> float:
+    """Ratio of counts up to which the least weight is far from underflow."""
+    return 1e300 if counts.dtype == jnp.float64 else 1e30
+
+
+def _require_moderate(name: str, raw: Array, weights: Array) -> None:
+    """ValueError if the least share of the loss underflows."""
+    if isinstance(weights, Tracer) or (np.asarray(weights) >= jnp.finfo(weights.dtype).tiny).all():
+        return
+    raise ValueError(
+        f"{name} from {np.min(raw):g} to {np.max(raw):g} are too far apart: the least share of the loss is no normal "
+        f"number in {weights.dtype}. Bring the ratio below {_widest(weights):g}."
+    )
 
 
 def _is_count(k):

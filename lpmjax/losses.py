@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .arguments import leaves, require
+from .arguments import require, scalars
 
 
 class GroupLoss(NamedTuple):
@@ -131,7 +131,7 @@ class LogitAdjusted(CrossEntropy):
     tau: Float[Array, ""]
 
     def __init__(self, tau: Any = 1.0):
-        self.tau = leaves(tau=tau)["tau"]
+        self.tau = scalars(tau=tau)["tau"]
         require(
             "tau", self.tau, "finite", lambda t: abs(t) < float("inf"), "It multiplies log n_k; 0 is no adjustment."
         )
@@ -152,7 +152,7 @@ class LabelSmoothing(Loss):
     coercive: ClassVar[bool] = True
 
     def __init__(self, epsilon: Any = 0.1):
-        self.epsilon = leaves(epsilon=epsilon)["epsilon"]
+        self.epsilon = scalars(epsilon=epsilon)["epsilon"]
         require(
             "epsilon", self.epsilon, "in [0, 1)", lambda e: (e >= 0) & (e < 1), "It is the mass given to all classes."
         )

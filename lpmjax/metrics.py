@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 import numpy as np
 
-from .arguments import require, require_integer
+from .arguments import require, require_integer, require_type, require_unmasked
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class NeuralCollapse(NamedTuple, Generic[T]):
 
     NC3 is the norm in the paper's statement of NC3; public code in its wake plots the square. NC1 is NaN if all
     class means coincide, NC2 and NC3 if they need the direction of a zero vector (an annihilated ``w_k`` has no cosine)
-    and NC4 if there was no second pass.
+    and NC4 if there was no second pass, or if for every sample all classes tie (a zero classifier, coinciding means).
     """
 
     NC1: float
@@ -165,20 +165,21 @@ class NeuralCollapseStream:
             If a class has no samples, the features are all within 1e-140 of each other without being equal, the second
             pass has no samples, a shape disagrees, a number is not finite or the normalisation is unknown.
         """
-        if normalisation not in ("papyan", "zhu"):
+        if not isinstance(normalisation, str) or normalisation not in ("papyan", "zhu"):
             raise ValueError(f'normalisation = {normalisation!r} is out of range: it must be "papyan" or "zhu".')
         self._require_samples()
         W, b = self._classifier(W, b)
         NC4 = float("nan")
         if second_pass is not None:
-            seen = mismatched = 0
+            require_type("second_pass", second_pass, Iterable, "an iterable of batches of features, or None")
+            counts = np.zeros(3, np.int64)
             for features in second_pass:
                 array = self._checked(features, "a batch of second_pass (features without labels)")
-                seen += len(array)
-                mismatched += self._count(array, W, b)
+                counts += (len(array), *self._count(array, W, b))
+            seen, mismatched, open_ = counts.tolist()
             if not seen:
                 raise ValueError("second_pass has no samples: give the batches again, not an iterator already used up.")
-            NC4 = mismatched / seen
+            NC4 = mismatched / seen if open_ < seen else float("nan")
 
         # All but NC4 is the same for multiples of W and of the features: with lengths near 1, no square vanishes.
         W = W / (np.abs(W).max() or 1.0)
@@ -209,16 +210,17 @@ class NeuralCollapseStream:
             As :meth:`result` does.
         """
         self._require_samples()
-        return self._count(self._checked(features), *self._classifier(W, b))
+        return self._count(self._checked(features), *self._classifier(W, b))[0]
 
-    def _count(self, array: np.ndarray, W: np.ndarray, b: np.ndarray) -> int:
+    def _count(self, array: np.ndarray, W: np.ndarray, b: np.ndarray) -> tuple[int, int]:
+        """Samples whose class by the one rule is not that by the other, and those that a rule leaves quite open."""
         unit = max(np.abs(W).max(), np.abs(b).max()) or 1.0  # the decision is that of any positive multiple
         W, b = W / unit, b / unit
         longest, largest_b = np.linalg.norm(W, axis=1).max(), np.abs(b).max()
         M = self._centred_means()
         half_squares, longest_M = 0.5 * (M * M).sum(1), np.linalg.norm(M, axis=1).max()
         middle = self._means.mean(0)
-        mismatched = 0
+        mismatched = open_ = 0
         for _, block in _blocks(array):
             x = block - self._origin
             x_size = np.linalg.norm(x, axis=1) + self._spread
@@ -226,7 +228,8 @@ class NeuralCollapseStream:
             # Nearest to h is the largest (h - μ_G)·m_k - |m_k|²/2, which cancels nothing large.
             nearest = _first((x - middle) @ M.T - half_squares, x_size * longest_M)
             mismatched += int((~(decided & nearest).any(1)).sum())
-        return mismatched
+            open_ += int((decided.all(1) | nearest.all(1)).sum())
+        return mismatched, open_
 
     def _variability(self, M: np.ndarray, spread: float) -> float:
         """NC1 by the singular values of M: ``Tr(Σ_W Σ_B⁺)/K = Σ_j v_jᵀ Σ_W v_j / s_j²``, without squaring M."""
@@ -309,8 +312,13 @@ def neural_collapse(features: Any, labels: Any, W: Any, b: Any = None, *, normal
     W = _host("W", W)
     if W.ndim != 2 or len(W) < 2:
         raise ValueError(f"W has shape {W.shape}: it must be (K, d) with K >= 2 classes, one row per class.")
-    stream = NeuralCollapseStream(len(W))
     features = _host("features", features)
+    if features.ndim == 2 and W.shape[1] != features.shape[1] == len(W):
+        raise ValueError(
+            f"W has shape {W.shape}, but features have d = {features.shape[1]}: W must be (K, d), one row per class. "
+            "Transpose it (a kernel of shape (d, K), as in Flax or Keras: W = kernel.T)."
+        )
+    stream = NeuralCollapseStream(len(W))
     stream.update(features, labels)
     return stream.result(W, b, second_pass=[features], normalisation=normalisation)
 
@@ -365,6 +373,7 @@ def _checked_labels(labels: Any, n: int, K: int) -> np.ndarray:
 
 def _host(name: str, value: Any) -> np.ndarray:
     """A caller's array as NumPy's, in its own real dtype; PyTorch's by its own methods, which need no import."""
+    require_unmasked(name, value)
     try:
         if hasattr(value, "detach"):
             value = value.detach().cpu()

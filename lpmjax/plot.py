@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from . import boundary
+from .arguments import require_type
 from .counts.names import told_apart
 from .extras import matplotlib_modules
 from .problems import LayerPeeled
@@ -44,6 +45,8 @@ def phase_diagram(ds: Any, ax: Any = None) -> Any:
         For a sweep over other axes, or of another model or loss than cross-entropy, which has other curves.
     """
     pyplot, colors = matplotlib_modules()
+    _require_dataset(ds, "phase")
+    _require_axes("ax", ax)
     if not _is_layer_peeled(ds):
         raise ValueError(
             "phase_diagram draws the boundaries of LayerPeeled with CrossEntropy and dim=None at coordinates K_A, K_B, "
@@ -124,6 +127,11 @@ def cosine(ds: Any, ax: Any = None, group: str = "B") -> Any:
     group : which group's cosine, the minority "B" by default.
     """
     pyplot, _ = matplotlib_modules()
+    _require_dataset(ds, "cosine")
+    _require_axes("ax", ax)
+    named = list(ds["cosine"]["group"].values)
+    if not isinstance(group, str) or group not in named:
+        raise ValueError(f"group = {group!r} is not in ds: choose from {', '.join(named)}.")
     points = ds["cosine"].sel(group=group)
     others = [name for name in points.dims if name != "R"]
     if (
@@ -197,10 +205,18 @@ def diagnosis(found: Any, axes: Any = None) -> Any:
     The two Axes: classes across, by decreasing slack (log scale from 300 classes; names up to 30), collapsed classes
     as orange triangles. A norm of zero is drawn at the lower edge.
     """
+    from .diagnose import Diagnosis  # which writes figures
+
     pyplot, _ = matplotlib_modules()
+    require_type("found", found, Diagnosis, "a Diagnosis, as lpmjax.diagnose returns it")
     if axes is None:
         _, axes = pyplot.subplots(2, sharex=True, figsize=(6.4, 5.6), layout="constrained")
-    above, below = axes
+    pair = list(axes) if np.iterable(axes) else []
+    if len(pair) != 2:
+        raise ValueError(f"axes must be two matplotlib Axes, or None, got {axes!r}.")
+    above, below = pair
+    _require_axes("axes[0]", above)
+    _require_axes("axes[1]", below)
     K = found.counts.size
     order = np.lexsort((-found.counts, -found.slack))
     collapsed, place = found.slack[order] < 0, np.arange(1, K + 1)
@@ -242,3 +258,19 @@ def diagnosis(found: Any, axes: Any = None) -> Any:
     for ax in axes:
         ax.legend(fontsize="small", frameon=False)
     return axes
+
+
+def _require_dataset(ds: Any, *names: str) -> None:
+    """ValueError unless ``ds`` is a Dataset with these variables and coordinates."""
+    from xarray import Dataset  # a third of a second, unless the caller has one already
+
+    require_type("ds", ds, Dataset, "a Dataset, as lpmjax.sweep returns it")
+    missing = [name for name in names if name not in ds.variables]
+    if missing:
+        raise ValueError(f"ds lacks {', '.join(missing)}: give a two-group lpmjax.sweep that keeps them (variables=).")
+
+
+def _require_axes(name: str, ax: Any) -> None:
+    from matplotlib.axes import Axes
+
+    require_type(name, ax, (Axes, type(None)), "matplotlib Axes, or None")

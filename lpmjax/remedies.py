@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .arguments import require_callable
 from .certificate import Program, slacks
 from .groups import ClassGroups
 from .problems import LayerPeeled, Problem, UnconstrainedFeatures
@@ -26,7 +27,7 @@ _EXACT = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # equality of arrays is an array
 class Remedy:
     """The least change of one ``kind`` after which every slack is >= 0: in closed form, or as found by solving again.
 
@@ -52,11 +53,12 @@ class Remedy:
 
 def announcer(progress: Callable[[int, str], None] | None) -> Callable[[str], None]:
     """Calls ``progress`` with how often it was called before."""
+    require_callable("progress", progress, "called with (solves done, what the next one is for)")
     done = itertools.count()
     return lambda purpose: None if progress is None else progress(next(done), purpose)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Model:
     """A model whose weights and parameters vary; ``announce`` is told what every solve is for, before it starts."""
 
@@ -249,7 +251,7 @@ def _reweighting(model: Model, x: float, accuracy: float) -> tuple[np.ndarray, s
     return factors, f"loss weight times {between} on {np.sum(classes[raised]):.0f} of {np.sum(classes):.0f} classes."
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class _Found:
     """Just above a threshold: certified, with every slack >= 0; a relative ``accuracy`` below, some slack is < 0."""
 

@@ -15,8 +15,10 @@ import numpy as np
 from jax.core import Tracer
 
 from . import symmetry
+from .arguments import is_positive, require, require_type, scalars
 from .files import json_text, write_json
 from .losses import CrossEntropy
+from .solution import Solution
 from .written import as_written
 
 
@@ -46,6 +48,8 @@ class RigorousBound:
 
     def certified(self, tol: float) -> bool:
         """Whether the interval is no wider than ``tol`` times the optimum (decided exactly)."""
+        scalars(tol=tol)
+        require("tol", tol, "finite and > 0", is_positive, "It is relative to the optimum.")
         width = Fraction(self.upper) - Fraction(self.lower)
         return self.lower > 0 and bool(width <= Fraction(float(tol)) * Fraction(self.lower))
 
@@ -95,6 +99,7 @@ def rigorous(solution: Any) -> RigorousBound:
 
     Source: Fenchel duality; Fang, He, Long and Su (2021) for the convex form; F. Johansson, Arb (2017), for balls.
     """
+    require_type("solution", solution, Solution, "a lpmjax Solution, as lpmjax.solve returns it")
     checker = _checker()
     problem = solution.problem
     kind = type(problem).__name__

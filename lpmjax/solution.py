@@ -8,15 +8,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, Int, Int8
+from jaxtyping import Array, Bool, Float, Int, Int8
 
 from . import spectral, symmetry
-from .arguments import require_integer
+from .arguments import require_integer, require_precision
 from .problems import Problem
+from .settings import nan_is_a_value
 
 
 class Status(enum.IntEnum):
-    """How far a result can be trusted; :meth:`message` says what to do about it."""
+    """How far a result can be trusted; :meth:`message` says what to do about it.
+
+    An integer: compare codes with members (or ask :attr:`Solution.certified`). A member is never equal to its name, a
+    string; ``Status["certified"]`` and ``Status.certified.name`` convert.
+    """
 
     certified = 0
     converged = 1
@@ -27,8 +32,11 @@ class Status(enum.IntEnum):
 
     @staticmethod
     def message(code: int) -> str:
-        """Meaning of a status code and the remedy."""
-        return _MESSAGES[Status(int(code))]
+        """Meaning of a status code and the remedy; ValueError for anything else."""
+        whole = require_integer("code", code, 0)
+        if whole > max(Status):
+            raise ValueError(f"code = {whole} is out of range: it must be at most {max(Status)}.")
+        return _MESSAGES[Status(whole)]
 
 
 _MESSAGES = {
@@ -112,8 +120,9 @@ class Solution(eqx.Module):
     bias : (G,) last-layer bias of one class of each group (sum zero over classes), or None if the model has none.
     W, H : what the ``factored`` method found, in the caller's class order, else None; then ``within`` and ``between``
         are the group average of the logits, and norms and cosines are means over the group.
-    status, phase : int8 codes of :class:`Status` and :class:`Phase`;  rank, steps, restarts : int32 (restarts: times
-        that a descent began anew from where it had come to rest);  method : static.
+    status, phase : int8 codes of :class:`Status` and :class:`Phase`, to compare with their members, not with strings;
+        rank, steps, restarts : int32 (restarts: times that a descent began anew from where it had come to rest);
+        method : static.
     """
 
     problem: Problem
@@ -140,13 +149,20 @@ class Solution(eqx.Module):
     H: Float[Array, "d N"] | None = None
     method: str = eqx.field(static=True, kw_only=True)
 
+    @property
+    def certified(self) -> Bool[Array, ""]:
+        """Which entries are certified: ``status == Status.certified``."""
+        return self.status == Status.certified
+
     def replace(self, **changes: Any) -> "Solution":
         """A copy with some fields changed."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return Solution(**(fields | changes))
 
+    @nan_is_a_value
     def cosines(self) -> Float[Array, "G G"]:
         """(..., G, G) cosine between classifier rows of two groups (within a group on the diagonal)."""
+        require_precision(solution=self)
         if self.W is not None:
             return symmetry.mean_cosines(self.W, jnp.asarray(self.problem.groups.class_index), self.within.shape[-1])
         return _classifier_cosines(self.problem.unordered, self.within, self.between)
@@ -157,6 +173,7 @@ class Solution(eqx.Module):
         A last-layer bias is included. Under a trace K is a value, so pass it as a static ``num_classes``. Raises
         ValueError for a batched solution.
         """
+        require_precision(solution=self)
         if self.within.ndim > 1:
             raise ValueError("logits of a batched solution: use jax.vmap(lambda s: s.logits(num_classes=K))(solution).")
         if self.W is not None and self.H is not None:
@@ -165,7 +182,7 @@ class Solution(eqx.Module):
         traced = isinstance(groups.classes, Tracer)
         if not traced or groups.order is not None:
             group = jnp.asarray(groups.class_index)
-            if num_classes not in (None, group.size):
+            if num_classes is not None and require_integer("num_classes", num_classes, 2) != group.size:
                 raise ValueError(f"num_classes = {num_classes!r}, but this solution has {group.size} classes.")
             if not traced and not np.array_equal(np.rint(groups.classes), groups.classes):
                 raise ValueError(f"logits need whole numbers of classes, got classes = {np.asarray(groups.classes)}.")
@@ -184,7 +201,7 @@ class Solution(eqx.Module):
         K = symmetry.present(groups.classes, jnp)[group]
         shared = self.between[group[:, None], group[None, :]] / jnp.sqrt(K[:, None] * K[None, :])
         same = group[:, None] == group[None, :]
-        own = self.within[group] * jnp.where(same, jnp.eye(group.size) - 1 / K, 0.0)
+        own = self.within[group][None, :] * jnp.where(same, jnp.eye(group.size, dtype=K.dtype) - 1 / K[None, :], 0.0)
         return own + shared if self.bias is None else own + shared + self.bias[group][:, None]
 
     def factors(self, dim: int | None = None) -> tuple[Float[Array, "K d"], Float[Array, "d K"]]:
@@ -203,10 +220,10 @@ class Solution(eqx.Module):
         if require_integer("dim", d, 1) < int(self.rank):
             raise ValueError(f"dim = {d} is below the rank of the optimum: pass dim >= {int(self.rank)}.")
         omega = self.problem.omega[jnp.asarray(self.problem.groups.class_index)]
-        left, singular, right = spectral.svd(Z * omega)
+        left, singular, right = spectral.svd(Z * omega[None, :])
         root = jnp.sqrt(singular)
         scale = jnp.sqrt(self.problem.classifier_scale)
-        W, H = scale * left * root, root[:, None] * right / (omega * scale)
+        W, H = scale * left * root[None, :], root[:, None] * right / (omega * scale)[None, :]
         keep = min(d, root.size)
         pad = d - keep
         return jnp.pad(W[:, :keep], ((0, 0), (0, pad))), jnp.pad(H[:keep], ((0, pad), (0, 0)))
@@ -221,7 +238,7 @@ class Solution(eqx.Module):
         order = jnp.argsort(-norm2)[:d]
         length = jnp.sqrt(norm2)
         H = jnp.diag(length)[order]
-        W = (self.logits() / jnp.where(length > 0, length, 1.0))[:, order]
+        W = (self.logits() / jnp.where(length > 0, length, 1.0)[None, :])[:, order]
         pad = d - order.size
         return jnp.pad(W, ((0, 0), (0, pad))), jnp.pad(H, ((0, pad), (0, 0)))
 
@@ -273,14 +290,14 @@ def _class_features(H: Array, groups: Any) -> Array:
         return H
     counts = np.rint(np.asarray(groups.samples)).astype(int)[groups.class_index]
     label = np.repeat(np.arange(counts.size), counts)
-    return jax.ops.segment_sum(H.T, jnp.asarray(label), counts.size).T / counts
+    return jax.ops.segment_sum(H.T, jnp.asarray(label), counts.size).T / counts[None, :].astype(H.dtype)
 
 
 def _table(s: Solution) -> str:
     kind = type(s.problem).__name__
     relative = float(s.gap) / abs(float(s.value)) if float(s.value) else float("nan")
     lines = [
-        f"{kind}, K = {float(s.problem.groups.num_classes):g}: {Phase(int(s.phase)).name}, rank {int(s.rank)}, "
+        f"{kind}, K = {np.asarray(s.problem.groups.classes).sum():g}: {Phase(int(s.phase)).name}, rank {int(s.rank)}, "
         f"{Status(int(s.status)).name} by {s.method} in {int(s.steps)} steps",
         f"value {float(s.value):.10g}, relative gap {relative:.2g} (tol {float(s.tol):.2g}), "
         f"multiplier {float(s.multiplier):.6g}",

@@ -10,11 +10,12 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from . import symmetry
-from .arguments import leaves, require_integer, require_positive
+from .arguments import require_integer, require_key, require_positive, require_precision, require_type, scalars
 from .certificate import Program, closes, duality_gap, evaluate, log_multiplier_of, needed_dim
 from .factored import best, factored
 from .forks import require_unforked
 from .problems import Problem
+from .settings import nan_is_a_value
 from .solution import Phase, Solution, Status
 from .solvers import SOLVERS, solve_grouped
 from .solvers.coordinates import Coordinates
@@ -29,6 +30,7 @@ _LARGEST_BLOCK = 2**31  #: bytes of a G x G block; a descent needs some fifty ti
 _WIDE = 64  #: groups from which an eager solve first finds out how wide the factorisation has to be
 
 
+@nan_is_a_value
 def solve(
     problem: Problem,
     method: str = "auto",
@@ -69,8 +71,10 @@ def solve(
         a ``dim`` below the rank of the optimum, for which the relaxation that these methods solve is a lower bound.
     """
     require_unforked()
-    if not isinstance(problem, Problem):
-        raise ValueError(f"problem must be a lpmjax Problem such as LayerPeeled, got {type(problem).__name__}.")
+    require_type("problem", problem, Problem, "a lpmjax Problem such as LayerPeeled")
+    require_type("start", start, (Solution, type(None)), "a lpmjax Solution, or None")
+    require_precision(problem=problem, start=start)
+    key, restarts = require_key(key), require_integer("restarts", restarts, 1)
     chosen = choose_method(problem, method)
     if chosen == "factored":
         return best(factored(problem, key, restarts, tol=tol, max_steps=max_steps))
@@ -111,7 +115,7 @@ def limits(problem: Problem, method: str, tol: float | None, max_steps: int | No
     """Relative gap and step limit, by default those of the method."""
     max_steps = require_integer("max_steps", _MAX_STEPS[method] if max_steps is None else max_steps, 1)
     dtype = problem.groups.weights.dtype
-    limit = leaves(tol=default_tol(method, dtype.name) if tol is None else tol)["tol"]
+    limit = scalars(tol=default_tol(method, dtype.name) if tol is None else tol)["tol"]
     require_positive("It is relative to |value|.", tol=limit)
     return limit.astype(dtype), max_steps
 
@@ -123,8 +127,6 @@ def default_tol(method: str, dtype: str) -> float:
 
 def _warm(start: Solution, problem: Problem) -> Coordinates:
     """The coordinates that a grouped descent starts from."""
-    if not isinstance(start, Solution):
-        raise ValueError(f"start must be a lpmjax Solution, got {type(start).__name__}.")
     G = problem.groups.num_groups
     if start.within.shape != (G,):
         raise ValueError(f"start has groups of shape {start.within.shape}, the problem has {G} groups.")
@@ -157,6 +159,7 @@ def _solve_wide(problem: Problem, tol, warm: Coordinates | None, max_steps: int)
 def choose_method(problem: Problem, method: str) -> str:
     """The method that ``method`` stands for; ValueError if it is unknown or does not apply."""
     available = problem.methods
+    require_type("method", method, str, f"'auto' or one of {available}")
     if method != "auto" and method not in available:
         raise ValueError(f"method = {method!r} cannot solve this problem: use 'auto' or one of {available}.")
     return available[0] if method == "auto" else method

@@ -141,7 +141,7 @@ def _nuclear_jvp(primals, tangents):
 def _polar(block):
     """The partial isometry U Vᵀ over the non-zero singular values: the gradient of the nuclear norm."""
     u, s, vt = singular_vectors(block, jnp)
-    return jnp.matmul(u * _active(s)[..., None, :], vt)
+    return jnp.matmul(jnp.where(_active(s)[..., None, :], u, 0.0), vt)
 
 
 @_polar.defjvp

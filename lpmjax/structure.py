@@ -43,7 +43,7 @@ def structure(program: "Program", proof: "Certificate", multiplier: Array, xp) -
         lone = xp.sum(classes > 0, axis=-1) == 1
         phase = xp.where(connected, Phase.merged, Phase.annihilated)
         phase = xp.where(distinct & (connected | lone), Phase.separated, phase)
-        return Structure(phase, xp.rint(in_groups + connected), nothing)
+        return Structure(phase, xp.rint(xp.where(connected, in_groups + 1, in_groups)), nothing)
     left, primal, right = spectral.singular_vectors(proof.between * program.omega[..., None, :], xp)
     own = symmetry.repeats(classes, xp) * program.omega * xp.abs(proof.within)
     rows = own + xp.sum(primal[..., None, :] * left * left, axis=-1)
@@ -58,7 +58,7 @@ def structure(program: "Program", proof: "Certificate", multiplier: Array, xp) -
     counts = (primal > 0) & (share > 1 - dual / xp.where(price > 0, price, 1.0))
     # A budget that does not bind has no price; then all but rounding counts.
     counts = xp.where(price > 0, counts, primal > 1e3 * xp.finfo(primal.dtype).eps * primal[..., :1])
-    rank = xp.rint(in_groups + xp.sum(counts, axis=-1))
+    rank = xp.rint(in_groups + xp.sum(xp.where(counts, xp.ones_like(classes), 0), axis=-1))
     phase = xp.where(distinct & (rank >= count - 1), Phase.separated, Phase.merged)
     return Structure(xp.where(xp.any(gone, axis=-1), Phase.annihilated, phase), rank, gone)
 

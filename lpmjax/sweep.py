@@ -269,7 +269,7 @@ def _fill(out, builder, axes, fixed, solve_batch, rounds: list[int], lanes: int,
         padded = np.arange(lanes) % index.size
         points = np.unravel_index(index[padded], shape or (1,))
         values = {name: axis[at] for (name, axis), at in zip(axes.items(), points, strict=bool(axes))}
-        with jax.enable_x64(x64):  # it is thread-local
+        with jax.enable_x64(x64), jax.debug_nans(False):  # they are thread-local; NaN is a value here
             start = jax.tree.map(lambda leaf: leaf[padded], start)
             found, status, ends = solve_batch(build(values, np.zeros(lanes)), start, max_steps=steps, last=last)
             for name, value in found.items():

@@ -107,7 +107,7 @@ def mean_cosines(W, group_of_class, G: int):
     # Rows of no more than rounding are zero, as they are exactly in closed forms.
     zero = length <= jnp.sqrt(jnp.finfo(W.dtype).eps) * jnp.max(length)
     unit = W / jnp.where(zero, 1.0, length)[:, None]
-    member = (group_of_class[:, None] == jnp.arange(G)).astype(W.dtype)
+    member = (group_of_class[:, None] == jnp.arange(G)[None, :]).astype(W.dtype)
     eye = jnp.eye(W.shape[0], dtype=bool)
     sums = member.T @ jnp.where(eye, 0.0, unit @ unit.T) @ member
     counts = member.T @ jnp.where(eye, 0.0, jnp.ones_like(eye, W.dtype)) @ member
@@ -175,11 +175,11 @@ def geometry(grams: tuple[Frame, Frame], within, between, classes, xp) -> Geomet
 
 def average(logits, group_of_class, classes, xp):
     """``within`` and ``between`` of the group average of a K x K logit matrix."""
-    member = (group_of_class[:, None] == xp.arange(classes.shape[-1])).astype(logits.dtype)
+    member = (group_of_class[:, None] == xp.arange(classes.shape[-1])[None, :]).astype(logits.dtype)
     sums = member.T @ logits @ member
     own = member.T @ xp.diagonal(logits)
     K = present(classes, xp)
     eye = xp.eye(classes.shape[-1], dtype=bool)
     in_group = xp.where(classes > 1, (xp.diagonal(sums) - own) / (K * xp.where(classes > 1, classes - 1, 1.0)), 0.0)
     within = xp.where(classes > 1, own / K - in_group, 0.0)
-    return within, xp.where(eye, xp.diagonal(sums)[None, :] / K, sums / xp.sqrt(K[:, None] * K[None, :]))
+    return within, xp.where(eye, (xp.diagonal(sums) / K)[None, :], sums / xp.sqrt(K[:, None] * K[None, :]))

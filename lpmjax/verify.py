@@ -1,12 +1,15 @@
 """verify: each theorem's proof, step by step, and the solvers against its closed forms on a grid of its domain."""
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
+
+from .arguments import require_callable, require_type
+from .settings import nan_is_a_value
 
 if TYPE_CHECKING:  # SymPy takes a second to import, and only verification needs it
     from proofs import Theorem
@@ -102,8 +105,9 @@ class Verification:
         return "\n".join([head, *(layout.format(*row.columns()) for row in self.rows), *self.notes()])
 
 
+@nan_is_a_value
 def verify(
-    theorems: "Sequence[str | Theorem] | None" = None, progress: Callable[[int, int], None] | None = None
+    theorems: "str | Sequence[str | Theorem] | None" = None, progress: Callable[[int, int], None] | None = None
 ) -> Verification:
     """Check theorems of ``proofs``: the proof steps symbolically, then closed forms against solvers, in float64.
 
@@ -112,8 +116,8 @@ def verify(
 
     Parameters
     ----------
-    theorems : identifiers in ``proofs.THEOREMS``, or ``proofs.Theorem`` objects, for instance a variant that should
-        fail; by default all.
+    theorems : identifiers in ``proofs.THEOREMS`` (one will do), or ``proofs.Theorem`` objects, for instance a variant
+        that should fail; by default all.
     progress : called with (theorems done, theorems in all).
 
     Raises
@@ -121,12 +125,17 @@ def verify(
     ValueError
         For an unknown identifier, naming the known ones.
     """
-    from proofs import THEOREMS
+    from proofs import THEOREMS, Theorem
 
-    chosen = list(THEOREMS) if theorems is None else list(theorems)
+    require_callable("progress", progress, "called with (theorems done, theorems in all)")
+    listed = [theorems] if isinstance(theorems, (str, Theorem)) else theorems
+    require_type("theorems", listed, (Iterable, type(None)), "identifiers of theorems, such as ['lpm.kkt']")
+    chosen = list(THEOREMS if listed is None else listed)
+    if not chosen:
+        raise ValueError(f"theorems is empty, which would verify nothing: choose from {', '.join(THEOREMS)}.")
     for name in chosen:
-        if isinstance(name, str) and name not in THEOREMS:
-            raise ValueError(f"theorem {name!r} is unknown: choose from {', '.join(THEOREMS)}.")
+        if not isinstance(name, Theorem) and name not in list(THEOREMS):
+            raise ValueError(f"theorems holds {name!r}, which is unknown: choose from {', '.join(THEOREMS)}.")
     rows = []
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         for done, choice in enumerate(chosen):

@@ -81,7 +81,7 @@ BAD = {
     "sample_weights[1] = -1": lambda: ClassGroups([5, 5], [1, 1], sample_weights=[1, -1]),
     "sample_weights has shape": lambda: ClassGroups.from_counts([5, 5], sample_weights=[1, 1, 1]),
     "weights has shape": lambda: ClassGroups([5, 5], [1, 1], [1, 1, 1]),
-    "sum(classes)": lambda: ClassGroups.balanced(1),
+    "sum(classes)": lambda: ClassGroups([1], [1]),
     "n_k": lambda: ClassGroups.from_counts([5, 0]),
     "ratio": lambda: ClassGroups.long_tail(5, -1.0),
     "K = 1": lambda: ClassGroups.long_tail(1, 10.0),

@@ -177,7 +177,17 @@ def test_nothing_is_reported_without_directions(form, noise):
     assert math.isnan(result.NC1) and math.isnan(result.NC3)
     result = neural_collapse(*collapsed(etf(3)), np.zeros((3, 2)), normalisation=form)
     assert np.isnan(flat(result)[1:-1]).sum() == (4 if form == "papyan" else 2)
-    assert result.NC1 == pytest.approx(0, abs=1e-15) and result.NC4 == 0  # every class ties
+    assert result.NC1 == pytest.approx(0, abs=1e-15)
+
+
+def test_NC4_does_not_exist_where_a_rule_decides_nothing():
+    H, y = collapsed(etf(3))
+    merged = np.array([[1.0, 2.0], [1.0, 2.0], [1.0 + 1e-15, 2.0]])
+    for W, b in ((np.zeros((3, 2)), None), (np.ones((3, 2)), [0.5] * 3), (merged, None)):
+        assert math.isnan(neural_collapse(H, y, W, b).NC4)  # every class ties, for every sample
+    assert neural_collapse(H, y, np.zeros((3, 2)), [1.0, 0, 0]).NC4 == pytest.approx(2 / 3)  # the bias decides
+    same_means = np.tile(H, (3, 1)), np.repeat(np.arange(3), len(H))
+    assert math.isnan(neural_collapse(*same_means, etf(3)).NC4)
 
 
 def test_orthogonal_classifier_and_means_have_no_self_duality(rng):
@@ -432,6 +442,9 @@ BAD = {
     "flat features": ({"features": np.ones(6)}, r"features has shape \(6,\)"),
     "d = 0": ({"features": np.ones((6, 0))}, "d >= 1"),
     "W transposed": ({"W": etf(3, 4).T[:3]}, r"W has shape \(3, 3\): it must be \(K, d\) = \(3, 4\)"),
+    "kernel (d, K)": ({"W": etf(3, 4).T}, r"W has shape \(4, 3\), but features have d = 4.*Transpose it.*kernel.T"),
+    "masked features": ({"features": np.ma.array(np.ones((6, 4)), mask=np.eye(6, 4))}, "features has masked entries"),
+    "masked labels": ({"labels": np.ma.array([0, 0, 1, 1, 2, 2], mask=[0, 0, 0, 0, 0, 1])}, "labels has masked"),
     "one class": ({"W": np.ones((1, 4))}, r"W has shape \(1, 4\).*K >= 2"),
     "flat W": ({"W": np.ones(4)}, r"W has shape \(4,\)"),
     "NaN W": ({"W": np.full((3, 4), NAN)}, r"W\[0, 0\] = nan .*diverged"),

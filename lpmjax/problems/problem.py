@@ -1,7 +1,6 @@
 """Problem: loss of the logits plus a spectral cost of the logits, as a hard budget or a penalty."""
 
 import abc
-import copy
 from typing import Any
 
 import equinox as eqx
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from .. import symmetry
-from ..arguments import leaves, require_integer
+from ..arguments import require_integer, require_type, scalars
 from ..groups import ClassGroups
 from ..losses import CrossEntropy, Loss
 from ..symmetry import Frame
@@ -56,8 +55,11 @@ class Problem(eqx.Module):
     def unordered(self) -> "Problem":
         """The same without the order of the classes: it is static, but only logits and factors need it, and it must
         not cost a compilation per data set."""
-        groups = copy.copy(self.groups)
-        object.__setattr__(groups, "order", None)  # __init__ would refuse the batch axes of a batched solution
+        # __init__ would refuse the batch axes of a batched solution; copy.copy would leave the groups for ever in
+        # equinox's set of modules under construction.
+        groups = object.__new__(ClassGroups)
+        for name in self.groups.__dataclass_fields__:
+            object.__setattr__(groups, name, None if name == "order" else getattr(self.groups, name))
         return eqx.tree_at(lambda p: p.groups, self, groups)
 
     def frames(self, within, between, omega, scale, xp) -> tuple[Frame, Frame]:
@@ -92,11 +94,8 @@ class Problem(eqx.Module):
 
 def check_static(loss: Any, dim: Any) -> int | None:
     """The feature dimension as an int or None; refuses a loss or dimension that no solver knows."""
-    if not isinstance(loss, Loss):
-        raise ValueError(
-            f"loss = {loss!r} is not supported: use lpmjax.CrossEntropy(), LogitAdjusted(tau), LabelSmoothing(epsilon) "
-            "or SquaredError()."
-        )
+    known = "lpmjax.CrossEntropy(), LogitAdjusted(tau), LabelSmoothing(epsilon) or SquaredError()"
+    require_type("loss", loss, Loss, known)
     return None if dim is None else require_integer("dim", dim, 1)
 
 
@@ -107,13 +106,11 @@ def at_dtype(loss: Loss, groups: ClassGroups) -> Loss:
 
 def common_dtype(groups: Any, **values: Any) -> tuple[ClassGroups, dict[str, Array]]:
     """Groups and parameters as leaves of one dtype."""
-    if not isinstance(groups, ClassGroups):
-        raise ValueError(f"groups must be a lpmjax.ClassGroups, got {type(groups).__name__}.")
-    arrays = leaves(**values, weights=groups.weights)
-    dtype = arrays.pop("weights").dtype
-    for name, array in arrays.items():
-        if array.ndim:
-            raise ValueError(f"{name} must be one number, got shape {array.shape}; for grids use lpmjax.sweep or vmap.")
+    require_type("groups", groups, ClassGroups, "a lpmjax.ClassGroups")
+    if groups.weights.ndim != 1:
+        raise ValueError(f"groups are batched, of shape {groups.weights.shape}: build the problem inside jax.vmap.")
+    arrays = scalars(**values, groups=groups.weights[0])
+    dtype = arrays.pop("groups").dtype
     if dtype != groups.weights.dtype:
         groups = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), groups)
     return groups, arrays

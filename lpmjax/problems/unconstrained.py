@@ -4,11 +4,12 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from .. import symmetry
-from ..arguments import is_positive, require, require_positive
+from ..arguments import is_positive, require, require_flag, require_positive
 from ..groups import ClassGroups
 from ..losses import CrossEntropy, Loss
 from .problem import Problem, at_dtype, check_static, common_dtype
@@ -68,13 +69,14 @@ class UnconstrainedFeatures(Problem):
     ):
         loss = CrossEntropy() if loss is None else loss
         self.dim = check_static(loss, dim)
-        self.free_bias = bias_decay is not None and not isinstance(bias_decay, Tracer) and bias_decay == 0
-        biased = {} if bias_decay is None or self.free_bias else {"bias_decay": bias_decay}
+        biased = {} if bias_decay is None else {"bias_decay": bias_decay}
         self.groups, decays = common_dtype(groups, lambda_W=lambda_W, lambda_H=lambda_H, **biased)
         self.lambda_W, self.lambda_H = decays["lambda_W"], decays["lambda_H"]
-        self.bias_decay = decays.get("bias_decay")
+        # The caller's own value: under a trace arrays made of Python numbers are traced as well.
+        self.free_bias = bool(biased) and not isinstance(bias_decay, Tracer) and bool(np.asarray(bias_decay) == 0)
+        self.bias_decay = None if self.free_bias else decays.get("bias_decay")
         self.loss = at_dtype(loss, self.groups)
-        self.nonnegative = bool(nonnegative)
+        self.nonnegative = require_flag("nonnegative", nonnegative)
         if self.nonnegative and (type(loss) is not CrossEntropy or bias_decay is not None):
             raise ValueError(
                 "nonnegative = True is out of range: ReLU features need loss=CrossEntropy() and bias_decay=None."

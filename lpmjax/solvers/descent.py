@@ -86,7 +86,7 @@ def _iterate(method: _Method, residual, goal, accept, max_steps: int, every: int
             resting = idle >= _PATIENCE
             state = jax.lax.cond(resting, method.begin_anew, lambda state: state, state)
             best, idle = jnp.where(resting, jnp.inf, best), jnp.where(resting, 0, idle)
-            restarts = restarts + resting
+            restarts = jnp.where(resting, restarts + 1, restarts)
         more = jnp.minimum(every, max_steps - steps)
         state = jax.lax.fori_loop(0, more, lambda _, state: method.advance(state), state)
         now = residual(method.point(state))

@@ -64,7 +64,7 @@ def random_pair(key: Array, program: Columns, dim: int) -> Pair:
     W = jax.random.normal(first, (K, dim), dtype)
     H = jax.random.normal(second, (dim, C), dtype)
     W = jnp.where(program.rows[:, None], W, 0.0)
-    H = jnp.where(program.weights > 0, H, 0.0)
+    H = jnp.where(program.weights[None, :] > 0, H, 0.0)
     if program.nonnegative:
         H = jnp.abs(H)
     spread = jnp.sqrt(jnp.mean(program.omega) / jnp.sqrt(jnp.asarray(dim, dtype)))
@@ -130,7 +130,7 @@ def widened(key: Array, pair: Pair, program: Columns, dim: int) -> Pair:
 def unscaled(pair: Pair, program: Columns) -> Pair:
     """Variables of the descent from W and H of the model: the inverse of what :class:`Found` returns."""
     balance = _balance(program)
-    H = pair.H * program.omega * jnp.sqrt(balance)
+    H = pair.H * program.omega[None, :] * jnp.sqrt(balance)
     x = Pair(pair.W / jnp.sqrt(balance), jnp.sqrt(H) if program.nonnegative else H, pair.bias)
     if not _may_spare(program):
         return x
@@ -172,20 +172,20 @@ def _stretch(x: Pair, program: Columns):
 def _scaled_back(x: Pair, program: Columns) -> Pair:
     balance, stretch = _balance(program), _stretch(x, program)
     W = x.W * jnp.sqrt(balance * stretch)
-    return Pair(W, _features(x, program) * jnp.sqrt(stretch / balance) / program.omega, x.bias)
+    return Pair(W, _features(x, program) * jnp.sqrt(stretch / balance) / program.omega[None, :], x.bias)
 
 
 def _objective(x: Pair, program: Columns):
     """Loss, or loss and decay; its logarithm unless the loss can vanish."""
     features = _features(x, program)
-    Z = _stretch(x, program) * (x.W @ features) / program.omega
+    Z = _stretch(x, program) * (x.W @ features) / program.omega[None, :]
     if x.bias is not None:
         Z = Z + x.bias[:, None]
     if program.shift is not None:
         Z = Z + program.shift[:, None]
     own = jnp.take_along_axis(Z, program.label[None, :], axis=0)[0]
-    wrong = program.rows[:, None] & (jnp.arange(program.rows.size)[:, None] != program.label)
-    margins = jnp.where(wrong, own - Z, 0.0)
+    wrong = program.rows[:, None] & (jnp.arange(program.rows.size)[:, None] != program.label[None, :])
+    margins = jnp.where(wrong, own[None, :] - Z, 0.0)
     others, scale = wrong.astype(Z.dtype), jnp.zeros((), Z.dtype)
     if program.budgets is not None:
         scale = program.loss.log_scale(margins, others, jnp)

@@ -92,7 +92,7 @@ def _coordinates(x: Point, program: Program):
     """``within``, ``between`` and bias; on a budget scaled to spend all of it."""
     scale = 1.0 if program.budget is None else program.budget / _cost(x, program)
     within = jnp.where(program.classes > 0, scale * x.q * x.q / (_copies(program) * program.omega), 0.0)
-    between = scale * (x.left @ x.right) / program.omega
+    between = scale * (x.left @ x.right) / program.omega[None, :]
     here = program.classes > 0
     between = jnp.where(here[:, None] & here[None, :], between, 0.0)
     if x.bias is None:
@@ -189,7 +189,7 @@ def _reduced(x: Point, program: Program) -> Point:
     root = jnp.sqrt(values)
     lone = jnp.sqrt(_limit_margin(within, between, bias, program, log_multiplier) * program.omega / scale)
     q = jnp.where(program.classes == 1, lone, jnp.where(inactive, 0.0, x.q))
-    return Point(q, left[:, :rank] * root, root[:, None] * right[:rank], x.bias)
+    return Point(q, left[:, :rank] * root[None, :], root[:, None] * right[:rank], x.bias)
 
 
 def _limit_margin(within, between, bias, program: Program, log_multiplier):
@@ -235,21 +235,21 @@ def _toward(within, between, bias, program: Program, width: int, step) -> Point:
     loss, others, *_ = evaluate(program, within, between, bias, jnp)
     pull, block = gradient(loss.wrong, others, classes, program.weights, jnp, loss.total)
     repeats = symmetry.repeats(classes, jnp)
-    descent_in, descent = jnp.where(repeats > 0, jnp.maximum(pull, 0.0) / omega, 0.0), -block / omega
+    descent_in, descent = jnp.where(repeats > 0, jnp.maximum(pull, 0.0) / omega, 0.0), -block / omega[None, :]
     norm = jnp.maximum(jnp.max(descent_in), spectral.spectral_norm(descent, jnp, program.full))
     norm = jnp.where(norm > 0, norm, 1.0)
     share = step / (norm * (jnp.sum(repeats) + classes.size))
-    left, values, right = spectral.singular_vectors(between * omega + share * descent, jnp)
+    left, values, right = spectral.singular_vectors(between * omega[None, :] + share * descent, jnp)
     root = jnp.sqrt(values + 0.01 * share * norm)[:width]
     left = left[:, :width]
     if not program.full:
         unit = jnp.sqrt(classes / jnp.sum(classes))
-        left = left - unit[:, None] * (unit @ left)
+        left = left - unit[:, None] * (unit @ left)[None, :]
     here = classes > 0
     return Point(
         q=jnp.sqrt(repeats * (omega * jnp.abs(within) + share * (descent_in + 0.01 * norm))),
-        left=jnp.where(here[:, None], left * root, 0.0),
-        right=jnp.where(here, root[:, None] * right[:width], 0.0),
+        left=jnp.where(here[:, None], left * root[None, :], 0.0),
+        right=jnp.where(here[None, :], root[:, None] * right[:width], 0.0),
         bias=None if bias is None else jnp.sqrt(classes) * bias,
     )
 

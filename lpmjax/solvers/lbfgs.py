@@ -85,13 +85,13 @@ def _remember(memory: Memory, step, change, gradient, over):
 
     # The oldest pair leaves: what is left of an inverse triangle is the inverse of what is left. The youngest comes as
     # a last column. No triangular system is solved (jaxlib's batched ones can wait for each other for ever on CPU).
-    own = jnp.arange(m) == slot
+    own = jnp.arange(m, dtype=slot.dtype) == slot
     sy = jnp.where(own, jnp.where(good, curvature, 0.0), sy)
     kept = (sy > 0) & ~own
     inverse = jnp.where(own[:, None], 0.0, inverse)
     last = jnp.where(own, 1.0, -(inverse @ jnp.where(kept, column[:, 0], 0.0))) / jnp.where(good, curvature, jnp.inf)
     inverse = jnp.where(own, last[:, None], inverse)
-    squares = jnp.where(own, square, jnp.where(kept, column[:, 1], 0.0)) * good
+    squares = jnp.where(good, jnp.where(own, square, jnp.where(kept, column[:, 1], 0.0)), 0.0)
     yy = jnp.where(own, squares[:, None], jnp.where(own[:, None], squares, yy))
 
     p, q = jnp.where(sy > 0, now.T, 0.0)

@@ -20,7 +20,7 @@ _LANES = 32  # solved at once, so that all batches share one compilation
 _QUICK = {"xla_backend_optimization_level": 0}  # compiling takes much longer than running here
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equality of arrays is an array
 class Comparison:
     """What was compared: one error per cell (inf where a yes-or-no claim fails), and how far the cells are trusted."""
 

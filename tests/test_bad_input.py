@@ -1,0 +1,274 @@
+"""Every argument of every public function, given what it is not, raises a ValueError that names it."""
+
+import dataclasses
+import importlib
+import pkgutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import xarray as xr
+
+import lpmjax as lpm
+from lpmjax.rigorous import RigorousBound, rigorous
+
+WRONG = {
+    "None": None,
+    "5": 5,
+    "x": "x",
+    "[1, 2]": [1, 2],
+    "[1, x]": [1, "x"],
+    "ragged": [[1], [2, 3]],
+    "1j": 1j,
+    "True": True,
+    "[True, False]": [True, False],
+    "object": object(),
+    "{}": {},
+    "set": {1.0, 2.0},
+    "function": lambda *_: 1,
+    "nan": float("nan"),
+    "masked": np.ma.array([1.0, 2.0], mask=[False, True]),
+}
+#: what a kind of argument takes, of the above; "or None" is added by a question mark
+TAKES = {
+    "number": {"5"},
+    "numbers": {"[1, 2]"},
+    "number or numbers": {"5", "[1, 2]"},
+    "integer": {"5"},
+    "flag": {"True"},
+    "callable": {"function"},
+    "object": set(),
+}
+
+GROUPS = lpm.ClassGroups([2, 3], [4.0, 1.0])
+PROBLEM = lpm.LayerPeeled.two_group(2, 2, 3.0, 1.0, 1.0)
+SOLVED = lpm.solve(PROBLEM)
+FEATURES, LABELS, KERNEL = np.eye(4), np.arange(4), np.eye(4) + 1
+STREAM = lpm.metrics.NeuralCollapseStream(4)
+STREAM.update(FEATURES, LABELS)
+DATASET = xr.Dataset(
+    {"phase": ("R", np.zeros(2)), "cosine": (("R", "group"), np.zeros((2, 2)))},
+    {"R": [1.0, 2.0], "group": ["A", "B"], "K_A": 2.0, "K_B": 2.0, "E_W": 1.0, "E_H": 1.0},
+)
+#: a function and its arguments: kind, and a value in the place of those that are not tried
+CALLS = {
+    "ClassGroups": (lpm.ClassGroups, {
+        "classes": ("numbers", [2, 3]), "samples": ("numbers", [4, 1]), "weights": ("numbers?", None),
+        "order": ("object?", None),
+    }),
+    "balanced": (lpm.ClassGroups.balanced, {"K": ("number", 4), "n": ("number", 2)}),
+    "groups of two": (lpm.ClassGroups.two_group, {"K_A": ("number", 2), "K_B": ("number", 2), "R": ("number", 3)}),
+    "long_tail": (lpm.ClassGroups.long_tail, {
+        "K": ("integer", 4), "ratio": ("number", 10), "size": ("integer?", 5),
+    }),
+    "per_class": (lpm.ClassGroups.per_class, {"n_k": ("numbers", [3, 2]), "weights": ("numbers?", None)}),
+    "from_counts": (lpm.ClassGroups.from_counts, {"n_k": ("numbers", [3, 2]), "weights": ("numbers?", None)}),
+    "LogitAdjusted": (lpm.LogitAdjusted, {"tau": ("number", 1)}),
+    "LabelSmoothing": (lpm.LabelSmoothing, {"epsilon": ("object", 0.1)}),
+    "LayerPeeled": (lpm.LayerPeeled, {
+        "groups": ("object", GROUPS), "E_W": ("number", 1), "E_H": ("number", 1), "loss": ("object?", None),
+        "dim": ("integer?", None),
+    }),
+    "two_group": (lpm.LayerPeeled.two_group, {
+        "K_A": ("number", 2), "K_B": ("number", 2), "R": ("number", 3), "E_W": ("number", 1), "E_H": ("number", 1),
+        "loss": ("object?", None), "dim": ("integer?", None),
+    }),
+    "UnconstrainedFeatures": (lpm.UnconstrainedFeatures, {
+        "groups": ("object", GROUPS), "lambda_W": ("number", 1), "lambda_H": ("number", 1), "loss": ("object?", None),
+        "bias_decay": ("number?", None), "nonnegative": ("flag", False), "dim": ("integer?", None),
+    }),
+    "solve": (lpm.solve, {
+        "problem": ("object", PROBLEM), "method": ("object", "auto"), "tol": ("number?", None),
+        "max_steps": ("integer?", None), "start": ("object?", None), "key": ("object?", None),
+        "restarts": ("integer", 8),
+    }),
+    "factored": (lpm.factored, {
+        "problem": ("object", PROBLEM), "key": ("object?", None), "restarts": ("integer", 1), "tol": ("number?", None),
+        "max_steps": ("integer?", 1), "optimizer": ("object?", None), "per_sample": ("flag", False),
+        "projected": ("flag", False), "start": ("object?", None),
+    }),
+    "best": (lpm.best, {"solutions": ("object", None)}),
+    "certify": (lpm.certify, {
+        "problem": ("object", PROBLEM), "solution": ("object", SOLVED), "tol": ("object?", None),
+    }),
+    "rigorous": (rigorous, {"solution": ("object", None)}),
+    "RigorousBound.certified": (RigorousBound(1.0, 1.0, {}).certified, {"tol": ("number", 1e-9)}),
+    "merged": (lpm.boundary.merged, {
+        "K_A": ("number or numbers", 5), "K_B": ("number or numbers", 5), "s": ("number or numbers", 1),
+        "log": ("flag", False),
+    }),
+    "annihilated": (lpm.boundary.annihilated, {
+        "K_A": ("number or numbers", 5), "K_B": ("number or numbers", 5), "s": ("number or numbers", 1),
+        "log": ("flag", False),
+    }),
+    "annihilation_end": (lpm.boundary.annihilation_end, {
+        "K_A": ("number or numbers", 5), "K_B": ("number or numbers", 5),
+    }),
+    "simplex_etf": (lpm.frames.simplex_etf, {"K": ("integer", 4), "d": ("integer?", None)}),
+    "diagnose": (lpm.diagnose, {
+        "E_W": ("number?", 1), "E_H": ("number?", 1), "remedies": ("flag", False),
+        "tol": ("number?", None), "progress": ("callable?", None),
+    }),
+    "diagnose with decay": (lpm.diagnose, {"lambda_W": ("number?", 1), "lambda_H": ("number?", 1)}),
+    "NeuralCollapseStream": (lpm.metrics.NeuralCollapseStream, {"K": ("integer", 4)}),
+    "update": (lpm.metrics.NeuralCollapseStream(4).update, {
+        "features": ("object", FEATURES), "labels": ("object", LABELS),
+    }),
+    "result": (STREAM.result, {
+        "W": ("object", KERNEL), "b": ("object?", None), "second_pass": ("object?", None),
+        "normalisation": ("object", "zhu"),
+    }),
+    "mismatches": (STREAM.mismatches, {
+        "features": ("object", FEATURES), "W": ("object", KERNEL), "b": ("object?", None),
+    }),
+    "neural_collapse": (lpm.metrics.neural_collapse, {
+        "features": ("object", FEATURES), "labels": ("object", LABELS), "W": ("object", KERNEL),
+        "b": ("object?", None), "normalisation": ("object", "zhu"),
+    }),
+    "verify": (lpm.verify, {"theorems": ("object?", []), "progress": ("callable?", None)}),
+    "Status.message": (lpm.Status.message, {"code": ("integer", 0)}),
+    "logits": (SOLVED.logits, {"num_classes": ("object?", None)}),
+    "factors": (SOLVED.factors, {"dim": ("integer?", None)}),
+    "load": (lpm.load, {"path": ("object", None)}),
+    "phase_diagram": (lpm.plot.phase_diagram, {"ds": ("object", None), "ax": ("object?", None)}),
+    "plot.cosine": (lpm.plot.cosine, {"ds": ("object", None), "ax": ("object?", None), "group": ("object", "B")}),
+    "plot.diagnosis": (lpm.plot.diagnosis, {"found": ("object", None), "axes": ("object?", None)}),
+}  # fmt: skip
+#: what these need to get as far as the argument that is tried (counts and their names: test_counts.py)
+GIVEN = {
+    "diagnose": {"counts": [5, 1]},
+    "diagnose with decay": {"counts": [5, 1]},
+    "phase_diagram": {"ds": DATASET},
+    "plot.cosine": {"ds": DATASET},
+    "plot.diagnosis": {"found": object.__new__(lpm.Diagnosis)},
+}
+
+
+@pytest.mark.parametrize(
+    "call, argument", [(call, argument) for call, (_, arguments) in CALLS.items() for argument in arguments]
+)
+@pytest.mark.filterwarnings("error")
+def test_a_wrong_type_names_the_argument(call, argument):
+    function, arguments = CALLS[call]
+    kind = arguments[argument][0]
+    taken = TAKES[kind.rstrip("?")] | ({"None"} if kind.endswith("?") else set())
+    given = {name: value for name, (_, value) in arguments.items()} | GIVEN.get(call, {})
+    for label, wrong in WRONG.items():
+        if label in taken:
+            continue
+        found = "accepted"
+        try:
+            function(**given | {argument: wrong})
+        except Exception as error:
+            found = f"{type(error).__name__}: {error}"
+        assert found.startswith("ValueError: ") and argument in found, f"{argument} = {label}: {found}"
+
+
+def test_every_public_function_is_tried():
+    tried = {getattr(function, "__qualname__", None) for function, _ in CALLS.values()}
+    modules = (lpm, lpm.boundary, lpm.frames, lpm.metrics)
+    public = {
+        value.__qualname__
+        for module in modules
+        for name, value in vars(module).items()
+        if name[0] != "_" and callable(value) and getattr(value, "__module__", "").startswith(("lpmjax", "lpm"))
+        and (module is lpm or value.__module__ == module.__name__)
+    }  # fmt: skip
+    made_by_functions = {"Diagnosis", "Phase", "Solution", "Verification", "SimplexDeviations", "NeuralCollapse"}
+    without_arguments = {"Status", "Loss", "Problem", "CrossEntropy", "SquaredError"}
+    assert public - tried <= made_by_functions | without_arguments | {"sweep"}  # sweep: test_sweep.py
+
+
+def test_flags_are_no_numbers_and_zero_is_no_flag():
+    with pytest.raises(ValueError, match=r"bias_decay must be a number .*False"):
+        lpm.UnconstrainedFeatures(GROUPS, 1e-2, 1e-2, bias_decay=False)
+    with pytest.raises(ValueError, match="nonnegative must be True or False, got 'no'"):
+        lpm.UnconstrainedFeatures(GROUPS, 1e-2, 1e-2, nonnegative="no")
+    with pytest.raises(ValueError, match="per_sample must be True or False, got 0"):
+        lpm.factored(PROBLEM, per_sample=0)
+    with pytest.raises(ValueError, match=r"classes .*bool"):
+        lpm.ClassGroups(jnp.array([True, True]), [1, 1])
+    free = lpm.UnconstrainedFeatures(GROUPS, 1e-2, 1e-2, bias_decay=0)
+    assert free.free_bias and free.bias_decay is None
+    assert lpm.UnconstrainedFeatures(GROUPS, 1e-2, 1e-2, nonnegative=np.bool_(True)).nonnegative
+
+
+def test_numbers_that_have_to_be_alone():
+    with pytest.raises(ValueError, match=r"epsilon must be one number, got shape \(2,\).*vmap"):
+        lpm.LabelSmoothing([0.1, 0.2])
+    with pytest.raises(ValueError, match=r"K_A of shape \(2,\), K_B of shape \(3,\).* do not broadcast"):
+        lpm.boundary.merged([1, 2], [1, 2, 3], 1.0)
+    with pytest.raises(ValueError, match=r"tol has shape \(2,\)"):
+        lpm.certify(PROBLEM, SOLVED, tol=[1e-3, 1e-4])
+    batch = jax.vmap(lambda e: lpm.LabelSmoothing(e).epsilon)(jnp.array([0.1, 0.2]))
+    np.testing.assert_array_equal(batch, [0.1, 0.2])
+
+
+@pytest.mark.parametrize("dtype, R", [("float64", 1e308), ("float32", 1e35)])
+def test_a_ratio_too_wide_for_weights_is_blamed_on_the_ratio(dtype, R):
+    with jax.enable_x64(dtype == "float64"):
+        for build in (lpm.ClassGroups.two_group, lpm.ClassGroups.long_tail):
+            with pytest.raises(ValueError, match=rf"(R|ratio) = .*out of range: (R|ratio) must be from .* in {dtype}"):
+                build(*(2, 3)[: 2 if build is lpm.ClassGroups.two_group else 1], R)
+        with pytest.raises(ValueError, match=r"samples from .* are too far apart"):
+            lpm.ClassGroups([1, 1], [jnp.finfo(dtype).max / 2, 1.0])
+        widest = lpm.ClassGroups.two_group(2, 3, 1e300 if dtype == "float64" else 1e30)
+        assert widest.is_valid()
+
+
+def test_random_keys():
+    for key in (jax.random.key(3), jax.random.PRNGKey(3)):
+        assert lpm.solve(PROBLEM, key=key).certified  # not used there, but looked at
+    with pytest.raises(ValueError, match=r"key must be one random key, such as jax.random.key\(0\), got 0"):
+        lpm.factored(PROBLEM, key=0)
+    with pytest.raises(ValueError, match="key must be one random key"):
+        lpm.factored(PROBLEM, key=jax.random.split(jax.random.key(0)))
+    with pytest.raises(ValueError, match=r"optimizer must be an optax.GradientTransformation .*, got 'adam'"):
+        lpm.factored(PROBLEM, optimizer="adam")
+    with pytest.raises(ValueError, match=r"optimizer must be an optax.GradientTransformation"):
+        lpm.factored(PROBLEM, optimizer=optax.adam)
+
+
+@pytest.mark.filterwarnings("error")
+def test_float64_problems_need_float64():
+    with jax.enable_x64(False):
+        for call in (
+            lambda: lpm.solve(PROBLEM),
+            lambda: lpm.factored(PROBLEM),
+            lambda: lpm.LayerPeeled(GROUPS, 1.0, 1.0),
+            SOLVED.cosines,
+            SOLVED.logits,
+            SOLVED.factors,
+        ):
+            with pytest.raises(ValueError, match=r"holds float64 arrays, but jax is set to float32: .*enable_x64"):
+                call()
+        assert lpm.certify(PROBLEM, SOLVED).certified  # on the host
+        assert "certified" in str(SOLVED)
+
+
+def test_verify_takes_one_identifier():
+    with pytest.raises(ValueError, match=r"theorems holds 'lpm.none', which is unknown: choose from .*lpm.kkt"):
+        lpm.verify("lpm.none")
+    with pytest.raises(ValueError, match="theorems is empty"):
+        lpm.verify([])
+    assert [row.theorem for row in lpm.verify("lpm.kkt").rows] == ["lpm.kkt"]
+
+
+def test_no_dataclass_compares_arrays():
+    for module in pkgutil.walk_packages(lpm.__path__, "lpmjax."):
+        if module.name.endswith("__main__"):
+            continue
+        for kind in vars(importlib.import_module(module.name)).values():
+            if isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind.__module__.startswith("lpmjax"):
+                held = [f.name for f in dataclasses.fields(kind) if f.compare and "ndarray" in str(f.type)]
+                assert not held or kind.__eq__ is object.__eq__, kind
+    found = object.__new__(lpm.Diagnosis)
+    assert found == found and found != object.__new__(lpm.Diagnosis)
+
+
+def test_certified_is_asked_for_by_name():
+    assert SOLVED.certified and SOLVED.status == lpm.Status["certified"]
+    batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), SOLVED).replace(status=jnp.int8([0, 2]))
+    np.testing.assert_array_equal(batch.certified, [True, False])
