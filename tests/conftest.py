@@ -1,3 +1,10 @@
+import os
+from pathlib import Path
+
+# What one worker, an earlier run or a command has compiled is not compiled again. Before jax is imported.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "compilations"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
 import jax
 import matplotlib as mpl
 import pytest
