@@ -7,7 +7,7 @@ here (``test_mutations``).
 import jax
 import numpy as np
 import pytest
-from dual_bound import EXTENDED, LONG, Statement, all_bounds
+from dual_bound import EXTENDED, LONG, Statement, all_bounds, bounds
 
 import lpmjax as lpm
 from lpmjax.certificate import Program, duality_gap
@@ -142,3 +142,30 @@ def test_nonnegative_features_pay_for_their_columns(rng):
     exact = value - np.sum(classes * pi * entropy, -1)
     np.testing.assert_allclose(proof.value, value, rtol=1e-13)
     np.testing.assert_allclose(proof.gap, exact, rtol=1e-9, atol=1e-12)
+
+
+def test_what_cancels_is_allowed_for(rng):
+    """Squared error at extreme decays: logits are 1 less something tiny, whose rounding is no small share of it.
+
+    The optimum is known: ``Z diag(sqrt n)`` is diagonal with sqrt(n_k) - N lambda, of value
+    ``lambda sum sqrt(n_k) - N K lambda^2 / 2``.
+    """
+    lanes = 2000
+    classes = np.ceil(10 ** rng.uniform(0, 6, (lanes, 2)))
+    samples = np.ceil(10 ** rng.uniform(0, 8, (lanes, 2)))
+    first, second = 10 ** rng.uniform(-20, -12, (2, lanes))
+    classes[0], samples[0], first[0], second[0] = [1, 7026], [11866947, 584592], 9.9e-16, 3.6e-20
+    N = np.sum(classes * samples, -1, keepdims=True, dtype=LONG)
+    price = (np.sqrt(first.astype(LONG)) * np.sqrt(second.astype(LONG)))[:, None]
+    alive = (np.sqrt(samples) > N * price).all(-1)
+    within = 1 - N * price / np.sqrt(samples.astype(LONG))
+    optimum = np.sum(classes * (price * np.sqrt(samples.astype(LONG)) - N * price**2 / 2), -1)
+    s = Statement("squared", classes, samples, samples, None, first, second, True)
+    within = within.astype(float)
+    proof = duality_gap(program(s), within, within[:, :, None] * np.eye(2), np)
+    upper, lower = bounds(s, within, within[:, :, None] * np.eye(2))
+    assert alive.mean() > 0.5
+    assert (lower <= optimum * (1 + 1e-15))[alive].all() and (optimum <= upper)[alive].all()
+    assert (np.asarray(proof.value, LONG) - proof.gap <= optimum)[alive].all()
+    assert (np.abs(proof.value - optimum) <= proof.gap)[alive].all()
+    assert claims_no_more(jax.tree.map(lambda x: x[alive], proof), lower[alive])
