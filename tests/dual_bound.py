@@ -80,9 +80,9 @@ class _Problem:
 
 def bounds(statement: Statement, within, between, bias=None) -> tuple[Any, Any]:
     """(upper, lower) bounds (B,) on the optimum: the objective at these coordinates brought inside the budget, and the
-    best of the dual points that belong to them."""
+    best of the dual points that belong to them; no objective is negative."""
     upper, lower = all_bounds(statement, within, between, bias)
-    return upper, np.max(lower, 0)
+    return upper, np.maximum(np.max(lower, 0), 0)
 
 
 def all_bounds(statement: Statement, within, between, bias=None) -> tuple[Any, list[Any]]:
