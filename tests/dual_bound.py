@@ -80,9 +80,9 @@ class _Problem:
 
 def bounds(statement: Statement, within, between, bias=None) -> tuple[Any, Any]:
     """(upper, lower) bounds (B,) on the optimum: the objective at these coordinates brought inside the budget, and the
-    best of the dual points that belong to them."""
+    best of the dual points that belong to them; no objective is negative."""
     upper, lower = all_bounds(statement, within, between, bias)
-    return upper, np.max(lower, 0)
+    return upper, np.maximum(np.max(lower, 0), 0)
 
 
 def all_bounds(statement: Statement, within, between, bias=None) -> tuple[Any, list[Any]]:
@@ -160,7 +160,7 @@ def _spread(p, wrong, right):
 
 
 def _points(p, at, within, between):
-    """Dual points (wrong, right): the gradient, and the gradient with its singular values cut at the multiplier."""
+    """Dual points (wrong, right): the gradient, and two that are within the multiplier as they are."""
     wrong, right = at.wrong, at.right
     if p.bias == "free":
         wrong, right = _balanced(p, at)
@@ -168,12 +168,31 @@ def _points(p, at, within, between):
     level = p.price
     if level is None:
         level = (np.sum(p.repeats * pull * within, -1) - np.sum(block * between, (-2, -1))) / p.budget
-    turned = _turned(block / p.omega[:, None, :])
-    keep = np.where(
-        turned.lengths > level[:, None], level[:, None] / np.where(turned.lengths > 0, turned.lengths, 1), 1
-    )
-    cut = np.einsum("bij,bj,bkj->bik", turned.columns, keep, turned.v) * p.omega[:, None, :]
-    return [(wrong, right), _from_matrix(p, np.minimum(pull, level[:, None] * p.omega), cut)]
+    level = np.maximum(level, 0)
+    most = level[:, None] * p.omega
+    weighted = block / p.omega[:, None, :]
+    cut = _cut(weighted, level) * p.omega[:, None, :]
+    # On the logits' own singular vectors exactly the multiplier: what rounding of the logits left of it is gone.
+    logits = _turned(between * p.omega[:, None, :])
+    there = logits.lengths > 1e-12 * np.max(logits.lengths, -1, keepdims=True)
+    u = np.where(there[:, None, :], logits.columns / np.where(there, logits.lengths, 1)[:, None, :], 0)
+    v = np.where(there[:, None, :], logits.v, 0)
+    rest = weighted - u @ (u.swapaxes(1, 2) @ weighted)
+    rest = _cut(rest - (rest @ v) @ v.swapaxes(1, 2), level)
+    aligned = (rest - level[:, None, None] * (u @ v.swapaxes(1, 2))) * p.omega[:, None, :]
+    return [
+        (wrong, right),
+        _from_matrix(p, np.minimum(pull, most), cut),
+        _from_matrix(p, np.where(within > 0, most, np.minimum(pull, most)), aligned),
+    ]
+
+
+def _cut(block, level):
+    """The block with its singular values cut at ``level``."""
+    turned = _turned(block)
+    long = turned.lengths > level[:, None]
+    keep = np.where(long, level[:, None] / np.where(long, turned.lengths, 1), 1)
+    return np.einsum("bij,bj,bkj->bik", turned.columns, keep, turned.v)
 
 
 def _matrix(p, wrong, right):

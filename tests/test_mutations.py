@@ -125,7 +125,7 @@ MUTANTS = (
     Mutant(
         "norm of the in-group gradient",
         CERTIFICATE,
-        "norm = xp.maximum(xp.max(pull / omega, axis=-1),",
+        "norm = xp.maximum(inside,",
         "norm = xp.maximum(0.0,",
         f"{GAP} -k none",
     ),
@@ -195,8 +195,8 @@ MUTANTS = (
     Mutant(
         "remedy by loss weights",
         "lpmjax/remedies.py",
-        "np.exp(found.x) * np.asarray(solution.problem.omega",
-        "1.01 * np.exp(found.x) * np.asarray(solution.problem.omega",
+        "np.maximum(1.0, np.exp(x) * omega",
+        "np.maximum(1.0, 1.01 * np.exp(x) * omega",
         "verify lpm.oversampling",
     ),
     Mutant(

@@ -73,4 +73,4 @@ def _dense(loss: Any, Z, b, n, price: float, decay: float | None) -> tuple[float
     dual = -pi @ conjugate
     if decay is not None:
         value, dual = value + decay / 2 * b @ b, dual - np.sum((y @ pi) ** 2) / (2 * decay)
-    return float(value), float(value - dual)
+    return float(value), float(value - max(dual, 0.0))  # no objective is negative
