@@ -178,33 +178,28 @@ def _solve(
             found = SOLVERS[method](safe, max_steps)
         program = Program.of(safe)
         fixed, at = jax.lax.stop_gradient((program, found))
-        first = duality_gap(fixed, at.within, at.between, jnp, at.bias)
+        proof = duality_gap(fixed, at.within, at.between, jnp, at.bias)
         if safe.penalty is None:
             # Of the group with the largest slack: the others' weights may have underflowed.
             top = jnp.argmax(found.slack)
             log_pull = jnp.log((program.weights * program.loss.contrast / program.omega)[top])
             log_multiplier = log_pull - found.slack[top]
         else:
-            log_multiplier = log_multiplier_of(program, first, jnp)
+            log_multiplier = log_multiplier_of(program, proof, jnp)
         multiplier = jnp.exp(log_multiplier)
-        looks = structure(fixed, first, jax.lax.stop_gradient(jnp.exp(log_multiplier + first.log_scale)), jnp)
-        within, between = without(looks.gone, safe.groups.classes, found.within, found.between, jnp)
-        # What is returned is what is proved, and what is set to zero must not cost the proof.
-        second = duality_gap(fixed, *jax.lax.stop_gradient((within, between)), jnp, at.bias)
-        kept = closes(fixed, first, tol, jnp) & ~closes(fixed, second, tol, jnp)
-        proof = jax.tree.map(lambda one, other: jnp.where(kept, one, other), first, second)
-        within, between = jnp.where(kept, found.within, within), jnp.where(kept, found.between, between)
         price = jnp.exp(log_multiplier + proof.log_scale)
         scaled = _optimal_value(proof.value, safe, (found.within, found.between, found.bias), price)
         log_value = jnp.where(scaled > 0, jnp.log(jnp.where(scaled > 0, scaled, 1.0)) - proof.log_scale, -jnp.inf)
         unscale = jnp.exp(-proof.log_scale)
         value, gap = unscale * scaled, unscale * proof.gap
+        looks = structure(fixed, proof, jax.lax.stop_gradient(price), jnp)
+        within, between = without(looks.gone, safe.groups.classes, found.within, found.between, jnp)
         grams = safe.frames(within, between, safe.omega, safe.classifier_scale, jnp)
         views = symmetry.geometry(grams, within, between, safe.groups.classes, jnp)
         fits = True if problem.dim is None else needed_dim(fixed, proof, looks.rank, jnp) <= problem.dim
         finite = jnp.isfinite(value) & jnp.isfinite(gap)
         proved = closes(fixed, proof, tol, jnp)
-        told = proved & ~kept if method == "grouped" else True  # the others know the phase without the gap
+        told = proved if method == "grouped" else True  # the others know the phase without the gap
         status = _status(proved, found.converged, finite, valid & fits, value.dtype)
         shown = (status != Status.invalid) & (status != Status.nonfinite)
 
