@@ -110,6 +110,7 @@ def test_solve_of_a_list_of_counts(capsys):
     assert (record["model"], record["loss"], record["bias"]) == ("UnconstrainedFeatures", "CrossEntropy", None)
 
 
+@pytest.mark.slow
 def test_sweeps_of_every_model(capsys):
     code, out, err = run(capsys, "sweep", "--lambda-W", "1e-3,1e-2", "--lambda-H", 1e-3, "--R", "1,10", "--n-B", 3)
     assert code == 0, err

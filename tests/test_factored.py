@@ -152,7 +152,7 @@ def test_certify_needs_a_gap_that_means_something():
         with pytest.raises(ValueError, match=r"tol = .* out of range: tol must be in"):
             lpm.certify(p, s, tol=tol)
     for arguments in ((None, s), (s, p)):
-        with pytest.raises(ValueError, match="Problem and its Solution"):
+        with pytest.raises(ValueError, match="problem must be a lpmjax Problem"):
             lpm.certify(*arguments)
     with pytest.raises(ValueError, match="on the host"):
         jax.jit(lambda s: lpm.certify(p, s).value)(s)

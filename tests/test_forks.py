@@ -33,7 +33,7 @@ def test_a_forked_child_does_not_hang(when):
         assert len(lines) == 3 and all("get_context('spawn')" in line for line in lines)
     else:
         assert lines == [
-            "problem must be a lpmjax Problem such as LayerPeeled, got NoneType.",
+            "problem must be a lpmjax Problem such as LayerPeeled, got None.",
             "Diagnosis",
             "ClassGroups",
         ]

@@ -157,4 +157,4 @@ def test_the_flags_do_look():
 
 def test_cosines_that_do_not_exist_are_still_nan():
     with strict("debug_nans"):
-        assert np.isnan(lpm.solve(two_group(1e6)).cosine[1])
+        assert np.isnan(lpm.solve(lpm.LayerPeeled.two_group(7, 3, 10.0, 1.0, 5.0)).cosine[1])

@@ -140,7 +140,7 @@ def test_float32_opts_out():
         ({"tol": "x"}, "tol must be a number"),
         ({"tol": [1e-8, 1e-6]}, "tol must be one number"),
         ({"max_steps": "x"}, "max_steps = 'x'"),
-        ({"method": 3}, "method = 3"),
+        ({"method": 3}, "method must be 'auto' or one of"),
         ({"dtype": None}, "dtype = None"),
         ({"R": "1:10:3"}, "R must be a number"),
         ({"R": None}, "R must be a number"),

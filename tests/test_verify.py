@@ -146,7 +146,9 @@ def test_uncertified_solutions_contradict_nothing(monkeypatch):
 
 
 def test_unknown_theorem():
-    with pytest.raises(ValueError, match=r"'lpm.balance' is unknown: choose from ce.convex, lpm.relaxation"):
+    with pytest.raises(
+        ValueError, match=r"theorems holds 'lpm.balance', which is unknown: choose from ce.convex, lpm.relaxation"
+    ):
         lpm.verify(["lpm.balance"])
 
 

@@ -66,6 +66,7 @@ def test_given_weights_sum_to_one_again():
     assert as_written(build())[1] is None
 
 
+@pytest.mark.slow
 def test_factors_are_certified_as_written_too():
     def build():
         return lpm.LayerPeeled.two_group(2, 3, 3.3, 1.0, 1.7)
