@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from . import spectral, symmetry
+from .dual_points import aligned
 from .losses import GroupLoss, Loss
 from .losses import row_sums as row_sums
 from .rigorous import rigorous as rigorous
@@ -150,46 +151,73 @@ def duality_gap(program: Program, within, between, xp, bias: Any = None, nuclear
     inside = xp.max(xp.where(repeats > 0, pull / omega, 0.0), axis=-1)
     norm = xp.maximum(inside, spectral.spectral_norm(weighted, xp, full))
 
+    at = _Primal(within, between, bias, loss, others, value, cost, nuclear)
     if program.budget is not None:
-        price, shrink = norm, xp.ones_like(norm)
-        slack = norm * (program.budget - cost)
+        gap = _gap(program, at, (wrong, total, pull, block), norm, None, xp)
     else:
         price = xp.asarray(program.penalty)
-        shrink = shrinkage(price, norm, xp)
-        slack = xp.zeros_like(norm)
         value = value + price * cost
+        if program.bias_decay is not None:
+            value = value + 0.5 * program.bias_decay * xp.sum(classes * bias * bias, axis=-1)
+        at = at._replace(value=value)
+        gap = _gap(program, at, (wrong, total, pull, block), price, shrinkage(price, norm, xp), xp)
+        if program.loss.coercive:
+            other = aligned(program, pull, block, within, between, value + price * cost, xp)
+            gap = xp.fmin(gap, _gap(program, at, other, price, None, xp))
+    gap = xp.where(gap > value, value, gap)  # no objective is negative
+    return Certificate(value, gap, within, between, norm, -weighted, log_scale)
+
+
+class _Primal(NamedTuple):
+    """What the gap of any dual point needs of the logits."""
+
+    within: Any
+    between: Any
+    bias: Any
+    loss: GroupLoss
+    others: Any
+    value: Any
+    cost: Any
+    nuclear: Any
+
+
+def _gap(program: Program, at: _Primal, dual, price, shrink, xp):
+    """Gap to the dual point ``(wrong, total, pull, block)``, of norm ``price`` at most after scaling by ``shrink``
+    (None: as it is), with an allowance for rounding."""
+    classes, weights, omega, others = program.classes, program.weights, program.omega, at.others
+    wrong, total, pull, block = dual
+    used = xp.ones_like(price * at.cost) if shrink is None else shrink
+    repeats = symmetry.repeats(classes, xp)
     # Rounding. The computed gradient is a dual point of its own, so what counts is how its products and its norm are
     # added up; and a logit carries its size in ulps into its loss, an exponent into its probability.
-    ulps = 2 * max(2, classes.shape[-1]) * xp.finfo(value.dtype).eps  # sums and factorisations grow with G
-    size = 1 + largest_term(program, within, between, bias, xp)
+    ulps = 2 * max(2, classes.shape[-1]) * xp.finfo(at.value.dtype).eps  # sums and factorisations grow with G
+    size = 1 + largest_term(program, at.within, at.between, at.bias, xp)
     moved = weights * (xp.abs(total) + xp.sum(others * xp.abs(wrong), axis=-2))
+    slack = xp.zeros_like(used) if program.budget is None else price * (program.budget - at.cost)
     if program.penalty is not None or program.free_bias:
-        used = shrink[..., None]
-        divergence = program.loss.fenchel_gap(loss, others, used[..., None] * wrong, used * total, xp)
+        scaled = used[..., None]
+        divergence = program.loss.fenchel_gap(at.loss, others, scaled[..., None] * wrong, scaled * total, xp)
         slack = slack + xp.sum(classes * weights * divergence, axis=-1)
     if program.bias_decay is not None:
-        decay = program.bias_decay
-        value = value + 0.5 * decay * xp.sum(classes * bias * bias, axis=-1)
-        unbalanced = decay[..., None] * bias + shrink[..., None] * row_sums(wrong, others, weights, xp, total)
+        decay = program.bias_decay[..., None]
+        unbalanced = decay * at.bias + used[..., None] * row_sums(wrong, others, weights, xp, total)
         received = xp.sum(xp.swapaxes(others, -1, -2) * weights[..., None, :] * xp.abs(wrong), axis=-1)
-        unbalanced = xp.abs(unbalanced) + ulps * (decay[..., None] * xp.abs(bias) + moved + received)
-        slack = slack + 0.5 / decay * xp.sum(classes * unbalanced * unbalanced, axis=-1)
-    shrunk = shrink[..., None] * pull * within
-    in_groups = xp.sum(repeats * (price[..., None] * omega * xp.abs(within) - shrunk), axis=-1)
-    across_groups = price * nuclear + shrink * xp.sum(block * between, axis=(-2, -1))
+        unbalanced = xp.abs(unbalanced) + ulps * (decay * xp.abs(at.bias) + moved + received)
+        slack = slack + 0.5 / program.bias_decay * xp.sum(classes * unbalanced * unbalanced, axis=-1)
+    shrunk = used[..., None] * pull * at.within
+    in_groups = xp.sum(repeats * (price[..., None] * omega * xp.abs(at.within) - shrunk), axis=-1)
+    across_groups = price * at.nuclear + used * xp.sum(block * at.between, axis=(-2, -1))
 
     moved_at_all = xp.sum(classes * moved, axis=-1)
-    reach = cost if program.budget is None else xp.maximum(cost, program.budget)
+    reach = at.cost if program.budget is None else xp.maximum(at.cost, program.budget)
     stretch = xp.max(moved / omega, axis=-1)  # sums of terms that cancel put this share of an ulp into the norm
-    rounding = ulps * (size * (value + price * reach + moved_at_all) + stretch * reach)
-    if program.penalty is not None:  # and the norm decides by how much the dual point shrinks
+    rounding = ulps * (size * (at.value + price * reach + moved_at_all) + stretch * reach)
+    if shrink is not None:  # and the norm decides by how much the dual point shrinks
         rounding = rounding + ulps * stretch / price * size * moved_at_all
     if program.full:  # the gradient has the logits' absolute rounding, to the square in the loss
         noise = xp.sum(classes * weights * program.loss.noise(ulps * size, others, xp), axis=-1)
         rounding = rounding + noise + 2 * xp.sqrt(noise * xp.maximum(slack, 0.0))
-    gap = xp.maximum(in_groups, 0.0) + xp.maximum(across_groups, 0.0) + xp.maximum(slack, 0.0) + rounding
-    gap = xp.where(gap > value, value, gap)  # no objective is negative
-    return Certificate(value, gap, within, between, norm, -weighted, log_scale)
+    return xp.maximum(in_groups, 0.0) + xp.maximum(across_groups, 0.0) + xp.maximum(slack, 0.0) + rounding
 
 
 def largest_term(program: Program, within, between, bias, xp):

@@ -188,9 +188,12 @@ class LabelSmoothing(Loss):
         return plain._replace(value=value, wrong=plain.wrong - floor[..., None, :])
 
     def fenchel_gap(self, at, others, wrong, total, xp):
-        """As for cross-entropy: the target is linear in the logits."""
+        """As for cross-entropy: the target is linear in the logits. Infinite where a probability would be negative."""
         floor = self._floor(others, xp)[..., None, :]
-        return _divergence(at, others, wrong + floor, xp)
+        other = wrong + floor
+        ulps = 4 * xp.finfo(other.dtype).eps
+        good = xp.all((others == 0) | (other >= -ulps * floor), axis=-2) & (xp.sum(others * other, axis=-2) <= 1 + ulps)
+        return xp.where(good, _divergence(at, others, other, xp), xp.inf)
 
     def without_row_sums(self, at, others, classes, weights, xp):
         """Round the softmax to the marginals of the targets."""

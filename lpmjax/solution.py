@@ -165,7 +165,7 @@ class Solution(eqx.Module):
         require_precision(solution=self)
         if self.W is not None:
             return symmetry.mean_cosines(self.W, jnp.asarray(self.problem.groups.class_index), self.within.shape[-1])
-        return _classifier_cosines(self.problem.unordered, self.within, self.between)
+        return _classifier_cosines(self.problem.unordered, self.within, self.between, self.w_norm2)
 
     def logits(self, num_classes: int | None = None) -> Float[Array, "K K"]:
         """(K, K) logit matrix; column k holds the logits of every sample of class k, in the caller's class order.
@@ -279,9 +279,11 @@ class Solution(eqx.Module):
 
 
 @jax.jit  # seventy small compilations otherwise
-def _classifier_cosines(problem: Any, within, between):
+def _classifier_cosines(problem: Any, within, between, w_norm2):
     grams = problem.frames(within, between, problem.omega, problem.classifier_scale, jnp)
-    return symmetry.cosines(grams[0], problem.groups.classes, jnp)
+    gone = w_norm2 == 0  # whatever noise its coordinates have
+    either = gone[..., :, None] | gone[..., None, :]
+    return jnp.where(either, jnp.nan, symmetry.cosines(grams[0], problem.groups.classes, jnp))
 
 
 def _class_features(H: Array, groups: Any) -> Array:

@@ -339,10 +339,15 @@ cli.main()
 """
 
 
+def heed_ctrl_c():
+    """In the child of a test: where the tests run in the background of a script, Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_ctrl_c_prints_what_is_known(tmp_path, options):
     command = [sys.executable, "-c", ENDLESS_REMEDIES, "diagnose", str(COUNTS), "--out", str(tmp_path / "a"), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, preexec_fn=heed_ctrl_c)
     assert done.returncode == 130
     assert done.stderr == "lpmjax: interrupted; problems done: 3, next: verifying the weights\n"
     if options:
@@ -356,7 +361,8 @@ def test_ctrl_c_is_quiet_while_the_command_is_imported(tmp_path):
     (tmp_path / "jax.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(100)\n")
     command = [sys.executable, "-c", "import lpmjax_command; lpmjax_command.main()", "solve"]
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=90)
+    variables = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=90, preexec_fn=heed_ctrl_c)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
@@ -377,7 +383,8 @@ def test_ctrl_c_at_any_moment_exits_with_130(tmp_path):
     draw = random.Random(0)
     for run in range(20):
         variables = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / str(run))}
-        process = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(command, env=variables, **pipes, text=True, preexec_fn=heed_ctrl_c)
         time.sleep(draw.uniform(1, 12))
         finished = process.poll() is not None
         if not finished:

@@ -66,7 +66,10 @@ def claims_no_more(proof, lower) -> bool:
 
 
 @pytest.mark.parametrize(("loss", "bias", "decays"), CASES)
-def test_the_gap_is_that_of_the_reference(loss, bias, decays, rng):
+def test_the_gap_is_that_of_the_reference(loss, bias, decays, rng, monkeypatch):
+    # Of the gradient scaled to the penalty; a second dual point (test_dual_points) proves nothing here.
+    nothing = lambda program, pull, block, *_: (0 * block + 1e30, 0 * pull, 0 * pull, 0 * block)  # noqa: E731
+    monkeypatch.setattr("lpmjax.certificate.aligned", nothing)
     for groups in (1, 2, 3):
         s = statement(rng, loss, bias, decays, groups)
         if groups == 1:

@@ -67,7 +67,7 @@ def outputs(s):
 @pytest.mark.parametrize(
     "form",
     [
-        "decayed bias",
+        pytest.param("decayed bias", marks=pytest.mark.slow),
         pytest.param("budget", marks=pytest.mark.slow),
         pytest.param("decay", marks=pytest.mark.slow),
         pytest.param("free bias", marks=pytest.mark.slow),

@@ -4,9 +4,8 @@ The in-group margins are squares and the G x G block is a product U V, so that t
 ``cost = |q|^2 + (|U|^2 + |V|^2) / 2`` (Schatten variational form, isometric to W and H themselves). On a budget the
 logits are scaled onto it, which leaves no constraint (a budget that does not bind is known beforehand, and so is its
 optimum: the loss's own minimiser). What is minimised is the *logarithm* of the objective, whose relative accuracy is
-what a certificate asks for, from a loss of log K down to one of 1e-40; only a loss that vanishes has no such minimum,
-and is minimised itself. No local minimum is spurious once U is wider than the rank: there the duality gap closes, and
-it alone stops the descent.
+what a certificate asks for, from a loss of log K down to one of 1e-40. No local minimum is spurious once U is wider
+than the rank: there the duality gap closes, and it alone stops the descent.
 """
 
 from typing import Any, NamedTuple
@@ -132,15 +131,13 @@ def _loss_of_fixed(program: Program):
 
 
 def _objective(x: Point, program: Program, loss: Any = None):
-    """Loss, or loss and costs; its logarithm unless the loss can vanish."""
+    """Logarithm of the loss, or of loss and costs."""
     coordinates = _coordinates(x, program)
     value, log_scale = _loss(program, *coordinates) if loss is None else loss(*coordinates)
     if program.penalty is not None:
         value = value + program.penalty * _cost(x, program)
     if program.bias_decay is not None:
         value = value + 0.5 * program.bias_decay * jnp.sum(x.bias * x.bias)
-    if program.loss.vanishing:
-        return value
     return jnp.log(jnp.maximum(value, jnp.finfo(value.dtype).tiny)) - log_scale
 
 
@@ -216,6 +213,11 @@ def _first_point(program: Program, width: int) -> Point:
         return _scaled(point, jnp.sqrt(program.budget / _cost(point, program)))
     sizes = jnp.exp2(jnp.arange(-24.0, 8.0)).astype(classes.dtype) * jnp.sqrt(jnp.sum(classes * omega * omega))
     sized = jax.vmap(lambda c: _scaled(point, jnp.sqrt(c / _cost(point, program))))(sizes)
+    if program.loss.coercive:  # next to nothing is paid for logits where decays are tiny: begin where the loss is least
+        within, between = program.ideal(jnp)
+        cost = symmetry.spectral_cost(within, between, classes, omega, jnp, program.full)
+        ideal = _toward(within, between, zero if biased else None, program, width, 1e-14 * cost)
+        sized = jax.tree.map(lambda one, many: jnp.concatenate([one[None], many]), ideal, sized)
     best = jnp.argmin(jax.vmap(lambda x: _objective(x, program))(sized))
     return jax.tree.map(lambda leaf: leaf[best], sized)
 

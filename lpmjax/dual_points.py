@@ -1,0 +1,53 @@
+"""A dual point of a penalised program that is within the penalty as it is, on the logits' own singular vectors.
+
+A gradient at coordinates that are off by d has a norm off by d, and scaling it to the penalty leaves a gap of first
+order in d: where decays are so small that the gradient is little more than the rounding of the logits, that is all the
+gap there is. Here every singular value that belongs to one of the logits is the penalty itself, the rest is cut at it,
+and the Fenchel gap to the gradient is of second order. It needs a loss of which every small gradient is one, that is a
+coercive one.
+"""
+
+from typing import Any
+
+from . import spectral, symmetry
+
+
+def aligned(program: Any, pull, block, within, between, objective, xp):
+    """(wrong, total, pull, block) of the dual point near the gradient whose ``pull`` and ``block`` are given.
+
+    ``objective`` decides which singular values are zero, as in :mod:`lpmjax.structure`. With a free bias the columns
+    of the point sum to zero over samples, as those of a dual point must.
+    """
+    classes, omega, weights, price = program.classes, program.omega, program.weights, xp.asarray(program.penalty)
+    most = price[..., None] * omega
+    pull = xp.where(within > 0, most, xp.minimum(pull, most))
+    weighted, rest = between * omega[..., None, :], block / omega[..., None, :]
+    if program.free_bias:
+        axis = omega * xp.sqrt(classes)
+        axis = axis / xp.sqrt(xp.sum(axis * axis, axis=-1, keepdims=True))
+        weighted, rest = (_without_column(matrix, axis, xp) for matrix in (weighted, rest))
+    u, s, v = spectral.singular_vectors(weighted, xp)
+    along = -xp.sum(u * xp.matmul(rest, xp.swapaxes(v, -1, -2)), axis=-2)
+    price = price[..., None]
+    share = price * s / xp.where(objective > 0, objective, 1.0)[..., None]
+    there = (s > 0) & (share > 1 - along / price)
+    u, v = xp.where(there[..., None, :], u, 0.0), xp.where(there[..., :, None], v, 0.0)
+    rest = rest - xp.matmul(u, xp.matmul(xp.swapaxes(u, -1, -2), rest))
+    rest = rest - xp.matmul(xp.matmul(rest, xp.swapaxes(v, -1, -2)), v)
+    left, values, right = spectral.singular_vectors(rest, xp)
+    rest = xp.matmul(left * xp.minimum(values, price)[..., None, :], right)
+    block = (rest - price[..., None] * xp.matmul(u, v)) * omega[..., None, :]
+
+    K = symmetry.present(classes, xp)
+    others = symmetry.rivals(classes, xp)
+    own = symmetry.diagonal(block, xp)
+    inside = (pull + own) / (weights * K)
+    across = block / (weights[..., None, :] * xp.sqrt(K[..., :, None] * K[..., None, :]))
+    eye = xp.eye(within.shape[-1], dtype=bool)
+    wrong = xp.where(others > 0, xp.where(eye, inside[..., None, :], across), 0.0)
+    right_class = xp.where(classes > 1, inside - pull / weights, own / weights)
+    return wrong, right_class + xp.sum(others * wrong, axis=-2), pull, block
+
+
+def _without_column(matrix, axis, xp):
+    return matrix - xp.sum(matrix * axis[..., None, :], axis=-1, keepdims=True) * axis[..., None, :]
