@@ -173,7 +173,15 @@ def _points(p, at, within, between):
     weighted = block / p.omega[:, None, :]
     cut = _cut(weighted, level) * p.omega[:, None, :]
     # On the logits' own singular vectors exactly the multiplier: what rounding of the logits left of it is gone.
-    logits = _turned(between * p.omega[:, None, :])
+    scaled = between * p.omega[:, None, :]
+    if p.bias == "free":  # weighted row sums vanish where columns are orthogonal to omega sqrt(K)
+        axis = np.where(p.here, p.omega * np.sqrt(p.size), 0)
+        axis = axis / np.sqrt(np.sum(axis**2, -1, keepdims=True))
+        scaled, weighted = (
+            matrix - np.sum(matrix * axis[:, None, :], -1, keepdims=True) * axis[:, None, :]
+            for matrix in (scaled, weighted)
+        )
+    logits = _turned(scaled)
     there = logits.lengths > 1e-12 * np.max(logits.lengths, -1, keepdims=True)
     u = np.where(there[:, None, :], logits.columns / np.where(there, logits.lengths, 1)[:, None, :], 0)
     v = np.where(there[:, None, :], logits.v, 0)

