@@ -31,7 +31,7 @@ class Descent(NamedTuple):
     """Where a descent ended."""
 
     x: Any
-    residual: Float[Array, ""]  #: last value of the stopping criterion
+    residual: Float[Array, ""]  #: the stopping criterion there
     steps: Int[Array, ""]
     restarts: Int[Array, ""]
     converged: Bool[Array, ""]  #: the residual is acceptable
@@ -57,9 +57,10 @@ def descend(
 
     The residual (a duality gap) is looked at every ``every`` steps; its own rounding decides how low it can get, so
     ``goal`` may be below reach. ``optimizer`` None is L-BFGS (:mod:`.lbfgs`): where its residual has stopped falling
-    above ``accept``, it begins anew without memory, at ``refresh(x, parameters)`` (default x), ``restarts`` times,
-    before it ends. ``project(x, parameters)`` is applied after every step of another optimizer. Stops at once on NaN;
-    a residual may be infinite. Not differentiable: see :mod:`.implicit`.
+    above ``accept``, it begins anew without memory, at ``refresh(x, parameters)`` (default x), at most ``restarts``
+    times and no more than twice in vain. ``project(x, parameters)`` is applied after every step of another optimizer.
+    The result is the point of least residual; NaN stops at once, and a residual may be infinite. Not differentiable:
+    see :mod:`.implicit`.
 
     On CPU a batch of descents runs one after another, so that each stops when it is done; in lockstep it took up to
     five times as long there, where batches of products of small matrices are slow.
@@ -79,32 +80,51 @@ def descend(
     return jax.lax.platform_dependent(*given, cpu=sequential_vmap(run), default=run)
 
 
+class _Progress(NamedTuple):
+    state: Any
+    last: Float[Array, ""]  #: residual at the last look
+    best: Float[Array, ""]  #: least one since the descent began (anew)
+    idle: Int[Array, ""]  #: looks since it fell by a tenth
+    steps: Int[Array, ""]
+    restarts: Int[Array, ""]
+    kept: Any  #: the point of least residual of all
+    least: Float[Array, ""]
+    fruitful: Bool[Array, ""]  #: whether that has come down since the last restart
+
+
 def _iterate(method: _Method, residual, goal, accept, max_steps: int, every: int, most: int) -> Descent:
-    def body(carry):
-        state, _, best, idle, steps, restarts = carry
+    def body(at: _Progress) -> _Progress:
+        state, best, idle, restarts, fruitful = at.state, at.best, at.idle, at.restarts, at.fruitful
         if method.begin_anew is not None:
             resting = idle >= _PATIENCE
             state = jax.lax.cond(resting, method.begin_anew, lambda state: state, state)
             best, idle = jnp.where(resting, jnp.inf, best), jnp.where(resting, 0, idle)
-            restarts = jnp.where(resting, restarts + 1, restarts)
-        more = jnp.minimum(every, max_steps - steps)
+            restarts, fruitful = restarts + resting, fruitful & ~resting
+        more = jnp.minimum(every, max_steps - at.steps)
         state = jax.lax.fori_loop(0, more, lambda _, state: method.advance(state), state)
-        now = residual(method.point(state))
+        point = method.point(state)
+        now = residual(point)
         idle = jnp.where(now < 0.9 * best, 0, idle + 1)
-        return state, now, jnp.minimum(now, best), idle, steps + more, restarts
+        better = ~(now >= at.least)  # NaN, too: it must be seen
+        kept = jax.tree.map(partial(jnp.where, better), point, at.kept)
+        least = jnp.where(better, now, at.least)
+        return _Progress(
+            state, now, jnp.minimum(now, best), idle, at.steps + more, restarts, kept, least, fruitful | better
+        )
 
-    def running(carry):
-        _, now, _, idle, steps, restarts = carry
-        settled = (now <= goal) | ((now <= accept) & (idle >= 3))
+    def running(at: _Progress):
+        settled = (at.last <= goal) | ((at.last <= accept) & (at.idle >= 3))
         if method.begin_anew is not None:
-            settled = settled | ((idle >= _PATIENCE) & (restarts >= most))
-        return (steps == 0) | (~settled & ~jnp.isnan(now) & (steps < max_steps))
+            spent = (at.restarts >= most) | ((at.restarts >= 2) & ~at.fruitful)
+            settled = settled | ((at.idle >= _PATIENCE) & spent)
+        return (at.steps == 0) | (~settled & ~jnp.isnan(at.last) & (at.steps < max_steps))
 
     unknown, none = jnp.full_like(accept, jnp.inf), jnp.int32(0)
-    state, last, _, _, steps, restarts = jax.lax.while_loop(
-        running, body, (method.start, unknown, unknown, none, none, none)
-    )
-    return Descent(method.point(state), last, steps, restarts, last <= accept, (last <= accept) | (steps < max_steps))
+    start = method.start
+    first = _Progress(start, unknown, unknown, none, none, none, method.point(start), unknown, jnp.bool_(True))
+    end = jax.lax.while_loop(running, body, first)
+    converged = end.least <= accept
+    return Descent(end.kept, end.least, end.steps, end.restarts, converged, converged | (end.steps < max_steps))
 
 
 def _quasi_newton(objective, start, refresh) -> _Method:

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import spectral, symmetry
-from ..certificate import Program, duality_gap, evaluate, gradient, log_price, row_sums, slacks
+from .. import spectral, structure, symmetry
+from ..certificate import Program, duality_gap, evaluate, gradient, largest_term, log_price, row_sums, slacks
 from .coordinates import Coordinates
 from .descent import descend
 from .implicit import attach
@@ -155,6 +155,11 @@ def _relative_gap(x: Point, program: Program):
     repeats = symmetry.repeats(program.classes, jnp)
     inner = jnp.sum(block * between) - jnp.sum(repeats * pull * within)
     stationary = jnp.abs(inner + program.penalty * cost) + jnp.maximum(proof.norm - program.penalty, 0.0) * cost
+    if program.loss.coercive:  # where decays are tiny the gradient is little more than the rounding of the logits
+        size = 1 + largest_term(program, within, between, bias, jnp)
+        ulps = 4 * max(2, program.classes.size) * jnp.finfo(size.dtype).eps
+        noise = ulps * size * (size + jnp.max(program.weights / program.omega) * cost)
+        stationary = jnp.maximum(stationary - noise, 0.0)
     return jnp.maximum(proof.gap, stationary) / proof.value
 
 
@@ -181,8 +186,9 @@ def _reduced(x: Point, program: Program) -> Point:
     price = jnp.exp(log_multiplier + proof.log_scale)
     price = jnp.where(price > 0, price, 1.0)
     dual = spectral.singular_values(proof.block, jnp)
-    share = price * scale * values / (proof.value + price * scale * _cost(x, program))
-    values = jnp.where(share > 1 - dual / price, values, 0.0)[:rank]  # as in :mod:`lpmjax.structure`
+    objective = proof.value + price * scale * _cost(x, program)
+    used = structure.is_used(price * scale * values / objective, dual / price, proof.gap / objective, jnp)
+    values = jnp.where(used, values, 0.0)[:rank]
     root = jnp.sqrt(values)
     lone = jnp.sqrt(_limit_margin(within, between, bias, program, log_multiplier) * program.omega / scale)
     q = jnp.where(program.classes == 1, lone, jnp.where(inactive, 0.0, x.q))
