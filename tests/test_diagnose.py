@@ -282,6 +282,7 @@ def test_long_tables_show_both_ends_and_where_collapse_begins():
     assert 5 < stars.index(True) < len(stars) - 5
 
 
+@pytest.mark.slow
 def test_starts_from_a_solve_nearby_change_no_remedy(budgets, monkeypatch):
     monkeypatch.setattr(remedies, "_WIDE", 0)
     warm = lpm.diagnose(COUNTS, E_W=1.0, E_H=0.5)

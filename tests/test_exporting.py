@@ -20,7 +20,7 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("name", [n if n == "budget" else pytest.param(n, marks=pytest.mark.slow) for n in PROBLEMS])
 def test_a_solve_comes_back(name):
     problem = PROBLEMS[name]
     exported = jax.export.export(jax.jit(lpm.solve))(problem)

@@ -60,6 +60,7 @@ def test_features_of_a_class_collapse():
     assert max(spread) < 1e-6 < float(jnp.max(jnp.std(s.H, axis=1)))
 
 
+@pytest.mark.slow
 def test_projected_budgets_reach_the_same_value():
     p = lpm.LayerPeeled(lpm.ClassGroups.from_counts([4, 2, 1]), 1.0, 2.0)
     exact = float(lpm.solve(p).value)
@@ -76,6 +77,7 @@ def test_projected_budgets_reach_the_same_value():
     assert elsewhere.status[0] == lpm.Status.max_steps
 
 
+@pytest.mark.slow
 def test_too_few_steps_say_so_and_a_start_helps():
     p = problem(dim=9)
     short = lpm.factored(p, restarts=2, max_steps=1)
