@@ -8,10 +8,10 @@ phase-diagram: .venv/cli.stamp
 	$(BIN)/lpmjax phase-diagram --out results
 
 test: .venv/test.stamp
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: .venv/test.stamp
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .
