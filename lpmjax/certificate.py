@@ -105,6 +105,7 @@ class Certificate(NamedTuple):
     norm: Float[Array, "*batch"]  #: spectral norm of the gradient: the multiplier at a budget optimum
     block: Float[Array, "*batch G G"]  #: the gradient's G x G block over omega, minus sign included
     log_scale: Float[Array, "*batch"]
+    direct: Float[Array, "*batch"]  #: gap of the gradient itself, of first order in the distance to the optimum
 
 
 def evaluate(program: Program, within, between, bias, xp) -> Evaluation:
@@ -153,19 +154,19 @@ def duality_gap(program: Program, within, between, xp, bias: Any = None, nuclear
 
     at = _Primal(within, between, bias, loss, others, value, cost, nuclear)
     if program.budget is not None:
-        gap = _gap(program, at, (wrong, total, pull, block), norm, None, xp)
+        direct = gap = _gap(program, at, (wrong, total, pull, block), norm, None, xp)
     else:
         price = xp.asarray(program.penalty)
         value = value + price * cost
         if program.bias_decay is not None:
             value = value + 0.5 * program.bias_decay * xp.sum(classes * bias * bias, axis=-1)
         at = at._replace(value=value)
-        gap = _gap(program, at, (wrong, total, pull, block), price, shrinkage(price, norm, xp), xp)
+        direct = gap = _gap(program, at, (wrong, total, pull, block), price, shrinkage(price, norm, xp), xp)
         if program.loss.coercive:
             other = aligned(program, pull, block, within, between, value + price * cost, xp)
             gap = xp.fmin(gap, _gap(program, at, other, price, None, xp))
     gap = xp.where(gap > value, value, gap)  # no objective is negative
-    return Certificate(value, gap, within, between, norm, -weighted, log_scale)
+    return Certificate(value, gap, within, between, norm, -weighted, log_scale, direct)
 
 
 class _Primal(NamedTuple):
@@ -254,7 +255,7 @@ def _nonnegative_gap(program: Program, within, xp) -> Certificate:
     rounding = 4 * xp.finfo(value.dtype).eps * (1 + xp.max(within, axis=-1)) * value
     norm = xp.max(K * rho * weights / omega, axis=-1)
     gap = xp.sum(gaps, axis=-1) + rounding
-    return Certificate(value, gap, within, between, norm, xp.zeros_like(between), log_scale)
+    return Certificate(value, gap, within, between, norm, xp.zeros_like(between), log_scale, gap)
 
 
 def closes(program: Program, proof: Certificate, tol, xp):

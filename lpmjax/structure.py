@@ -51,22 +51,16 @@ def structure(program: "Program", proof: "Certificate", multiplier: Array, xp) -
     cost = xp.sum(rows, axis=-1)
     objective = proof.value + multiplier * cost
     safe = xp.where(objective > 0, objective, 1.0)
-    noise = xp.minimum(proof.gap / safe, xp.sqrt(xp.finfo(cost.dtype).eps)) * cost
+    noise = xp.minimum(proof.direct / safe, xp.sqrt(xp.finfo(cost.dtype).eps)) * cost
     gone = (classes > 0) & (xp.maximum(rows, columns) <= noise[..., None])
     dual, price = spectral.singular_values(proof.block, xp), multiplier[..., None]
     share = price * primal / safe[..., None]
-    counts = is_used(share, dual / xp.where(price > 0, price, 1.0), (proof.gap / safe)[..., None], xp) & (primal > 0)
+    counts = (primal > 0) & (share > 1 - dual / xp.where(price > 0, price, 1.0))
     # A budget that does not bind has no price; then all but rounding counts.
     counts = xp.where(price > 0, counts, primal > 1e3 * xp.finfo(primal.dtype).eps * primal[..., :1])
     rank = xp.rint(in_groups + xp.sum(xp.where(counts, xp.ones_like(classes), 0), axis=-1))
     phase = xp.where(distinct & (rank >= count - 1), Phase.separated, Phase.merged)
     return Structure(xp.where(xp.any(gone, axis=-1), Phase.annihilated, phase), rank, gone)
-
-
-def is_used(share, dual, gap, xp):
-    """Which singular values are not zero: ``share`` of each in the objective, its dual partner over the multiplier, and
-    the relative gap. A share far above the gap is none of its noise, whatever rounding leaves of the dual."""
-    return (share > 1 - dual) | (share > 100 * gap + 1e4 * xp.finfo(share.dtype).eps)
 
 
 def without(gone, classes, within, between, xp):

@@ -99,7 +99,7 @@ def _iterate(method: _Method, residual, goal, accept, max_steps: int, every: int
             resting = idle >= _PATIENCE
             state = jax.lax.cond(resting, method.begin_anew, lambda state: state, state)
             best, idle = jnp.where(resting, jnp.inf, best), jnp.where(resting, 0, idle)
-            restarts, fruitful = restarts + resting, fruitful & ~resting
+            restarts, fruitful = restarts + resting.astype(restarts.dtype), fruitful & ~resting
         more = jnp.minimum(every, max_steps - at.steps)
         state = jax.lax.fori_loop(0, more, lambda _, state: method.advance(state), state)
         point = method.point(state)

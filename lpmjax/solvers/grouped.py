@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import spectral, structure, symmetry
+from .. import spectral, symmetry
 from ..certificate import Program, duality_gap, evaluate, gradient, largest_term, log_price, row_sums, slacks
 from .coordinates import Coordinates
 from .descent import descend
@@ -186,9 +186,8 @@ def _reduced(x: Point, program: Program) -> Point:
     price = jnp.exp(log_multiplier + proof.log_scale)
     price = jnp.where(price > 0, price, 1.0)
     dual = spectral.singular_values(proof.block, jnp)
-    objective = proof.value + price * scale * _cost(x, program)
-    used = structure.is_used(price * scale * values / objective, dual / price, proof.gap / objective, jnp)
-    values = jnp.where(used, values, 0.0)[:rank]
+    share = price * scale * values / (proof.value + price * scale * _cost(x, program))
+    values = jnp.where(share > 1 - dual / price, values, 0.0)[:rank]  # as in :mod:`lpmjax.structure`
     root = jnp.sqrt(values)
     lone = jnp.sqrt(_limit_margin(within, between, bias, program, log_multiplier) * program.omega / scale)
     q = jnp.where(program.classes == 1, lone, jnp.where(inactive, 0.0, x.q))

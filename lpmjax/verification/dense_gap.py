@@ -47,7 +47,7 @@ def _at_random_point(rng, loss: Loss, decay: float | None) -> list[np.ndarray]:
     b = np.zeros(group.size) if bias is None else bias[group]
     value, gap = _dense(loss, Z, b, n[group], lambda_, decay)
     scale = np.array([value])
-    return [relative([proof.value], [value]), relative([proof.gap], [gap], scale)]
+    return [relative([proof.value], [value]), relative([np.minimum(proof.direct, proof.value)], [gap], scale)]
 
 
 def _dense(loss: Any, Z, b, n, price: float, decay: float | None) -> tuple[float, float]:
