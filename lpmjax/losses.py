@@ -172,10 +172,6 @@ class LabelSmoothing(Loss):
         odds = (1 - self.epsilon) * num_classes / xp.where(smoothed, self.epsilon, 1.0)
         return xp.where(smoothed, xp.log1p(odds), xp.inf)
 
-    def log_scale(self, margins, others, xp):
-        """None: the value is at least the entropy of the target."""
-        return Loss.log_scale(self, margins, others, xp)
-
     def margin_of(self, wrong, at, own, others, xp):
         """As for cross-entropy, above the floor."""
         return super().margin_of(wrong + self._floor(others, xp), at, own, others, xp)
