@@ -263,14 +263,14 @@ def _gap_terms(K_A, K_B, pi_A, pi_B, omega_A, omega_B, a, e, x, y):
     cost = symmetry.spectral_cost(within, between, classes, omega, jnp)
     proof = duality_gap(Program(CrossEntropy(), classes, weights, omega, cost, None), within, between, jnp)
     norm = jnp.maximum(jnp.max(pull / omega), spectral.block_norm(block / omega, jnp))
-    K = K_A + K_B
+    K, unscale = K_A + K_B, jnp.exp(-proof.log_scale)
     return {
         "gamma_A": pull[0],
         "gamma_B": pull[1],
         "g_x": -block[0, 0] * jnp.sqrt(K / K_B),
         "g_y": -block[1, 1] * jnp.sqrt(K / K_A),
         "rank_one_norm": spectral.block_norm(block / omega, jnp),
-        "gap": Against(proof.gap, proof.value + norm * cost),
+        "gap": Against(unscale * proof.direct, unscale * proof.value + norm * cost),
     }
 
 
