@@ -106,6 +106,7 @@ class Certificate(NamedTuple):
     block: Float[Array, "*batch G G"]  #: the gradient's G x G block over omega, minus sign included
     log_scale: Float[Array, "*batch"]
     direct: Float[Array, "*batch"]  #: gap of the gradient itself, of first order in the distance to the optimum
+    noise: Float[Array, "*batch"]  #: rounding of the block's singular values
 
 
 def evaluate(program: Program, within, between, bias, xp) -> Evaluation:
@@ -152,7 +153,9 @@ def duality_gap(program: Program, within, between, xp, bias: Any = None, nuclear
     inside = xp.max(xp.where(repeats > 0, pull / omega, 0.0), axis=-1)
     norm = xp.maximum(inside, spectral.spectral_norm(weighted, xp, full))
 
-    at = _Primal(within, between, bias, loss, others, value, cost, nuclear)
+    size = 1 + largest_term(program, within, between, bias, xp)
+    noise = _noise(program, loss, others, size, xp)
+    at = _Primal(within, between, bias, loss, others, value, cost, nuclear, size)
     if program.budget is not None:
         direct = gap = _gap(program, at, (wrong, total, pull, block), norm, None, xp)
     else:
@@ -163,10 +166,10 @@ def duality_gap(program: Program, within, between, xp, bias: Any = None, nuclear
         at = at._replace(value=value)
         direct = gap = _gap(program, at, (wrong, total, pull, block), price, shrinkage(price, norm, xp), xp)
         if program.loss.coercive:
-            other = aligned(program, pull, block, within, between, value + price * cost, xp)
+            other = aligned(program, pull, block, within, between, value + price * cost, noise, xp)
             gap = xp.fmin(gap, _gap(program, at, other, price, None, xp))
     gap = xp.where(gap > value, value, gap)  # no objective is negative
-    return Certificate(value, gap, within, between, norm, -weighted, log_scale, direct)
+    return Certificate(value, gap, within, between, norm, -weighted, log_scale, direct, noise)
 
 
 class _Primal(NamedTuple):
@@ -180,6 +183,7 @@ class _Primal(NamedTuple):
     value: Any
     cost: Any
     nuclear: Any
+    size: Any  #: largest term that a logit is summed up from, plus one
 
 
 def _gap(program: Program, at: _Primal, dual, price, shrink, xp):
@@ -191,8 +195,7 @@ def _gap(program: Program, at: _Primal, dual, price, shrink, xp):
     repeats = symmetry.repeats(classes, xp)
     # Rounding. The computed gradient is a dual point of its own, so what counts is how its products and its norm are
     # added up; and a logit carries its size in ulps into its loss, an exponent into its probability.
-    ulps = 2 * max(2, classes.shape[-1]) * xp.finfo(at.value.dtype).eps  # sums and factorisations grow with G
-    size = 1 + largest_term(program, at.within, at.between, at.bias, xp)
+    ulps, size = _ulps(program, xp), at.size
     moved = weights * (xp.abs(total) + xp.sum(others * xp.abs(wrong), axis=-2))
     slack = xp.zeros_like(used) if program.budget is None else price * (program.budget - at.cost)
     if program.penalty is not None or program.free_bias:
@@ -219,6 +222,20 @@ def _gap(program: Program, at: _Primal, dual, price, shrink, xp):
         noise = xp.sum(classes * weights * program.loss.noise(ulps * size, others, xp), axis=-1)
         rounding = rounding + noise + 2 * xp.sqrt(noise * xp.maximum(slack, 0.0))
     return xp.maximum(in_groups, 0.0) + xp.maximum(across_groups, 0.0) + xp.maximum(slack, 0.0) + rounding
+
+
+def _ulps(program: Program, xp):
+    """Relative rounding of a product: sums and factorisations grow with G."""
+    return 2 * max(2, program.classes.shape[-1]) * xp.finfo(program.weights.dtype).eps
+
+
+def _noise(program: Program, loss: GroupLoss, others, size, xp):
+    """(...,) rounding of the gradient's G x G block over omega: relative in probabilities, absolute in logits."""
+    entries, sums = loss.softmax + xp.abs(loss.wrong), xp.abs(loss.total)
+    if program.full:
+        entries, sums = entries + 1, sums + 1 + xp.sum(others, axis=-2)
+    _, block = gradient(entries, others, program.classes, program.weights, xp, -sums)
+    return _ulps(program, xp) * size * xp.sqrt(xp.sum((block / program.omega[..., None, :]) ** 2, axis=(-2, -1)))
 
 
 def largest_term(program: Program, within, between, bias, xp):
@@ -255,7 +272,8 @@ def _nonnegative_gap(program: Program, within, xp) -> Certificate:
     rounding = 4 * xp.finfo(value.dtype).eps * (1 + xp.max(within, axis=-1)) * value
     norm = xp.max(K * rho * weights / omega, axis=-1)
     gap = xp.sum(gaps, axis=-1) + rounding
-    return Certificate(value, gap, within, between, norm, xp.zeros_like(between), log_scale, gap)
+    nothing = xp.zeros_like(between)
+    return Certificate(value, gap, within, between, norm, nothing, log_scale, gap, xp.zeros_like(value))
 
 
 def closes(program: Program, proof: Certificate, tol, xp):

@@ -12,10 +12,24 @@ from typing import Any
 from . import spectral, symmetry
 
 
-def aligned(program: Any, pull, block, within, between, objective, xp):
+def positive(primal, dual, price, objective, noise, xp):
+    """(..., r) which singular values of the logits are not zero at the optimum, where ``dual`` are their partners.
+
+    One of the two is zero there: a value counts if, as a share of the objective, it is larger than what its partner
+    falls short of the ``price``, less the ``noise`` of the gradient. Where decays are so small that the price drowns in
+    that, all but rounding counts.
+    """
+    price = price[..., None]
+    share = price * primal / xp.where(objective > 0, objective, 1.0)[..., None]
+    rounding = primal.shape[-1] * xp.finfo(primal.dtype).eps * xp.max(primal, axis=-1, keepdims=True)
+    short = price - dual - xp.where(primal > rounding, noise[..., None], 0.0)
+    return (primal > 0) & (share * price > short)
+
+
+def aligned(program: Any, pull, block, within, between, objective, noise, xp):
     """(wrong, total, pull, block) of the dual point near the gradient whose ``pull`` and ``block`` are given.
 
-    ``objective`` decides which singular values are zero, as in :mod:`lpmjax.structure`. With a free bias the columns
+    ``objective`` and ``noise`` decide which singular values are zero (:func:`positive`). With a free bias the columns
     of the point sum to zero over samples, as those of a dual point must.
     """
     classes, omega, weights, price = program.classes, program.omega, program.weights, xp.asarray(program.penalty)
@@ -28,9 +42,8 @@ def aligned(program: Any, pull, block, within, between, objective, xp):
         weighted, rest = (_without_column(matrix, axis, xp) for matrix in (weighted, rest))
     u, s, v = spectral.singular_vectors(weighted, xp)
     along = -xp.sum(u * xp.matmul(rest, xp.swapaxes(v, -1, -2)), axis=-2)
+    there = positive(s, along, price, objective, noise, xp)
     price = price[..., None]
-    share = price * s / xp.where(objective > 0, objective, 1.0)[..., None]
-    there = (s > 0) & (share > 1 - along / price)
     u, v = xp.where(there[..., None, :], u, 0.0), xp.where(there[..., :, None], v, 0.0)
     rest = rest - xp.matmul(u, xp.matmul(xp.swapaxes(u, -1, -2), rest))
     rest = rest - xp.matmul(xp.matmul(rest, xp.swapaxes(v, -1, -2)), v)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from jaxtyping import Array, Bool, Int
 
 from . import spectral, symmetry
+from .dual_points import positive
 from .solution import Phase
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ def structure(program: "Program", proof: "Certificate", multiplier: Array, xp) -
     ``multiplier`` is times ``exp(log_scale)``, as everything in ``proof`` is.
 
     In a group, and for at most two groups altogether, coordinates of closed forms are exactly zero or not. The block of
-    more groups is numerical. A singular value counts if it is larger, as a share of the objective, than what its dual
-    partner falls short of the multiplier: at the optimum one of the two is zero, so this needs no tolerance. A group is
+    more groups is numerical: :func:`lpmjax.dual_points.positive` needs no tolerance. A group is
     gone if its share of the spectral cost is below the relative gap, which leaves it as much as it can prove.
     """
     classes, full = program.classes, program.full
@@ -53,11 +53,10 @@ def structure(program: "Program", proof: "Certificate", multiplier: Array, xp) -
     safe = xp.where(objective > 0, objective, 1.0)
     noise = xp.minimum(proof.direct / safe, xp.sqrt(xp.finfo(cost.dtype).eps)) * cost
     gone = (classes > 0) & (xp.maximum(rows, columns) <= noise[..., None])
-    dual, price = spectral.singular_values(proof.block, xp), multiplier[..., None]
-    share = price * primal / safe[..., None]
-    counts = (primal > 0) & (share > 1 - dual / xp.where(price > 0, price, 1.0))
+    counts = positive(primal, spectral.singular_values(proof.block, xp), multiplier, objective, proof.noise, xp)
     # A budget that does not bind has no price; then all but rounding counts.
-    counts = xp.where(price > 0, counts, primal > 1e3 * xp.finfo(primal.dtype).eps * primal[..., :1])
+    rounding = 1e3 * xp.finfo(primal.dtype).eps * primal[..., :1]
+    counts = xp.where((multiplier > 0)[..., None], counts, primal > rounding)
     rank = xp.rint(in_groups + xp.sum(xp.where(counts, xp.ones_like(classes), 0), axis=-1))
     phase = xp.where(distinct & (rank >= count - 1), Phase.separated, Phase.merged)
     return Structure(xp.where(xp.any(gone, axis=-1), Phase.annihilated, phase), rank, gone)

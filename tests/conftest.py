@@ -13,6 +13,13 @@ mpl.use("Agg")
 jax.config.update("jax_enable_x64", True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forget_compilations():
+    """Every executable holds memory maps, of which a process may have 65530: the whole suite needs more."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def rng(request):
     """A generator seeded by the test's name, so that tests do not share draws."""

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from .. import spectral, symmetry
 from ..certificate import Program, duality_gap, evaluate, gradient, largest_term, log_price, row_sums, slacks
+from ..dual_points import positive
 from .coordinates import Coordinates
 from .descent import descend
 from .implicit import attach
@@ -185,9 +186,8 @@ def _reduced(x: Point, program: Program) -> Point:
     rank = x.left.shape[-1]
     price = jnp.exp(log_multiplier + proof.log_scale)
     price = jnp.where(price > 0, price, 1.0)
-    dual = spectral.singular_values(proof.block, jnp)
-    share = price * scale * values / (proof.value + price * scale * _cost(x, program))
-    values = jnp.where(share > 1 - dual / price, values, 0.0)[:rank]  # as in :mod:`lpmjax.structure`
+    dual, objective = spectral.singular_values(proof.block, jnp), proof.value + price * scale * _cost(x, program)
+    values = jnp.where(positive(scale * values, dual, price, objective, proof.noise, jnp), values, 0.0)[:rank]
     root = jnp.sqrt(values)
     lone = jnp.sqrt(_limit_margin(within, between, bias, program, log_multiplier) * program.omega / scale)
     q = jnp.where(program.classes == 1, lone, jnp.where(inactive, 0.0, x.q))
