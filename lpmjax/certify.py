@@ -9,7 +9,8 @@ from jax.core import Tracer
 
 from . import symmetry
 from .arguments import leaves, require, require_type
-from .certificate import (
+from .codes import Phase, Status
+from .duality import (
     Certificate,
     Program,
     closes,
@@ -23,7 +24,7 @@ from .certificate import (
 from .factored import columns, per_class, per_class_coordinates, solution_of
 from .problems import Problem
 from .settings import nan_is_a_value
-from .solution import Phase, Solution, Status
+from .solution import Solution
 from .solvers.factored import Pair, is_stationary, measured, unscaled
 from .structure import structure, without
 from .written import Rounding, as_written

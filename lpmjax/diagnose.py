@@ -11,15 +11,16 @@ import jax
 import numpy as np
 
 from .arguments import require_flag, require_positive, scalars
-from .certificate import Program, duality_gap, evaluate, gradient
+from .codes import Phase, Status
 from .counts.files import read
 from .counts.given import by_class, class_counts
 from .counts.names import told_apart
+from .duality import Program, duality_gap, evaluate, gradient
 from .files import json_text
 from .groups import ClassGroups
 from .remedies import Model, Remedy, announcer, digits, find_remedies, listed
 from .settings import nan_is_a_value
-from .solution import Phase, Solution, Status
+from .solution import Solution
 
 _ROWS = 20  #: classes that are printed one by one
 

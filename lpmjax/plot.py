@@ -6,10 +6,10 @@ import numpy as np
 
 from . import boundary
 from .arguments import require_type
+from .codes import Phase, Status
 from .counts.names import told_apart
 from .extras import matplotlib_modules
 from .problems import LayerPeeled
-from .solution import Phase, Status
 from .sweep import sweep
 
 _COLOURS = {

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from .arguments import require_callable
-from .certificate import Program, slacks
+from .codes import Status
+from .duality import Program, slacks
 from .groups import ClassGroups
 from .problems import LayerPeeled, Problem, UnconstrainedFeatures
-from .solution import Solution, Status
+from .solution import Solution
 from .solve import choose_method, limits, solve
 
 _MARGINS = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1)  #: relative steps to either side of a threshold, narrowest first

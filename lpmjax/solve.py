@@ -11,12 +11,13 @@ from jaxtyping import Array
 
 from . import symmetry
 from .arguments import require_integer, require_key, require_positive, require_precision, require_type, scalars
-from .certificate import Program, closes, duality_gap, evaluate, log_multiplier_of, needed_dim
+from .codes import Phase, Status
+from .duality import Program, closes, duality_gap, evaluate, log_multiplier_of, needed_dim
 from .factored import best, factored
 from .forks import require_unforked
 from .problems import Problem
 from .settings import nan_is_a_value
-from .solution import Phase, Solution, Status
+from .solution import Solution
 from .solvers import SOLVERS, solve_grouped
 from .solvers.coordinates import Coordinates
 from .structure import structure, without

@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from .codes import Phase, Status
 from .files import write_bytes
 from .groups import ClassGroups, ClassOrder
 from .losses import Loss
 from .problems import Problem
-from .solution import DESCRIPTIONS, Phase, Solution, Status
+from .solution import DESCRIPTIONS, Solution
 
 _FORMAT = 1  #: raised when older programs could not read what is written
 _HEADER = "header"  #: JSON in which every array is its name in the archive

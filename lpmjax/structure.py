@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from jaxtyping import Array, Bool, Int
 
 from . import spectral, symmetry
-from .solution import Phase
+from .codes import Phase
 
 if TYPE_CHECKING:
-    from .certificate import Certificate, Program
+    from .duality import Certificate, Program
 
 
 class Structure(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lpmjax as lpm
-from lpmjax.certificate import Program, duality_gap
+from lpmjax.duality import Program, duality_gap
 
 
 def dense_gap(problem, Z):

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import spectral, symmetry
-from ..certificate import Program, duality_gap, evaluate, gradient, largest_term, log_price, row_sums, slacks
+from ..duality import Program, duality_gap, evaluate, gradient, largest_term, log_price, slacks
+from ..losses import row_sums
 from .coordinates import Coordinates
 from .descent import descend
 from .implicit import attach

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..codes import Status
 from ..groups import ClassGroups
 from ..losses import CrossEntropy, Loss
 from ..problems import LayerPeeled, UnconstrainedFeatures
-from ..solution import Solution, Status
+from ..solution import Solution
 from ..solve import solve
 
 Forms = Mapping[str, Any]

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..certificate import Certificate, Program, duality_gap
+from ..duality import Certificate, Program, duality_gap
 from ..groups import ClassGroups
 from ..losses import CrossEntropy
 from ..problems import UnconstrainedFeatures

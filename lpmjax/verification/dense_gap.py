@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..certificate import Program, duality_gap
+from ..duality import Program, duality_gap
 from ..groups import ClassGroups
 from ..losses import CrossEntropy, LabelSmoothing, LogitAdjusted, Loss, SquaredError
 from ..problems import UnconstrainedFeatures

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import boundary, spectral, symmetry
-from ..certificate import Program, duality_gap, gradient, shrinkage
+from ..duality import Program, duality_gap, gradient, shrinkage
 from ..groups import ClassGroups
 from ..losses import CrossEntropy
 from ..problems import LayerPeeled, UnconstrainedFeatures

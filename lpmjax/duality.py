@@ -17,9 +17,7 @@ from jaxtyping import Array, Float
 
 from . import spectral, symmetry
 from .dual_points import aligned
-from .losses import GroupLoss, Loss
-from .losses import row_sums as row_sums
-from .rigorous import rigorous as rigorous
+from .losses import GroupLoss, Loss, row_sums
 
 
 class Program(eqx.Module):
