@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Int8
 
-from . import spectral, symmetry
+from . import archive, spectral, symmetry
 from .arguments import require_integer, require_precision
 from .codes import Phase, Status
 from .problems import Problem
@@ -198,9 +198,7 @@ class Solution(eqx.Module):
 
         Raises ValueError for another suffix or under a trace, OSError naming a path that cannot be written.
         """
-        from .store import save  # it knows every problem and loss, and they know solutions
-
-        save(path, self)
+        archive.write(path, "solution", self)
 
     def check(self) -> "Solution":
         """Return self if every entry is certified or converged; else raise RuntimeError naming entries and remedies.

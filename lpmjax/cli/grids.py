@@ -13,7 +13,8 @@ from rich.table import Table
 
 from .. import plot as figures
 from ..codes import Phase, Status
-from ..files import check_figure, check_writable, json_text, write_dataset, write_figure
+from ..figure_files import check_figure, write_figure
+from ..files import check_writable, json_text, write_dataset
 from ..problems import LayerPeeled
 from ..sweep import sweep as sweep_grid
 from .common import K_A, K_B, Json, PlotFile, ProgressBar, exit_by, parsed, parsed_list, print_table
