@@ -16,6 +16,7 @@ test-slow: .venv/test.stamp
 lint: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 types: .venv/test.stamp
 	$(BIN)/pyright

@@ -22,7 +22,7 @@ from .duality import (
     slacks,
 )
 from .factored import columns, per_class, per_class_coordinates, solution_of
-from .problems import Problem
+from .problems.problem import Problem
 from .settings import nan_is_a_value
 from .solution import Solution
 from .solvers.factored import Pair, is_stationary, measured, unscaled

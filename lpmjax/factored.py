@@ -24,7 +24,8 @@ from .arguments import (
 from .codes import Phase, Status
 from .duality import Program, closes, duality_gap, log_multiplier_of, slacks
 from .groups import ClassGroups
-from .problems import LayerPeeled, Problem
+from .problems.layer_peeled import LayerPeeled
+from .problems.problem import Problem
 from .settings import nan_is_a_value
 from .solution import Solution
 from .solvers.factored import Columns, Found, Pair, random_pair, solve_pairs, unscaled, widened

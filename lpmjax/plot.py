@@ -10,7 +10,7 @@ from .codes import Phase, Status
 from .counts.names import told_apart
 from .diagnose import Diagnosis
 from .extras import matplotlib_modules
-from .problems import LayerPeeled
+from .problems.layer_peeled import LayerPeeled
 from .sweep import sweep
 
 _COLOURS = {

@@ -13,7 +13,9 @@ from .arguments import require_callable
 from .codes import Status
 from .duality import Program, slacks
 from .groups import ClassGroups
-from .problems import LayerPeeled, Problem, UnconstrainedFeatures
+from .problems.layer_peeled import LayerPeeled
+from .problems.problem import Problem
+from .problems.unconstrained import UnconstrainedFeatures
 from .solution import Solution
 from .solve import choose_method, limits, solve
 

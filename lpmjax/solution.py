@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Int8
 from . import archive, spectral, symmetry
 from .arguments import require_integer, require_precision
 from .codes import Phase, Status
-from .problems import Problem
+from .problems.problem import Problem
 from .settings import nan_is_a_value
 
 _LARGEST_MATRIX = 2**31  #: bytes of K x K logits; making them takes some times as much

@@ -15,11 +15,12 @@ from .codes import Phase, Status
 from .duality import Program, closes, duality_gap, evaluate, log_multiplier_of, needed_dim
 from .factored import best, factored
 from .forks import require_unforked
-from .problems import Problem
+from .problems.problem import Problem
 from .settings import nan_is_a_value
 from .solution import Solution
-from .solvers import SOLVERS, solve_grouped
+from .solvers.by_name import SOLVERS
 from .solvers.coordinates import Coordinates
+from .solvers.grouped import solve_grouped
 from .structure import structure, without
 
 #: relative duality gap of ``certified`` (float64) and of ``converged`` in float32

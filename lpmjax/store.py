@@ -12,7 +12,7 @@ from .archive import archive_path, read, restore
 from .codes import Phase, Status
 from .groups import ClassGroups
 from .losses import Loss
-from .problems import Problem
+from .problems.problem import Problem
 from .solution import DESCRIPTIONS, Solution
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from .arguments import require_integer
 from .codes import Phase, Status
-from .problems import Problem
+from .problems.problem import Problem
 from .solution import DESCRIPTIONS, Solution, group_names
 from .solve import choose_method, limits, solve
 

@@ -1,8 +1,6 @@
 """Closed forms of `proofs` and the code that evaluates them: value and derivatives, 300 digits against float64."""
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -80,8 +78,3 @@ def test_wrong_closed_form_is_found(rng):
     right = tie.measure(points)["log R_0"]
     wrong = tie.measure(points, theorem(beta=ALPHA_B * 1.001).closed_forms)["log R_0"]
     assert right.value < 1e-14 < 1e-6 < wrong.value
-
-
-def test_importing_lpmjax_leaves_sympy_alone():
-    code = "import sys, lpmjax; assert not {'sympy', 'proofs', 'mpmath'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -15,7 +15,7 @@ from .. import plot as figures
 from ..codes import Phase, Status
 from ..figure_files import check_figure, write_figure
 from ..files import check_writable, json_text, write_dataset
-from ..problems import LayerPeeled
+from ..problems.layer_peeled import LayerPeeled
 from ..sweep import sweep as sweep_grid
 from .common import K_A, K_B, Json, PlotFile, ProgressBar, exit_by, parsed, parsed_list, print_table
 from .interrupt import interruptible

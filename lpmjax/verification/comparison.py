@@ -12,7 +12,8 @@ import numpy as np
 from ..codes import Status
 from ..groups import ClassGroups
 from ..losses import CrossEntropy, Loss
-from ..problems import LayerPeeled, UnconstrainedFeatures
+from ..problems.layer_peeled import LayerPeeled
+from ..problems.unconstrained import UnconstrainedFeatures
 from ..solution import Solution
 from ..solve import solve
 

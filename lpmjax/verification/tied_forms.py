@@ -10,7 +10,8 @@ from .. import boundary, spectral, symmetry
 from ..duality import Program, duality_gap, gradient, shrinkage
 from ..groups import ClassGroups
 from ..losses import CrossEntropy
-from ..problems import LayerPeeled, UnconstrainedFeatures
+from ..problems.layer_peeled import LayerPeeled
+from ..problems.unconstrained import UnconstrainedFeatures
 from ..solve import solve
 from ..solvers.two_group import Lane, _angle, _annihilation_angle, _budget_state, _penalty_state, rank_one
 from .ties import Against, Implicit, Tie
