@@ -4,9 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-
-from lpmjax.verification.tied_forms import TIES, _balanced, _one_group
-from lpmjax.verification.ties import Tie
+from tied_forms import TIES
+from ties import Tie
 
 _POINTS = 24  # corners of the box, and as many random points
 _SYMBOLIC = {
@@ -50,22 +49,23 @@ def test_a_wider_bound_has_a_reason():
 
 
 def test_wrong_code_is_found(rng):
-    by_code = {tie.code: tie for tie in TIES}
+    by_name = {tie.code.__name__: tie for tie in TIES}
+    balanced, two_groups = by_name["_balanced"], by_name["_one_group"]
 
     def wrong_cosine(K, E_W, E_H):
-        return _balanced(K, E_W, E_H) | {"cosine": -1 / K}
+        return balanced.code(K, E_W, E_H) | {"cosine": -1 / K}
 
-    assert set(failures(dataclasses.replace(by_code[_balanced], code=wrong_cosine), rng)) == {"cosine"}
+    assert set(failures(dataclasses.replace(balanced, code=wrong_cosine), rng)) == {"cosine"}
 
     def shifted(K, E_W, E_H):  # right values up to 1e-11
-        return {"value": _balanced(K, E_W, E_H)["value"] * (1 + 1e-11)}
+        return {"value": balanced.code(K, E_W, E_H)["value"] * (1 + 1e-11)}
 
-    assert failures(dataclasses.replace(by_code[_balanced], code=shifted), rng)
+    assert failures(dataclasses.replace(balanced, code=shifted), rng)
 
     def groups_swapped(K_A, K_B, chi, l_A):
-        return _one_group(K_B, K_A, chi, l_A)
+        return two_groups.code(K_B, K_A, chi, l_A)
 
-    assert set(failures(dataclasses.replace(by_code[_one_group], code=groups_swapped), rng)) == {"within", "coordinate"}
+    assert set(failures(dataclasses.replace(two_groups, code=groups_swapped), rng)) == {"within", "coordinate"}
 
 
 def test_wrong_closed_form_is_found(rng):
