@@ -44,5 +44,5 @@ wheel-check: .venv/test.stamp
 	touch $@
 
 clean:
-	rm -rf .venv build dist results .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist results .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -282,7 +282,7 @@ def diagnose(
         unordered = ClassGroups(groups.classes, groups.samples, groups.weights)
         model = Model(unordered, parameters, tol, announce)
         solution = model.optimum()
-        solution = solution.replace(problem=model.problem(groups, parameters))
+        solution = dataclasses.replace(solution, problem=model.problem(groups, parameters))
         nearest, cosine = _nearest(np.asarray(solution.cosines()), index)
         margin = _dual_margin(solution)
     columns = (groups.weights, solution.slack, solution.w_norm2, solution.h_norm2)

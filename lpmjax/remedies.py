@@ -99,7 +99,7 @@ class Model:
         if near is None or self.groups.num_groups <= _WIDE:
             return _full_width(problem, self.tol, None)
         same = np.array_equal(near.problem.groups.classes, problem.groups.classes)
-        return _full_width(problem, self.tol, near.replace(problem=problem) if same else None)
+        return _full_width(problem, self.tol, dataclasses.replace(near, problem=problem) if same else None)
 
     def cheapest(self, groups: ClassGroups, purpose: str, near: Solution | None = None) -> Solution:
         """Optimum at the highest price of the spectral cost at which no class collapses: the least weight."""

@@ -101,11 +101,6 @@ class Solution(eqx.Module):
         """Which entries are certified: ``status == Status.certified``."""
         return self.status == Status.certified
 
-    def replace(self, **changes: Any) -> "Solution":
-        """A copy with some fields changed."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Solution(**(fields | changes))
-
     @nan_is_a_value
     def cosines(self) -> Float[Array, "G G"]:
         """(..., G, G) cosine between classifier rows of two groups (within a group on the diagonal)."""

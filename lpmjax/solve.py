@@ -1,5 +1,6 @@
 """solve: pick a solver, attach the certificate, the geometry and the envelope derivative of the value."""
 
+import dataclasses
 from functools import partial
 from typing import Any
 
@@ -89,7 +90,7 @@ def solve(
         solution = _solve_wide(core, limit, warm, max_steps)
     else:
         solution = _solve(core, limit, warm, chosen, max_steps, None)
-    solution = solution.replace(problem=problem)
+    solution = dataclasses.replace(solution, problem=problem)
     if problem.dim is None or not eager or not (np.asarray(solution.status) == Status.invalid).any():
         return solution
     problem.check()
@@ -152,7 +153,7 @@ def _solve_wide(problem: Problem, tol, warm: Coordinates | None, max_steps: int)
         taken, again = taken + int(solution.steps), again + int(solution.restarts)
         failed = solution.status in (Status.max_steps, Status.stalled)
         if not failed or taken >= max_steps or (width >= G and solution.status == Status.stalled):
-            return solution.replace(steps=jnp.int32(taken), restarts=jnp.int32(again))
+            return dataclasses.replace(solution, steps=jnp.int32(taken), restarts=jnp.int32(again))
         again += 1
         width = room(solution.slack) if warm is None else max(room(solution.slack), min(G, width + part))
         steps, warm = max_steps, _warm(solution, problem)

@@ -1,5 +1,6 @@
 """Comparison: what is compared per theorem, and what all comparisons share: batches of solutions, grids and errors."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -131,4 +132,4 @@ def perturbed(s: Solution) -> Solution:
     noise = np.exp(rng.uniform(-6, 0, s.value.shape) * np.log(10))
     within = s.within * (1 + noise[:, None] * rng.uniform(-1, 1, s.within.shape))
     between = s.between * (1 + noise[:, None, None] * rng.uniform(-1, 1, s.between.shape))
-    return s.replace(within=within, between=between)
+    return dataclasses.replace(s, within=within, between=between)
