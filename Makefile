@@ -16,6 +16,7 @@ test-slow: .venv/test.stamp
 lint: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 types: .venv/test.stamp
 	$(BIN)/pyright
@@ -43,5 +44,5 @@ wheel-check: .venv/test.stamp
 	touch $@
 
 clean:
-	rm -rf .venv build dist results .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist results .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import lpmjax as lpm
-from lpmjax.certificate import Program, duality_gap
+from lpmjax.duality import Program, duality_gap
 
 
 @dataclass(frozen=True)

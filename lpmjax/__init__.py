@@ -13,6 +13,8 @@ from . import frames as frames
 from . import metrics as metrics
 from . import plot as plot
 from .certify import certify as certify
+from .codes import Phase as Phase
+from .codes import Status as Status
 from .diagnose import Diagnosis as Diagnosis
 from .diagnose import diagnose as diagnose
 from .factored import best as best
@@ -26,9 +28,7 @@ from .losses import SquaredError as SquaredError
 from .problems import LayerPeeled as LayerPeeled
 from .problems import Problem as Problem
 from .problems import UnconstrainedFeatures as UnconstrainedFeatures
-from .solution import Phase as Phase
 from .solution import Solution as Solution
-from .solution import Status as Status
 from .solve import solve as solve
 from .store import load as load
 from .sweep import sweep as sweep

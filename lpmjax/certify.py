@@ -1,5 +1,6 @@
 """certify: what the coordinates of a solution prove, evaluated anew on the host in float64."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -9,7 +10,8 @@ from jax.core import Tracer
 
 from . import symmetry
 from .arguments import leaves, require, require_type
-from .certificate import (
+from .codes import Phase, Status
+from .duality import (
     Certificate,
     Program,
     closes,
@@ -21,9 +23,9 @@ from .certificate import (
     slacks,
 )
 from .factored import columns, per_class, per_class_coordinates, solution_of
-from .problems import Problem
+from .problems.problem import Problem
 from .settings import nan_is_a_value
-from .solution import Phase, Solution, Status
+from .solution import Solution
 from .solvers.factored import Pair, is_stationary, measured, unscaled
 from .structure import structure, without
 from .written import Rounding, as_written
@@ -108,7 +110,8 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     shown = (status != Status.nonfinite) & (status != Status.invalid)
     told = proved | (solution.method != "grouped")
     host = jax.tree.map(np.asarray, solution)
-    return host.replace(
+    return dataclasses.replace(
+        host,
         problem=double,
         value=value,
         log_value=log_value,
@@ -158,7 +161,7 @@ def _certify_factors(problem: Any, solution: Any, tol: np.ndarray) -> Any:
         still = closes(single, proof._replace(**dict(zip(("value", "gap"), scaled, strict=True))), tol, np)
         open_ = ~still & (result.status == Status.certified)
         status = np.where(open_, Status.converged if found.converged else Status.stalled, result.status)
-        result = result.replace(gap=gap, lower_bound=result.value - gap, status=status.astype(np.int8))
+        result = dataclasses.replace(result, gap=gap, lower_bound=result.value - gap, status=status.astype(np.int8))
         return jax.tree.map(np.asarray, result)
 
 

@@ -11,15 +11,16 @@ import jax
 import numpy as np
 
 from .arguments import require_flag, require_positive, scalars
-from .certificate import Program, duality_gap, evaluate, gradient
+from .codes import Phase, Status
 from .counts.files import read
 from .counts.given import by_class, class_counts
 from .counts.names import told_apart
+from .duality import Program, duality_gap, evaluate, gradient
 from .files import json_text
 from .groups import ClassGroups
 from .remedies import Model, Remedy, announcer, digits, find_remedies, listed
 from .settings import nan_is_a_value
-from .solution import Phase, Solution, Status
+from .solution import Solution
 
 _ROWS = 20  #: classes that are printed one by one
 
@@ -281,7 +282,7 @@ def diagnose(
         unordered = ClassGroups(groups.classes, groups.samples, groups.weights)
         model = Model(unordered, parameters, tol, announce)
         solution = model.optimum()
-        solution = solution.replace(problem=model.problem(groups, parameters))
+        solution = dataclasses.replace(solution, problem=model.problem(groups, parameters))
         nearest, cosine = _nearest(np.asarray(solution.cosines()), index)
         margin = _dual_margin(solution)
     columns = (groups.weights, solution.slack, solution.w_norm2, solution.h_norm2)

@@ -14,7 +14,8 @@ from jax.tree_util import PyTreeDef, default_registry
 
 from .groups import ClassGroups, ClassOrder
 from .losses import CrossEntropy, LabelSmoothing, LogitAdjusted, SquaredError
-from .problems import LayerPeeled, UnconstrainedFeatures
+from .problems.layer_peeled import LayerPeeled
+from .problems.unconstrained import UnconstrainedFeatures
 from .solution import Solution
 
 T = TypeVar("T", bound=type)

@@ -21,11 +21,13 @@ from .arguments import (
     require_type,
     scalars,
 )
-from .certificate import Program, closes, duality_gap, log_multiplier_of, slacks
+from .codes import Phase, Status
+from .duality import Program, closes, duality_gap, log_multiplier_of, slacks
 from .groups import ClassGroups
-from .problems import LayerPeeled, Problem
+from .problems.layer_peeled import LayerPeeled
+from .problems.problem import Problem
 from .settings import nan_is_a_value
-from .solution import Phase, Solution, Status
+from .solution import Solution
 from .solvers.factored import Columns, Found, Pair, random_pair, solve_pairs, unscaled, widened
 from .solvers.grouped import log_multiplier_at
 from .spectral import singular_values

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from .extras import matplotlib_modules
-
 
 def check_writable(path: Path) -> None:
     """Create the folder of ``path`` and raise OSError, naming the path, if a file cannot be written there."""
@@ -27,16 +25,6 @@ def check_writable(path: Path) -> None:
             pass
     except OSError as error:
         raise _refused(path, error) from error
-
-
-def check_figure(path: Path) -> None:
-    """:func:`check_writable`, and ValueError for a suffix that matplotlib cannot write."""
-    pyplot, _ = matplotlib_modules()
-    known = sorted(pyplot.figure().canvas.get_supported_filetypes())
-    pyplot.close()
-    if path.suffix.lstrip(".").lower() not in known:
-        raise ValueError(f"cannot write {path}: the suffix must be one of {', '.join(known)}.")
-    check_writable(path)
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
@@ -89,13 +77,6 @@ def write_dataset(path: Path, ds: Any) -> None:
     """NetCDF 4, compressed; made in memory, for the HDF5 library crashes the interpreter when a disk is full."""
     encoding = {name: {"zlib": True, "complevel": 1} for name in ds.data_vars if ds[name].ndim}
     write_bytes(path, ds.to_netcdf(engine="h5netcdf", encoding=encoding))
-
-
-def write_figure(path: Path, figure: Any) -> None:
-    """In the format that the suffix names (:func:`check_figure` refuses unknown ones before any work)."""
-    content = io.BytesIO()
-    figure.savefig(content, format=path.suffix.lstrip(".").lower(), dpi=160)
-    write_bytes(path, content.getbuffer())
 
 
 def write_json(path: Path, record: Any) -> None:

@@ -6,10 +6,11 @@ import numpy as np
 
 from . import boundary
 from .arguments import require_type
+from .codes import Phase, Status
 from .counts.names import told_apart
+from .diagnose import Diagnosis
 from .extras import matplotlib_modules
-from .problems import LayerPeeled
-from .solution import Phase, Status
+from .problems.layer_peeled import LayerPeeled
 from .sweep import sweep
 
 _COLOURS = {
@@ -205,8 +206,6 @@ def diagnosis(found: Any, axes: Any = None) -> Any:
     The two Axes: classes across, by decreasing slack (log scale from 300 classes; names up to 30), collapsed classes
     as orange triangles. A norm of zero is drawn at the lower edge.
     """
-    from .diagnose import Diagnosis  # which writes figures
-
     pyplot, _ = matplotlib_modules()
     require_type("found", found, Diagnosis, "a Diagnosis, as lpmjax.diagnose returns it")
     if axes is None:

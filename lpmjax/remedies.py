@@ -10,10 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from .arguments import require_callable
-from .certificate import Program, slacks
+from .codes import Status
+from .duality import Program, slacks
 from .groups import ClassGroups
-from .problems import LayerPeeled, Problem, UnconstrainedFeatures
-from .solution import Solution, Status
+from .problems.layer_peeled import LayerPeeled
+from .problems.problem import Problem
+from .problems.unconstrained import UnconstrainedFeatures
+from .solution import Solution
 from .solve import choose_method, limits, solve
 
 _MARGINS = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1)  #: relative steps to either side of a threshold, narrowest first
@@ -96,7 +99,7 @@ class Model:
         if near is None or self.groups.num_groups <= _WIDE:
             return _full_width(problem, self.tol, None)
         same = np.array_equal(near.problem.groups.classes, problem.groups.classes)
-        return _full_width(problem, self.tol, near.replace(problem=problem) if same else None)
+        return _full_width(problem, self.tol, dataclasses.replace(near, problem=problem) if same else None)
 
     def cheapest(self, groups: ClassGroups, purpose: str, near: Solution | None = None) -> Solution:
         """Optimum at the highest price of the spectral cost at which no class collapses: the least weight."""

@@ -1,6 +1,5 @@
-"""Solution, Status and Phase: what a solver found, what proves it, and what it looks like."""
+"""Solution: what a solver found, what proves it, and what it looks like."""
 
-import enum
 from typing import Any
 
 import equinox as eqx
@@ -10,63 +9,11 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Int8
 
-from . import spectral, symmetry
+from . import archive, spectral, symmetry
 from .arguments import require_integer, require_precision
-from .problems import Problem
+from .codes import Phase, Status
+from .problems.problem import Problem
 from .settings import nan_is_a_value
-
-
-class Status(enum.IntEnum):
-    """How far a result can be trusted; :meth:`message` says what to do about it.
-
-    An integer: compare codes with members (or ask :attr:`Solution.certified`). A member is never equal to its name, a
-    string; ``Status["certified"]`` and ``Status.certified.name`` convert.
-    """
-
-    certified = 0
-    converged = 1
-    stalled = 2
-    nonfinite = 3
-    invalid = 4
-    max_steps = 5
-
-    @staticmethod
-    def message(code: int) -> str:
-        """Meaning of a status code and the remedy; ValueError for anything else."""
-        whole = require_integer("code", code, 0)
-        if whole > max(Status):
-            raise ValueError(f"code = {whole} is out of range: it must be at most {max(Status)}.")
-        return _MESSAGES[Status(whole)]
-
-
-_MESSAGES = {
-    Status.certified: "certified: the duality gap, in float64, is at most tol * |value|.",
-    Status.converged: "converged, not certified: in float32, use lpmjax.certify; for dim < K - 1 the gap cannot close.",
-    Status.stalled: "stalled: the gap exceeds tol * |value|; solve in float64, or raise tol above gap / |value|"
-    " (to 1e-6 where the value underflows).",
-    Status.nonfinite: "nonfinite: NaN or infinity in the solver; solve in float64, or scale the parameters down.",
-    Status.invalid: "invalid: a parameter is out of range, or dim is below the rank of the optimum; see check().",
-    Status.max_steps: "max_steps: the step limit came first; raise max_steps.",
-}
-
-
-class Phase(enum.IntEnum):
-    """Structure of the optimum, in the words of the norms and cosines beside it.
-
-    ``separated``: no class is zero, and the K classifiers differ and span all the directions they can (rank K - 1, or K
-    for SquaredError). ``merged``: no class is zero, yet the classifiers span fewer directions (Minority Collapse):
-    collapsed classes of equal count coincide, cosine exactly 1; those of distinct counts share directions, and their
-    cosines say how close they are. ``annihilated``: the classifier and the features of some classes are zero, so they
-    have no cosine (NaN). ``undetermined``: not proved, so not known. A single class cannot merge. With two groups these
-    are the three phases of the theory, of rank A (merged) and A - 1 (annihilated), with A the number of classes of
-    slack > 0; with more groups both ranks occur in ``merged``.
-    """
-
-    separated = 0
-    merged = 1
-    annihilated = 2
-    undetermined = 3
-
 
 _LARGEST_MATRIX = 2**31  #: bytes of K x K logits; making them takes some times as much
 
@@ -153,11 +100,6 @@ class Solution(eqx.Module):
     def certified(self) -> Bool[Array, ""]:
         """Which entries are certified: ``status == Status.certified``."""
         return self.status == Status.certified
-
-    def replace(self, **changes: Any) -> "Solution":
-        """A copy with some fields changed."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Solution(**(fields | changes))
 
     @nan_is_a_value
     def cosines(self) -> Float[Array, "G G"]:
@@ -251,9 +193,7 @@ class Solution(eqx.Module):
 
         Raises ValueError for another suffix or under a trace, OSError naming a path that cannot be written.
         """
-        from .store import save  # it knows every problem and loss, and they know solutions
-
-        save(path, self)
+        archive.write(path, "solution", self)
 
     def check(self) -> "Solution":
         """Return self if every entry is certified or converged; else raise RuntimeError naming entries and remedies.

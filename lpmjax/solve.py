@@ -1,5 +1,6 @@
 """solve: pick a solver, attach the certificate, the geometry and the envelope derivative of the value."""
 
+import dataclasses
 from functools import partial
 from typing import Any
 
@@ -11,14 +12,16 @@ from jaxtyping import Array
 
 from . import symmetry
 from .arguments import require_integer, require_key, require_positive, require_precision, require_type, scalars
-from .certificate import Program, closes, duality_gap, evaluate, log_multiplier_of, needed_dim
+from .codes import Phase, Status
+from .duality import Program, closes, duality_gap, evaluate, log_multiplier_of, needed_dim
 from .factored import best, factored
 from .forks import require_unforked
-from .problems import Problem
+from .problems.problem import Problem
 from .settings import nan_is_a_value
-from .solution import Phase, Solution, Status
-from .solvers import SOLVERS, solve_grouped
+from .solution import Solution
+from .solvers.by_name import SOLVERS
 from .solvers.coordinates import Coordinates
+from .solvers.grouped import solve_grouped
 from .structure import structure, without
 
 #: relative duality gap of ``certified`` (float64) and of ``converged`` in float32
@@ -87,7 +90,7 @@ def solve(
         solution = _solve_wide(core, limit, warm, max_steps)
     else:
         solution = _solve(core, limit, warm, chosen, max_steps, None)
-    solution = solution.replace(problem=problem)
+    solution = dataclasses.replace(solution, problem=problem)
     if problem.dim is None or not eager or not (np.asarray(solution.status) == Status.invalid).any():
         return solution
     problem.check()
@@ -150,7 +153,7 @@ def _solve_wide(problem: Problem, tol, warm: Coordinates | None, max_steps: int)
         taken, again = taken + int(solution.steps), again + int(solution.restarts)
         failed = solution.status in (Status.max_steps, Status.stalled)
         if not failed or taken >= max_steps or (width >= G and solution.status == Status.stalled):
-            return solution.replace(steps=jnp.int32(taken), restarts=jnp.int32(again))
+            return dataclasses.replace(solution, steps=jnp.int32(taken), restarts=jnp.int32(again))
         again += 1
         width = room(solution.slack) if warm is None else max(room(solution.slack), min(G, width + part))
         steps, warm = max_steps, _warm(solution, problem)

@@ -1,47 +1,19 @@
-"""Solutions in files: every number bit by bit, and no code; what is loaded is checked before it is used."""
+"""Solutions from files: what is loaded is checked before it is used."""
 
-import io
-import json
 import zipfile
-from dataclasses import MISSING, fields
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
-from .files import write_bytes
-from .groups import ClassGroups, ClassOrder
+from .archive import archive_path, read, restore
+from .codes import Phase, Status
+from .groups import ClassGroups
 from .losses import Loss
-from .problems import Problem
-from .solution import DESCRIPTIONS, Phase, Solution, Status
-
-_FORMAT = 1  #: raised when older programs could not read what is written
-_HEADER = "header"  #: JSON in which every array is its name in the archive
-_STATIC = (type(None), bool, int, float, str)
-
-
-def save(path: Path | str, solution: Solution) -> None:
-    """Write a solution (also a batched one), its problem, loss and class order to a NumPy archive ``.npz``.
-
-    Raises ValueError for a solution under a trace, or a name that does not end in .npz; OSError naming the path.
-    """
-    path = _named(path)
-    if not isinstance(solution, Solution):
-        raise ValueError(f"solution must be a lpmjax Solution, got {type(solution).__name__}.")
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(solution)):
-        raise ValueError("a solution under a trace holds no numbers yet: save it outside jit, vmap and grad.")
-    arrays: dict[str, np.ndarray] = {}
-    described = _describe(solution, "solution", arrays)
-    header = {"format": _FORMAT, "lpmjax": version("lpmjax"), "solution": described}
-    content = io.BytesIO()
-    arrays[_HEADER] = np.array(json.dumps(header))
-    np.savez(content, allow_pickle=False, **arrays)
-    write_bytes(path, content.getbuffer())
+from .problems.problem import Problem
+from .solution import DESCRIPTIONS, Solution
 
 
 def load(path: Path | str) -> Solution:
@@ -56,79 +28,17 @@ def load(path: Path | str) -> Solution:
         Naming the file and what is wrong: it is not such an archive, is damaged, is of a later format, or holds a
         problem or loss that is not defined (import the module that defines it first).
     """
-    path = _named(path)
+    path = archive_path(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(str(arrays.pop(_HEADER)))
-        if header["format"] > _FORMAT:
-            raise ValueError(
-                f"it is of format {header['format']}, written by lpmjax {header['lpmjax']}: update lpmjax."
-            )
+        header, arrays = read(path)
         with jax.enable_x64(True):
-            solution = _restore(header["solution"], arrays)
+            solution = restore(header["solution"], arrays, _known)
             _check(solution)
     except OSError as error:
         raise OSError(f"cannot read {path}: {error.strerror or error}.") from error
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is not a solution that lpmjax saved, or is damaged: {error}") from error
     return solution
-
-
-def _named(path: Path | str) -> Path:
-    if not isinstance(path, (str, Path)) or Path(path).suffix != ".npz":
-        raise ValueError(f"path = {str(path)!r} is out of range: solutions are NumPy archives, name.npz.")
-    return Path(path)
-
-
-def _describe(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
-    """JSON of a pytree; its arrays are added to ``arrays`` under their dotted names."""
-    if isinstance(value, eqx.Module):
-        parts = {f.name: _describe(getattr(value, f.name), f"{name}.{f.name}", arrays) for f in fields(value)}
-        return {"class": type(value).__name__, "fields": parts}
-    if isinstance(value, tuple):
-        return {"tuple": [_describe(part, f"{name}.{i}", arrays) for i, part in enumerate(value)]}
-    if isinstance(value, ClassOrder):
-        arrays[name] = value.group_of_class
-        return {"order": name}
-    if isinstance(value, (jax.Array, np.ndarray, np.generic)):
-        arrays[name] = np.asarray(value)
-        return {"array": name}
-    if isinstance(value, _STATIC):
-        return value
-    raise ValueError(f"{name} is a {type(value).__name__}, which cannot be saved.")
-
-
-def _restore(described: Any, arrays: dict[str, np.ndarray]) -> Any:
-    match described:
-        case {"class": name, "fields": parts}:
-            return _module(_known(name), {key: _restore(part, arrays) for key, part in parts.items()})
-        case {"tuple": parts}:
-            return tuple(_restore(part, arrays) for part in parts)
-        case {"order": name}:
-            return ClassOrder(arrays[name])
-        case {"array": name}:
-            if arrays[name].dtype.kind not in "fiub":
-                raise ValueError(f"{name} is not an array of numbers.")
-            return jnp.asarray(arrays[name])
-    if isinstance(described, _STATIC):
-        return described
-    raise ValueError(f"it holds {described!r}.")
-
-
-def _module(kind: type, parts: dict[str, Any]) -> Any:
-    """With these fields as they are: __init__ would normalise weights anew, and refuse the axes of a batch."""
-    unknown = parts.keys() - {f.name for f in fields(kind)}
-    if unknown:
-        raise ValueError(
-            f"its {kind.__name__} has {', '.join(sorted(unknown))}, unknown to this version: update lpmjax."
-        )
-    value = object.__new__(kind)
-    for f in fields(kind):
-        if f.name not in parts and f.default is MISSING:
-            raise ValueError(f"its {kind.__name__} lacks {f.name}.")
-        object.__setattr__(value, f.name, parts.get(f.name, f.default))
-    return value
 
 
 def _known(name: str) -> type:

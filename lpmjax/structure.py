@@ -1,15 +1,13 @@
 """Phase and rank of an optimum, and which classes have vanished, from its coordinates and its gradient."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Array, Bool, Int
 
 from . import spectral, symmetry
+from .codes import Phase
 from .dual_points import positive
-from .solution import Phase
-
-if TYPE_CHECKING:
-    from .certificate import Certificate, Program
+from .duality import Certificate, Program
 
 
 class Structure(NamedTuple):
@@ -20,7 +18,7 @@ class Structure(NamedTuple):
     gone: Bool[Array, "*batch G"]  #: groups whose classifier rows and features are zero, whatever noise they have
 
 
-def structure(program: "Program", proof: "Certificate", multiplier: Array, xp) -> Structure:
+def structure(program: Program, proof: Certificate, multiplier: Array, xp) -> Structure:
     """Structure of certified coordinates; ``xp`` is ``jax.numpy`` or ``numpy``, leading axes are a batch.
 
     ``multiplier`` is times ``exp(log_scale)``, as everything in ``proof`` is.

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .arguments import require_integer
-from .problems import Problem
-from .solution import DESCRIPTIONS, Phase, Solution, Status, group_names
+from .codes import Phase, Status
+from .problems.problem import Problem
+from .solution import DESCRIPTIONS, Solution, group_names
 from .solve import choose_method, limits, solve
 
 #: long_name and units of the arguments that builders take

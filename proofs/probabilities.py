@@ -76,7 +76,6 @@ class GroupAtOptimum:
         return self.size * self.kappa * self.across_merged
 
 
-GROUP_A = GroupAtOptimum(K_A, K_B, KAPPA_A, t_A, c)
 GROUP_B = GroupAtOptimum(K_B, K_A, KAPPA_B, t_B, SINE)
 
 

@@ -270,5 +270,5 @@ def test_no_dataclass_compares_arrays():
 
 def test_certified_is_asked_for_by_name():
     assert SOLVED.certified and SOLVED.status == lpm.Status["certified"]
-    batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), SOLVED).replace(status=jnp.int8([0, 2]))
+    batch = dataclasses.replace(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), SOLVED), status=jnp.int8([0, 2]))
     np.testing.assert_array_equal(batch.certified, [True, False])

@@ -1,5 +1,7 @@
 """Budgets are inequalities: one that reaches where a loss is least does not bind, and the optimum is that minimiser."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -101,7 +103,7 @@ def test_a_budget_short_of_the_free_optimum_is_not_taken_for_one_that_does_not_b
     s = lpm.solve(squared(0.99)).check()
     assert float(s.lower_bound) > 0
     free = lpm.solve(squared(1.0))
-    wrong = s.replace(within=0.99 * free.within, between=0.99 * free.between)
+    wrong = dataclasses.replace(s, within=0.99 * free.within, between=0.99 * free.between)
     refused = lpm.certify(squared(4.0), wrong)
     assert refused.status == lpm.Status.stalled  # half of 0.01 squared is no zero
     assert float(refused.lower_bound) <= 0

@@ -1,5 +1,6 @@
 """The certificate accepts optima, refuses everything else, and agrees with dense linear algebra."""
 
+import dataclasses
 import itertools
 
 import equinox as eqx
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import lpmjax as lpm
-from lpmjax.certificate import Program, duality_gap
+from lpmjax.duality import Program, duality_gap
 
 
 def dense_gap(problem, Z):
@@ -50,7 +51,7 @@ def perturbed(problem, entry, size):
         coordinates[largest] = size  # the annihilated block: put something there
     else:
         coordinates[largest] *= 1 - size
-    return s, lpm.certify(problem, s.replace(**{entry: coordinates}))
+    return s, lpm.certify(problem, dataclasses.replace(s, **{entry: coordinates}))
 
 
 @pytest.mark.parametrize("name", ["separated", "merged", "annihilated"])
@@ -117,7 +118,7 @@ def test_group_certificate_is_the_dense_one(name, rng):
         within = np.asarray(s.within) * (1 - size * rng.random(2))
         between = np.asarray(s.between) * (1 - size * rng.random())
         got = duality_gap(Program.of(problem), within, between, np)
-        value, gap = dense_gap(problem, np.asarray(s.replace(within=within, between=between).logits()))
+        value, gap = dense_gap(problem, np.asarray(dataclasses.replace(s, within=within, between=between).logits()))
         assert float(got.value) == pytest.approx(value, rel=1e-13)
         assert float(got.gap) == pytest.approx(gap, rel=1e-9, abs=1e-13)
 
@@ -143,7 +144,7 @@ def test_certificate_is_relative_to_a_tiny_loss():
     s = lpm.solve(lpm.LayerPeeled.two_group(1, 1, 3.0, 40.0, 40.0))
     assert float(s.value) < 1e-30
     assert s.status == lpm.Status.certified
-    mutant = lpm.certify(s.problem, s.replace(between=np.asarray(s.between) * (1 - 1e-6)))
+    mutant = lpm.certify(s.problem, dataclasses.replace(s, between=np.asarray(s.between) * (1 - 1e-6)))
     assert mutant.status == lpm.Status.stalled
 
 
@@ -162,7 +163,7 @@ def test_an_underflowing_loss_keeps_its_logarithm_and_its_certificate(method):
     assert float(s.log_value) == pytest.approx(np.log(9) - 1e4 / 9, rel=1e-14)
     c = lpm.certify(s.problem, s)
     assert c.status == lpm.Status.certified and float(c.log_value) == pytest.approx(float(s.log_value), rel=1e-14)
-    moved = s.replace(within=s.within * 1.001)
+    moved = dataclasses.replace(s, within=s.within * 1.001)
     assert lpm.certify(s.problem, moved).status == lpm.Status.stalled
     slope = jax.grad(lambda E: lpm.solve(lpm.LayerPeeled.two_group(5, 5, 1.0, E, 1e3), method=method).log_value)(1e3)
     assert float(slope) == pytest.approx(-0.5 * 10 / 9, rel=1e-9)
@@ -170,7 +171,8 @@ def test_an_underflowing_loss_keeps_its_logarithm_and_its_certificate(method):
 
 def test_certify_trusts_nothing_but_coordinates():
     s = lpm.solve(PROBLEMS["merged"])
-    lie = s.replace(
+    lie = dataclasses.replace(
+        s,
         value=np.float64(0), phase=np.int8(0), rank=np.int32(9), status=np.int8(4), multiplier=np.float64(7),
         slack=np.ones(2), cosine=np.full(2, 0.5), w_norm2=np.ones(2), h_norm2=np.ones(2), margin=np.ones(2),
     )  # fmt: skip
@@ -200,7 +202,7 @@ def test_every_status_has_a_message_and_a_case():
     traced = jax.jit(lambda R: lpm.solve(lpm.LayerPeeled.two_group(5, 5, R, 1.0, 5.0)))
     assert traced(-1.0).status == lpm.Status.invalid
     assert traced(np.nan).status == lpm.Status.invalid
-    spoiled = lpm.certify(problem, lpm.solve(problem).replace(within=np.array([np.nan, 1.0])))
+    spoiled = lpm.certify(problem, dataclasses.replace(lpm.solve(problem), within=np.array([np.nan, 1.0])))
     assert spoiled.status == lpm.Status.nonfinite
     for status in lpm.Status:
         assert lpm.Status.message(status).startswith(status.name)

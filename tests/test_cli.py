@@ -421,14 +421,6 @@ def test_help_names_the_commands(capsys):
         assert command in out
 
 
-def test_import_is_light():
-    heavy = ["xarray", "matplotlib", "typer", "sympy", "cvxpy", "scipy.optimize"]
-    code = f"import sys, lpmjax; print([m for m in {heavy!r} if m in sys.modules])"
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
-    )
-
-
 def test_a_second_command_finds_the_compilations_of_the_first(tmp_path):
     def kept(home):
         command = [sys.executable, "-m", "lpmjax.cli", "boundary", "--json"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lpmjax as lpm
-from lpmjax.certificate import Program, duality_gap
+from lpmjax.duality import Program, duality_gap
 
 LOSSES = {"squared": lpm.SquaredError(), "smoothed": lpm.LabelSmoothing(0.1)}
 GROUPS = lpm.ClassGroups([2.0, 1.0, 3.0], [40.0, 7.0, 1.0], [0.5, 2.0, 0.3])

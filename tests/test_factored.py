@@ -1,5 +1,6 @@
 """W and H as they are: any dimension, restarts, per-sample features, other optimisers, derivatives."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -121,12 +122,12 @@ def test_certify_trusts_only_the_factors(form):
     }[form]
     s = lpm.best(lpm.factored(p, restarts=12 if form == "narrow" else 2, **options))
     expected = lpm.Status.converged if form == "narrow" else lpm.Status.certified
-    tampered = s.replace(value=0.0, gap=0.0, status=lpm.Status.certified)
+    tampered = dataclasses.replace(s, value=0.0, gap=0.0, status=lpm.Status.certified)
     checked = lpm.certify(p, tampered)
     assert checked.status == expected
     for name in ("value", "gap", "slack", "between", "w_norm2", "multiplier"):
         np.testing.assert_allclose(getattr(checked, name), getattr(s, name), atol=1e-11, err_msg=name)
-    moved = lpm.certify(p, s.replace(H=s.H * np.linspace(1, 1.1, s.H.shape[1])))
+    moved = lpm.certify(p, dataclasses.replace(s, H=s.H * np.linspace(1, 1.1, s.H.shape[1])))
     assert moved.status == lpm.Status.stalled
     assert moved.value - moved.gap <= s.value <= moved.value
 
@@ -146,10 +147,10 @@ def test_certify_of_restarts_and_of_float32():
 def test_certify_needs_a_gap_that_means_something():
     p = lpm.LayerPeeled.two_group(5, 5, 10.0, 1.0, 5.0)
     s = lpm.solve(p)
-    wrong = s.replace(within=s.within * 0, tol=np.inf)
+    wrong = dataclasses.replace(s, within=s.within * 0, tol=np.inf)
     assert lpm.certify(p, wrong).status == lpm.Status.stalled
     pair = lpm.best(lpm.factored(problem(9), restarts=1))
-    assert lpm.certify(problem(9), pair.replace(W=-pair.W, tol=np.inf)).status == lpm.Status.stalled
+    assert lpm.certify(problem(9), dataclasses.replace(pair, W=-pair.W, tol=np.inf)).status == lpm.Status.stalled
     for tol in (np.inf, np.nan, -1.0, 1.0):
         with pytest.raises(ValueError, match=r"tol = .* out of range: tol must be in"):
             lpm.certify(p, s, tol=tol)

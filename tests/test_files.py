@@ -9,7 +9,7 @@ import matplotlib as mpl
 import pytest
 from matplotlib import pyplot
 
-from lpmjax import files
+from lpmjax import figure_files, files
 
 NAMELESS = hasattr(os, "O_TMPFILE")
 
@@ -76,8 +76,8 @@ def test_a_failed_write_leaves_the_old_file_alone(tmp_path, monkeypatch):
 def test_figures_are_of_the_format_of_their_suffix(tmp_path, suffix):
     mpl.use("Agg")
     path = tmp_path / f"a{suffix}"
-    files.check_figure(path)
-    files.write_figure(path, pyplot.figure(figsize=(1, 1)))
+    figure_files.check_figure(path)
+    figure_files.write_figure(path, pyplot.figure(figsize=(1, 1)))
     pyplot.close()
     assert {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[suffix[1:].lower()] in path.read_bytes()[:5]
 
@@ -106,7 +106,7 @@ cli.main()
 def test_a_process_killed_while_it_writes_leaves_nothing(tmp_path):
     killed = """
 import os, pathlib, signal, sys
-from lpmjax import files
+from lpmjax import figure_files, files
 os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
 files.write_json(pathlib.Path(sys.argv[1]), list(range(10**5)))
 """

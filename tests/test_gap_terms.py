@@ -10,7 +10,7 @@ import pytest
 from dual_bound import EXTENDED, LONG, Statement, all_bounds, bounds
 
 import lpmjax as lpm
-from lpmjax.certificate import Program, duality_gap
+from lpmjax.duality import Program, duality_gap
 
 pytestmark = pytest.mark.skipif(not EXTENDED, reason="long doubles are doubles on this processor")
 LOSSES = {
@@ -69,7 +69,7 @@ def claims_no_more(proof, lower) -> bool:
 def test_the_gap_is_that_of_the_reference(loss, bias, decays, rng, monkeypatch):
     # Of the gradient scaled to the penalty; a second dual point (test_dual_points) proves nothing here.
     nothing = lambda program, pull, block, *_: (0 * block + 1e30, 0 * pull, 0 * pull, 0 * block)  # noqa: E731
-    monkeypatch.setattr("lpmjax.certificate.aligned", nothing)
+    monkeypatch.setattr("lpmjax.duality.aligned", nothing)
     for groups in (1, 2, 3):
         s = statement(rng, loss, bias, decays, groups)
         if groups == 1:

@@ -1,5 +1,6 @@
 """Any number of groups: against Clarabel, the exact solvers, known values and the boundaries, with derivatives."""
 
+import dataclasses
 import warnings
 
 import chex
@@ -80,7 +81,7 @@ def test_weight_decay_matches_clarabel(loss, bias):
             if getattr(s, field) is not None and float(jnp.max(jnp.abs(s.between))) > 0:
                 moved = np.array(getattr(s, field))
                 moved.flat[0] += shift
-                assert lpm.certify(problem, s.replace(**{field: moved})).status == lpm.Status.stalled
+                assert lpm.certify(problem, dataclasses.replace(s, **{field: moved})).status == lpm.Status.stalled
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "adjusted", pytest.param("smoothed", marks=pytest.mark.slow)])
@@ -298,7 +299,7 @@ def test_non_negative_features_follow_the_closed_form():
     best = lpm.best(lpm.factored(problem, restarts=8))
     assert best.status == lpm.Status.certified
     assert float(best.value) == pytest.approx(float(s.value), rel=1e-9)
-    moved = lpm.certify(problem, s.replace(within=np.asarray(s.within) * 1.001))
+    moved = lpm.certify(problem, dataclasses.replace(s, within=np.asarray(s.within) * 1.001))
     assert moved.status == lpm.Status.stalled
     with pytest.raises(ValueError, match="nonnegative = True"):
         lpm.UnconstrainedFeatures(problem.groups, price, price, loss=lpm.SquaredError(), nonnegative=True)

@@ -29,7 +29,7 @@ class Mutant(NamedTuple):
     catcher: str
 
 
-CERTIFICATE, LOSSES = "lpmjax/certificate.py", "lpmjax/losses.py"
+CERTIFICATE, LOSSES = "lpmjax/duality.py", "lpmjax/losses.py"
 MUTANTS = (
     Mutant(
         "bias decay's share of the gap",

@@ -1,6 +1,7 @@
 """Intervals in ball arithmetic contain the optimum, are narrow at an optimum, and the checker refuses altered files."""
 
 import ast
+import dataclasses
 import json
 import math
 import shutil
@@ -118,7 +119,7 @@ def test_bounds_are_those_of_50_digit_dense_algebra(name, size, rng):
     s = lpm.solve(PROBLEMS[name])
     within = np.asarray(s.within) * (1 - size * rng.random(2))
     between = np.asarray(s.between) * (1 - size * rng.random())
-    record = rigorous(s.replace(within=within, between=between)).record
+    record = rigorous(dataclasses.replace(s, within=within, between=between)).record
     given, proof = record["problem"], record["proof"]
     with mpmath.workdps(50):
         K = [int(k) for k in given["classes"]]
@@ -186,7 +187,7 @@ def test_perturbed_coordinates_are_not_certified(name, bounds):
         largest = np.unravel_index(np.abs(coordinates).argmax(), coordinates.shape)
         # Shrunk: growing is scaled back onto the budget. The annihilated block is zero: something is put there.
         coordinates[largest] = coordinates[largest] * (1 - 1e-3) or 1e-3
-        wide = rigorous(s.replace(**{entry: coordinates}))
+        wide = rigorous(dataclasses.replace(s, **{entry: coordinates}))
         assert not wide.certified(1e-6)
         # Still true: all intervals contain the same optimum.
         assert wide.lower <= bounds[name].upper and bounds[name].lower <= wide.upper
@@ -219,7 +220,7 @@ def test_distinct_counts(K, value, tmp_path):
     assert check_interval.main([str(tmp_path / "bound.json")]) == 0
     moved = np.array(solution.between)
     moved[0, 0] += 1e-3
-    assert not rigorous(solution.replace(between=moved)).certified(1e-6)
+    assert not rigorous(dataclasses.replace(solution, between=moved)).certified(1e-6)
 
 
 # ---------------------------------------------------------------- bias and weak duality
@@ -455,11 +456,11 @@ def test_checker_runs_alone(bounds, tmp_path):
 def test_dim_below_the_rank():
     s = lpm.solve(PROBLEMS["separated"])
     narrow = {dim: lpm.LayerPeeled.two_group(5, 5, 10.0, 1.0, 5.0, dim=dim) for dim in (7, 8, 9)}
-    assert rigorous(s.replace(problem=narrow[9])).certified(1e-13)
-    truncated = rigorous(s.replace(problem=narrow[8]))  # the two in-group blocks have rank 8
+    assert rigorous(dataclasses.replace(s, problem=narrow[9])).certified(1e-13)
+    truncated = rigorous(dataclasses.replace(s, problem=narrow[8]))  # the two in-group blocks have rank 8
     assert truncated.lower <= 0.2616770386 < 0.27 < truncated.upper
     with pytest.raises(ValueError, match="dim = 7 is below the rank"):
-        rigorous(s.replace(problem=narrow[7]))
+        rigorous(dataclasses.replace(s, problem=narrow[7]))
 
 
 def test_refusals():
@@ -471,15 +472,15 @@ def test_refusals():
     with pytest.raises(ValueError, match="outside jit"):
         jax.jit(lambda s: rigorous(s).lower)(s)
     with pytest.raises(ValueError, match=r"solution.within is not finite .*check\(\)"):
-        rigorous(s.replace(within=np.array([np.nan, 1.0])))
+        rigorous(dataclasses.replace(s, within=np.array([np.nan, 1.0])))
     with pytest.raises(ValueError, match="2 groups"):
-        rigorous(s.replace(within=np.ones(3)))
+        rigorous(dataclasses.replace(s, within=np.ones(3)))
     decay, nothing = lpm.solve(PROBLEMS["decay"]), lpm.solve(PROBLEMS["nothing"])
     with pytest.raises(ValueError, match="no finite upper bound"):
-        rigorous(nothing.replace(within=np.array([1e308, 1e308])))
+        rigorous(dataclasses.replace(nothing, within=np.array([1e308, 1e308])))
     with pytest.raises(ValueError, match="no finite upper bound"):
-        rigorous(nothing.replace(between=np.array([[1e308, -1e308], [-1e308, 1e308]])))
-    far = rigorous(decay.replace(within=np.array([-1e4, 1e4])))  # true, if of little use
+        rigorous(dataclasses.replace(nothing, between=np.array([[1e308, -1e308], [-1e308, 1e308]])))
+    far = rigorous(dataclasses.replace(decay, within=np.array([-1e4, 1e4])))  # true, if of little use
     assert far.lower <= float(decay.value) <= far.upper
     real = lpm.LayerPeeled.two_group(5, 5.5, 10.0, 1.0, 5.0)
     with pytest.raises(ValueError, match="whole numbers"):
@@ -496,9 +497,9 @@ def test_what_the_proof_does_not_cover_is_refused():
     s = lpm.solve(PROBLEMS["separated"])
     smoothed = lpm.LayerPeeled.two_group(5, 5, 10.0, 1.0, 5.0, loss=Smoothed())
     with pytest.raises(ValueError, match="needs plain CrossEntropy"):
-        rigorous(s.replace(problem=smoothed))
+        rigorous(dataclasses.replace(s, problem=smoothed))
     with pytest.raises(ValueError, match="covers only LayerPeeled and UnconstrainedFeatures"):
-        rigorous(s.replace(problem=Other()))
+        rigorous(dataclasses.replace(s, problem=Other()))
 
 
 def test_float32_solutions_get_a_true_but_wider_interval(bounds):

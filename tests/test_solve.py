@@ -166,8 +166,7 @@ def test_errors_say_what_to_do(call, named):
 
 
 def test_closed_form_on_problems():
-    assert problem().closed_form() is None
-    s = lpm.LayerPeeled(lpm.ClassGroups.balanced(4), 1.0, 1.0).closed_form()
+    s = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.balanced(4), 1.0, 1.0), method="closed_form")
     assert s.status == lpm.Status.certified
     # K is a value: one compilation, also for a million classes.
     values = jax.vmap(lambda K: lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.balanced(K), 1.0, 1.0)).value)

@@ -98,11 +98,11 @@ def test_every_closed_form_is_compared(identifier, name):
 @pytest.mark.parametrize(
     ("identifier", "module", "change"),
     [
-        ("ufm.label_smoothing", balanced, lambda s: s.replace(margin=1.001 * s.margin)),
-        ("ufm.squared_error", grouped, lambda s: s.replace(within=1.001 * s.within)),
-        ("lpm.grouped", grouped, lambda s: s.replace(between=1.001 * s.between)),
-        ("lpm.rank", grouped, lambda s: s.replace(slack=-s.slack)),
-        ("lpm.rank", grouped, lambda s: s.replace(between=0 * s.between)),
+        ("ufm.label_smoothing", balanced, lambda s: dataclasses.replace(s, margin=1.001 * s.margin)),
+        ("ufm.squared_error", grouped, lambda s: dataclasses.replace(s, within=1.001 * s.within)),
+        ("lpm.grouped", grouped, lambda s: dataclasses.replace(s, between=1.001 * s.between)),
+        ("lpm.rank", grouped, lambda s: dataclasses.replace(s, slack=-s.slack)),
+        ("lpm.rank", grouped, lambda s: dataclasses.replace(s, between=0 * s.between)),
     ],
 )
 def test_wrong_solutions_are_counterexamples(monkeypatch, identifier, module, change):

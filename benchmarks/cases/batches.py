@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import lpmjax as lpm
-from lpmjax.problems import Problem
+from lpmjax.problems.problem import Problem
 
 from ..rows import Row, judge, judge_arrays, row
 from ..settings import Settings

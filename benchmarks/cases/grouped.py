@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import lpmjax as lpm
-from lpmjax.solvers import solve_grouped
+from lpmjax.solvers.grouped import solve_grouped
 
 from ..rows import Row, judge, missing, row, too_long
 from ..settings import Settings

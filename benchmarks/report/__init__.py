@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lpmjax.files import write_figure
+from lpmjax.figure_files import write_figure
 
 from ..settings import MODES
 from ..suite import SCHEMA, load

@@ -16,7 +16,7 @@ except ImportError as error:
 
 import numpy as np
 
-from ..solution import Status
+from ..codes import Status
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -10,7 +10,8 @@ from .. import plot as figures
 from ..arguments import require_positive
 from ..counts.files import read
 from ..diagnose import diagnose as diagnose_counts
-from ..files import check_figure, check_writable, json_text, write_figure, write_json
+from ..figure_files import check_figure, write_figure
+from ..files import check_writable, json_text, write_json
 from .common import Json, LambdaH, LambdaW, ProgressBar, exclude, exit_by, option, together
 from .interrupt import interruptible
 

@@ -12,9 +12,10 @@ from rich import box
 from rich.table import Table
 
 from .. import plot as figures
-from ..files import check_figure, check_writable, json_text, write_dataset, write_figure
-from ..problems import LayerPeeled
-from ..solution import Phase, Status
+from ..codes import Phase, Status
+from ..figure_files import check_figure, write_figure
+from ..files import check_writable, json_text, write_dataset
+from ..problems.layer_peeled import LayerPeeled
 from ..sweep import sweep as sweep_grid
 from .common import K_A, K_B, Json, PlotFile, ProgressBar, exit_by, parsed, parsed_list, print_table
 from .interrupt import interruptible

@@ -7,7 +7,9 @@ import typer
 
 from ..groups import ClassGroups
 from ..losses import CrossEntropy, LabelSmoothing, LogitAdjusted, Loss, SquaredError
-from ..problems import LayerPeeled, Problem, UnconstrainedFeatures
+from ..problems.layer_peeled import LayerPeeled
+from ..problems.problem import Problem
+from ..problems.unconstrained import UnconstrainedFeatures
 from .common import exclude, option, together
 
 Counts = Annotated[

@@ -8,8 +8,9 @@ from rich import box
 from rich.table import Table
 
 from .. import boundary as boundaries
+from ..codes import Phase, Status
 from ..files import check_writable, json_text, write_json
-from ..solution import DESCRIPTIONS, Phase, Solution, Status, group_names
+from ..solution import DESCRIPTIONS, Solution, group_names
 from ..solve import solve as solve_problem
 from .common import K_A, K_B, Json, LambdaH, LambdaW, Out, exit_by, parsed_list, print_table
 from .interrupt import interruptible

@@ -75,14 +75,6 @@ class Problem(eqx.Module):
         exact = {1: ("closed_form",), 2: ("two_group",)}.get(self.groups.num_groups, ()) if plain else ()
         return (*exact, "grouped", "factored")
 
-    def closed_form(self):
-        """The optimum in closed form as a ``Solution``, or None where none is known for this structure."""
-        if "closed_form" not in self.methods:
-            return None
-        from ..solve import solve  # the solver registry imports problems, so not at import time
-
-        return solve(self, method="closed_form")
-
     @abc.abstractmethod
     def check(self) -> None:
         """Raise ValueError for the first bad entry of concrete (also batched) leaves."""

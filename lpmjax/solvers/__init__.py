@@ -1,7 +1,1 @@
-"""Solvers by method name: each takes a Problem and a step limit and returns group coordinates."""
-
-from .closed_form import solve_closed_form
-from .grouped import solve_grouped as solve_grouped
-from .two_group import solve_two_group
-
-SOLVERS = {"closed_form": solve_closed_form, "two_group": solve_two_group}
+"""Solvers: each takes the numbers of a problem and a step limit, and returns coordinates."""

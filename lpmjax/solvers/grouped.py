@@ -15,8 +15,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import spectral, symmetry
-from ..certificate import Program, duality_gap, evaluate, gradient, largest_term, log_price, row_sums, slacks
 from ..dual_points import positive
+from ..duality import Program, duality_gap, evaluate, gradient, largest_term, log_price, slacks
+from ..losses import row_sums
 from .coordinates import Coordinates
 from .descent import descend
 from .implicit import attach
@@ -120,7 +121,7 @@ def _loss_of_fixed(program: Program):
     def _rule(primals, tangents):
         within, between, bias = primals
         classes, weights = program.classes, program.weights
-        at, others, _, log_scale = evaluate(program, within, between, bias, jnp)
+        at, others, log_scale = evaluate(program, within, between, bias, jnp)
         pull, block = gradient(at.wrong, others, classes, weights, jnp, at.total)
         moved = jnp.sum(block * tangents[1]) - jnp.sum(symmetry.repeats(classes, jnp) * pull * tangents[0])
         if bias is not None:
@@ -168,7 +169,7 @@ def log_multiplier_at(within, between, bias, program: Program):
     """Logarithm of the multiplier of the spectral cost: of the penalty, or of what one more unit of budget is worth."""
     if program.penalty is not None:
         return jnp.log(program.penalty)
-    loss, others, _, log_scale = evaluate(program, within, between, bias, jnp)
+    loss, others, log_scale = evaluate(program, within, between, bias, jnp)
     pull, block = gradient(loss.wrong, others, program.classes, program.weights, jnp, loss.total)
     repeats = symmetry.repeats(program.classes, jnp)
     worth = (jnp.sum(repeats * pull * within) - jnp.sum(block * between)) / program.budget
@@ -197,7 +198,7 @@ def _reduced(x: Point, program: Program) -> Point:
 def _limit_margin(within, between, bias, program: Program, log_multiplier):
     """In-group margin that a group of one class would have with a second one: no logit feels it, but derivatives by
     the number of classes do."""
-    loss, others, _, log_scale = evaluate(program, within, between, bias, jnp)
+    loss, others, log_scale = evaluate(program, within, between, bias, jnp)
     eye = jnp.eye(within.shape[-1], dtype=bool)
     leaving = jnp.sum(jnp.where(eye, 0.0, others * loss.wrong), axis=-2) - loss.total
     need = jnp.exp(log_multiplier + log_scale) * program.omega / program.weights - leaving

@@ -46,7 +46,8 @@ class _Angle(NamedTuple):
     h: Array  # 1 - exp(-u)
 
 
-def _angle(chi, K_A, K_B) -> _Angle:
+def angle_at(chi, K_A, K_B) -> _Angle:
+    """The right vector's angle at this coordinate, with what the two states need of it and no cancellation."""
     K = K_A + K_B
     cos_etf = jnp.sqrt(K_B / K)
     h = -jnp.expm1(-chi) / (1 + cos_etf)
@@ -80,10 +81,10 @@ def _minority_log_inv_t(chi, lane: Lane, angle: _Angle, sigma, e):
     return margin - 0.5 * chi + jnp.log(angle.sine_root / angle.ratio * inverse_P / (K_A + K_B))
 
 
-def _budget_state(chi, lane: Lane) -> _State:
+def budget_state(chi, lane: Lane) -> _State:
     """Budget form: (K_A-1) a + (K_B-1) omega e + sigma = resource, solved for sigma at this angle."""
     K_A, K_B, omega = lane.K_A, lane.K_B, lane.omega
-    angle = _angle(chi, K_A, K_B)
+    angle = angle_at(chi, K_A, K_B)
     spare = lane.resource - K_A * (K_A - 1) * angle.in_A
     weight_A = 1 + (K_A - 1) * angle.cosine
     weight = weight_A + (K_B - 1) * angle.sine
@@ -97,10 +98,10 @@ def _budget_state(chi, lane: Lane) -> _State:
     return _State(a, e, sigma, spare / lane.resource, log_inv_t_A, residual, 1 + a + e + lane.log_ratio)
 
 
-def _penalty_state(chi, lane: Lane) -> _State:
+def penalty_state(chi, lane: Lane) -> _State:
     """Penalised form: t_A is given, so the margin a and with it sigma follow at this angle; so does e where t_B < 1."""
     K_A, K_B, omega, log_inv_t_A = lane.K_A, lane.K_B, lane.omega, lane.resource
-    angle = _angle(chi, K_A, K_B)
+    angle = angle_at(chi, K_A, K_B)
     alive_A = log_inv_t_A > 0
     log_k_A = jnp.log((1 - angle.h) / (angle.ratio * (K_A + K_B)))
     a = jnp.where(alive_A, margin_at(jnp.where(alive_A, log_inv_t_A, 1.0), log_k_A), 0.0)
@@ -119,13 +120,13 @@ def _penalty_state(chi, lane: Lane) -> _State:
 
 def _budget_equation(chi, lane: Lane):
     """The scalar equation; the bracket ends where sigma would turn negative."""
-    state = _budget_state(chi, lane)
+    state = budget_state(chi, lane)
     return state.residual, state.magnitude
 
 
 def _penalty_equation(chi, lane: Lane):
     """The scalar equation; where sigma would turn negative the annihilation equation takes over."""
-    state = _penalty_state(chi, lane)
+    state = penalty_state(chi, lane)
     value = jnp.where(state.residual >= -state.spare, state.residual, -state.spare)
     return value, state.magnitude
 
@@ -133,13 +134,13 @@ def _penalty_equation(chi, lane: Lane):
 def _merging_equation(chi, lane: Lane):
     """log of (in-group margin that a minority needs) / (what the budget leaves it): zero where e reaches zero."""
     K_A, K_B = lane.K_A, lane.K_B
-    angle = _angle(chi, K_A, K_B)
+    angle = angle_at(chi, K_A, K_B)
     spare = lane.resource - K_A * (K_A - 1) * angle.in_A
     needed = K_B * angle.in_B * (1 + (K_A - 1) * angle.cosine)
     return jnp.log(needed * lane.omega / (spare * angle.sine)), jnp.ones_like(chi)
 
 
-def _annihilation_angle(lane: Lane):
+def annihilation_angle(lane: Lane):
     """chi at which a budget is spent on the majority alone; inf where theta = 0 comes first."""
     u = lane.resource / jnp.where(lane.K_A > 1, lane.K_A * (lane.K_A - 1), 1.0)
     reached = -jnp.expm1(-u) * (1 + jnp.sqrt(lane.K_B / (lane.K_A + lane.K_B)))
@@ -190,22 +191,22 @@ def _order(problem) -> tuple[Lane, Bool[Array, ""]]:
 
 def merging_angle(lane: Lane, max_steps: int):
     """chi at which the in-group margin of the minority reaches zero on the budget (K_B >= 2)."""
-    upper = _annihilation_angle(lane)
+    upper = annihilation_angle(lane)
     return increasing_root(_merging_equation, lane, _merging_guess(lane, upper), upper, max_steps)
 
 
 def merged_log_ratio(lane: Lane, max_steps: int):
     """log of the weight ratio from which the minority is merged, at this budget."""
-    return _budget_state(merging_angle(lane, max_steps).x, lane).log_inv_t_A
+    return budget_state(merging_angle(lane, max_steps).x, lane).log_inv_t_A
 
 
 def annihilated_log_ratio(lane: Lane):
     """log of the weight ratio from which the minority is annihilated, at this budget; inf where it never is."""
-    end = _annihilation_angle(lane)
+    end = annihilation_angle(lane)
     exists = jnp.isfinite(end)
     chi = jnp.where(exists, end, 1.0)
     K = lane.K_A + lane.K_B
-    angle = _angle(chi, lane.K_A, lane.K_B)
+    angle = angle_at(chi, lane.K_A, lane.K_B)
     # There y = 0 = e, so log(1/t_B) is log(sine), from 1 - sine where that is small.
     loss = angle.short * lane.K_B / K
     near = loss < 0.5
@@ -216,7 +217,7 @@ def annihilated_log_ratio(lane: Lane):
 
 
 def _solve_budget(lane: Lane, max_steps: int):
-    end = _annihilation_angle(lane)
+    end = annihilation_angle(lane)
     annihilated = lane.log_ratio >= annihilated_log_ratio(lane)
     balanced = lane.log_ratio == 0  # the simplex ETF itself, chi = 0, at the edge of the bracket
     # Three steps towards the merging angle put the start on the right side of the only kink.
@@ -226,15 +227,15 @@ def _solve_budget(lane: Lane, max_steps: int):
     root = increasing_root(_budget_equation, lane, start, upper, max_steps, known=annihilated | balanced)
     # An annihilated lane stays at the end of the bracket, which moves with the budget.
     root = root._replace(x=jnp.where(annihilated, end, root.x))
-    return root, _budget_state(root.x, lane), annihilated
+    return root, budget_state(root.x, lane), annihilated
 
 
 def _solve_penalty(lane: Lane, max_steps: int):
     # sigma <= a, and a is largest at theta = 0.
-    largest = _penalty_state(jnp.full_like(lane.resource, jnp.inf), lane).a
+    largest = penalty_state(jnp.full_like(lane.resource, jnp.inf), lane).a
     upper = _last_angle(lane, jnp.maximum(largest, jnp.finfo(largest.dtype).tiny))
     root = increasing_root(_penalty_equation, lane, jnp.zeros_like(upper), upper, max_steps)
-    state = _penalty_state(root.x, lane)
+    state = penalty_state(root.x, lane)
     return root, state, state.residual < -state.spare
 
 
@@ -254,7 +255,7 @@ def solve_two_group(problem, max_steps: int) -> Coordinates:
     solve_lane = _solve_budget if problem.penalty is None else _solve_penalty
     root, state, annihilated = solve_lane(lane, max_steps)
 
-    angle = _angle(root.x, lane.K_A, lane.K_B)
+    angle = angle_at(root.x, lane.K_A, lane.K_B)
     alive = ~annihilated & (state.sigma > 0)
     sigma = jnp.where(alive, state.sigma, 0.0)
     # A group of one class keeps the limit of its in-group margin: no logit feels it, but derivatives by K do.

@@ -1,5 +1,6 @@
 """Comparison: what is compared per theorem, and what all comparisons share: batches of solutions, grids and errors."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,10 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..codes import Status
 from ..groups import ClassGroups
 from ..losses import CrossEntropy, Loss
-from ..problems import LayerPeeled, UnconstrainedFeatures
-from ..solution import Solution, Status
+from ..problems.layer_peeled import LayerPeeled
+from ..problems.unconstrained import UnconstrainedFeatures
+from ..solution import Solution
 from ..solve import solve
 
 Forms = Mapping[str, Any]
@@ -129,4 +132,4 @@ def perturbed(s: Solution) -> Solution:
     noise = np.exp(rng.uniform(-6, 0, s.value.shape) * np.log(10))
     within = s.within * (1 + noise[:, None] * rng.uniform(-1, 1, s.within.shape))
     between = s.between * (1 + noise[:, None, None] * rng.uniform(-1, 1, s.between.shape))
-    return s.replace(within=within, between=between)
+    return dataclasses.replace(s, within=within, between=between)

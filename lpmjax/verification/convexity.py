@@ -1,14 +1,15 @@
 """Convex programs: the loss, the relaxation of a product of factors, and what a duality gap certifies."""
 
+import dataclasses
 from typing import Any
 
 import jax
 import numpy as np
 
-from ..certificate import Certificate, Program, duality_gap
+from ..duality import Certificate, Program, duality_gap
 from ..groups import ClassGroups
 from ..losses import CrossEntropy
-from ..problems import UnconstrainedFeatures
+from ..problems.unconstrained import UnconstrainedFeatures
 from ..solution import Solution
 from ..solve import solve
 from . import dense_gap
@@ -65,7 +66,7 @@ def budget_gap(forms: Forms) -> Comparison:
     K_A, K_B, R, E_H = grid([2, 5, 300], [2, 20], [1.5, 30, 1e4], [0.2, 2, 10])
     s = layer_peeled(K_A, K_B, R, 1.0, E_H)
     violated, proof = _bounded(s)
-    a, e, x, y = four_scalars(s.replace(within=proof.within, between=proof.between))
+    a, e, x, y = four_scalars(dataclasses.replace(s, within=proof.within, between=proof.between))
     pi_A, pi_B = s.problem.groups.weights.T
     slopes = [closed_form(forms[name], K_A, K_B, pi_A, a, x) for name in ("gamma_A", "g_x")]
     gamma_A, g_x, gamma_B, g_y = slopes + [closed_form(forms[n], K_A, K_B, pi_B, e, y) for n in ("gamma_B", "g_y")]

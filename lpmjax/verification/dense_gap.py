@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..certificate import Program, duality_gap
+from ..duality import Program, duality_gap
 from ..groups import ClassGroups
 from ..losses import CrossEntropy, LabelSmoothing, LogitAdjusted, Loss, SquaredError
-from ..problems import UnconstrainedFeatures
+from ..problems.unconstrained import UnconstrainedFeatures
 from .comparison import relative
 
 _CLASSES = (3, 1, 2)

@@ -3,8 +3,9 @@
 import numpy as np
 
 from .. import boundary
+from ..codes import Phase
 from ..diagnose import diagnose
-from ..solution import Phase, Solution
+from ..solution import Solution
 from .comparison import Comparison, Forms, claimed, cosines, decayed, grid, layer_peeled, relative, report
 from .formula import closed_form
 

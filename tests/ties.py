@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .formula import DIGITS, compiled, evaluate
+from lpmjax.verification.formula import DIGITS, compiled, evaluate
 
 _TINY = np.finfo(float).tiny
 

@@ -17,9 +17,7 @@ from jaxtyping import Array, Float
 
 from . import spectral, symmetry
 from .dual_points import aligned
-from .losses import GroupLoss, Loss
-from .losses import row_sums as row_sums
-from .rigorous import rigorous as rigorous
+from .losses import GroupLoss, Loss, row_sums
 
 
 class Program(eqx.Module):
@@ -88,7 +86,6 @@ class Evaluation(NamedTuple):
 
     loss: GroupLoss  #: value and derivatives, all times exp(log_scale)
     others: Float[Array, "*batch J G"]  #: number of rivals of each margin
-    margins: Float[Array, "*batch J G"]
     log_scale: Float[Array, "*batch"]
 
 
@@ -121,7 +118,7 @@ def evaluate(program: Program, within, between, bias, xp) -> Evaluation:
     taken = scale[..., None, None]
     # A rival that counts 0 times is felt by derivatives only; where the loss underflows they are no use.
     shifted = xp.where((others > 0) | (taken == 0), margins - taken, xp.maximum(margins, taken))
-    return Evaluation(program.loss.on_groups(shifted, others, xp, own), others, margins, scale)
+    return Evaluation(program.loss.on_groups(shifted, others, xp, own), others, scale)
 
 
 def duality_gap(program: Program, within, between, xp, bias: Any = None, nuclear: Any = None) -> Certificate:
@@ -143,7 +140,7 @@ def duality_gap(program: Program, within, between, xp, bias: Any = None, nuclear
         within, between, cost = within * onto[..., None], between * onto[..., None, None], cost * onto
         nuclear = nuclear * onto
 
-    loss, others, _, log_scale = evaluate(program, within, between, bias, xp)
+    loss, others, log_scale = evaluate(program, within, between, bias, xp)
     value = xp.sum(classes * weights * loss.value, axis=-1)
     wrong, total = loss.wrong, loss.total
     if program.free_bias:
@@ -260,7 +257,7 @@ def _nonnegative_gap(program: Program, within, xp) -> Certificate:
     within = xp.where(classes > 0, within, 0.0)
     K = xp.sum(classes, axis=-1, keepdims=True)
     between = symmetry.centred_diagonal(within, classes, xp)
-    loss, others, _, log_scale = evaluate(program, within, between, None, xp)
+    loss, others, log_scale = evaluate(program, within, between, None, xp)
     rho = xp.exp(loss.log_right - within)  # of every wrong class alike
     price = xp.asarray(program.penalty)[..., None] * omega * xp.sqrt(K / (K - 1))
     share = xp.minimum(1.0, price / (K * rho * weights))

@@ -5,15 +5,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ties import Against, Implicit, Tie
 
-from .. import boundary, spectral, symmetry
-from ..certificate import Program, duality_gap, gradient, shrinkage
-from ..groups import ClassGroups
-from ..losses import CrossEntropy
-from ..problems import LayerPeeled, UnconstrainedFeatures
-from ..solve import solve
-from ..solvers.two_group import Lane, _angle, _annihilation_angle, _budget_state, _penalty_state, rank_one
-from .ties import Against, Implicit, Tie
+from lpmjax import boundary, spectral, symmetry
+from lpmjax.duality import Program, duality_gap, gradient, shrinkage
+from lpmjax.groups import ClassGroups
+from lpmjax.losses import CrossEntropy
+from lpmjax.problems.layer_peeled import LayerPeeled
+from lpmjax.problems.unconstrained import UnconstrainedFeatures
+from lpmjax.solve import solve
+from lpmjax.solvers.two_group import Lane, angle_at, annihilation_angle, budget_state, penalty_state, rank_one
 
 _CLASSES = (2.0, 1e6)
 _BUDGET = (1e-6, 1e2)
@@ -116,14 +117,14 @@ def _h_of_chi(_, K_A, K_B, chi, **others):
 
 
 def _angles(K_A, K_B, chi):
-    angle = _angle(chi, K_A, K_B)
+    angle = angle_at(chi, K_A, K_B)
     return {"c_hat": angle.cosine, "s_hat2": angle.sine**2, "q_B": angle.in_B}
 
 
 def _one_scalar(K_A, K_B, S, chi):
     one = jnp.ones_like(S)
-    state = _budget_state(chi, Lane(K_A, K_B, 0 * one, one, S))
-    angle = _angle(chi, K_A, K_B)
+    state = budget_state(chi, Lane(K_A, K_B, 0 * one, one, S))
+    angle = angle_at(chi, K_A, K_B)
     scale = jnp.maximum(state.magnitude, K_B * angle.in_B)
     return {
         "N": Against(state.spare * S, S),
@@ -141,7 +142,7 @@ def _before_the_end(K_A, K_B, s, share):
     S = (K_A + K_B) * s
     with jax.enable_x64(True):
         lane = Lane(*(jnp.asarray(x) for x in (K_A, K_B, np.zeros_like(S), np.ones_like(S), S)))
-        end = np.asarray(_annihilation_angle(lane))
+        end = np.asarray(annihilation_angle(lane))
     return K_A, K_B, S, share * np.minimum(end, 100.0)
 
 
@@ -152,7 +153,7 @@ def _probabilities(K_A, K_B, chi, l_A, l_B):
     """l_g = log(1/t_g) > 0: both groups active."""
     classes = _pair(K_A, K_B)
     lane = Lane(K_A, K_B, l_A - l_B, jnp.ones_like(chi), l_A)
-    state, angle = _penalty_state(chi, lane), _angle(chi, K_A, K_B)
+    state, angle = penalty_state(chi, lane), angle_at(chi, K_A, K_B)
     # The residual is what y by the second group's conditions lacks of y by the angle.
     y = angle.sine * state.sigma + state.residual
     block = rank_one(K_A, K_B, angle.cosine * state.sigma, y)
