@@ -232,7 +232,7 @@ def _noise(program: Program, loss: GroupLoss, others, size, xp):
     if program.full:
         entries, sums = entries + 1, sums + 1 + xp.sum(others, axis=-2)
     _, block = gradient(entries, others, program.classes, program.weights, xp, -sums)
-    return _ulps(program, xp) * size * xp.sqrt(xp.sum((block / program.omega[..., None, :]) ** 2, axis=(-2, -1)))
+    return 64 * _ulps(program, xp) * size * xp.sqrt(xp.sum((block / program.omega[..., None, :]) ** 2, axis=(-2, -1)))
 
 
 def largest_term(program: Program, within, between, bias, xp):
