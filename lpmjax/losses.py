@@ -52,6 +52,11 @@ class Loss(eqx.Module):
     def without_row_sums(self, at: GroupLoss, others: Any, classes: Any, weights: Any, xp: Any) -> tuple[Any, Any]:
         """(wrong, total) of a nearby dual point whose weighted gradients sum to zero over samples, for a free bias."""
 
+    def best_bias(self, sums: Any, decay: Any) -> Any:
+        """(G,) bias at which the loss plus ``decay / 2`` times its square is least, where that has a closed form:
+        ``sums`` are the derivatives of the loss by it at a bias of zero."""
+        return None
+
     def noise(self, rounding: Any, others: Any, xp: Any) -> Any:
         """(G,) Fenchel gap between a computed gradient and the exact one, where logits are rounded by ``rounding``.
 
@@ -231,6 +236,10 @@ class SquaredError(Loss):
         mean = row_sums(at.wrong, others, weights, xp, at.total)
         wrong = at.wrong - mean[..., :, None]
         return wrong, at.total - mean - xp.sum(others * mean[..., :, None], axis=-2)
+
+    def best_bias(self, sums, decay):
+        """The loss curves by the sum of all weights, which is 1."""
+        return -sums / (1 + decay)
 
     def noise(self, rounding, others, xp):
         """Half the squared rounding of every logit."""

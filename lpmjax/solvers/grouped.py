@@ -8,6 +8,7 @@ what a certificate asks for, from a loss of log K down to one of 1e-40. No local
 than the rank: there the duality gap closes, and it alone stops the descent.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -33,7 +34,7 @@ class Point(NamedTuple):
     q: Float[Array, " G"]
     left: Float[Array, "G r"]
     right: Float[Array, "r G"]
-    bias: Any  #: (G,) or None; times sqrt(classes)
+    bias: Any  #: (G,) over :func:`_unit_of_bias`; None without a bias, and where the best one has a closed form
 
 
 def solve_grouped(
@@ -96,12 +97,37 @@ def _coordinates(x: Point, program: Program):
     between = scale * (x.left @ x.right) / program.omega[None, :]
     here = program.classes > 0
     between = jnp.where(here[:, None] & here[None, :], between, 0.0)
+    return within, between, _bias(x, within, between, program)
+
+
+def _bias(x: Point, within, between, program: Program):
+    """Bias of one class of each group; the best one where that has a closed form. None without a bias."""
+    here, classes = program.classes > 0, program.classes
+    if x.bias is None and _has_bias(program):
+        loss, others, _ = evaluate(program, within, between, None, jnp)
+        sums = row_sums(loss.wrong, others, program.weights, jnp, loss.total)
+        return jnp.where(here, program.loss.best_bias(sums, 0.0 if program.free_bias else program.bias_decay), 0.0)
     if x.bias is None:
-        return within, between, None
-    bias = jnp.where(here, x.bias, 0.0) / jnp.sqrt(symmetry.present(program.classes, jnp))
+        return None
+    bias = jnp.where(here, x.bias * _unit_of_bias(program), 0.0)
     if program.free_bias and not program.full:  # no loss feels the mean over classes: it is zero
-        bias = bias - jnp.sum(program.classes * bias) / jnp.sum(program.classes)
-    return within, between, bias
+        bias = bias - jnp.sum(classes * bias) / jnp.sum(classes)
+    return bias
+
+
+def _has_bias(program: Program) -> bool:
+    return program.free_bias or program.bias_decay is not None
+
+
+def _unit_of_bias(program: Program):
+    """(G,) step of a bias that the objective feels as much as one of the factors, by which it curves like the penalty.
+
+    A decay can be 10^15 times that. The curvature of a softmax is what is left of the loss at the optimum.
+    """
+    felt = program.penalty * program.omega
+    felt = felt if program.bias_decay is None else felt + program.bias_decay
+    unit = jnp.sqrt(program.penalty / (symmetry.present(program.classes, jnp) * felt))
+    return jax.lax.stop_gradient(unit)
 
 
 def _loss(program: Program, within, between, bias):
@@ -134,12 +160,12 @@ def _loss_of_fixed(program: Program):
 
 def _objective(x: Point, program: Program, loss: Any = None):
     """Logarithm of the loss, or of loss and costs."""
-    coordinates = _coordinates(x, program)
-    value, log_scale = _loss(program, *coordinates) if loss is None else loss(*coordinates)
+    within, between, bias = _coordinates(x, program)
+    value, log_scale = (partial(_loss, program) if loss is None else loss)(within, between, bias)
     if program.penalty is not None:
         value = value + program.penalty * _cost(x, program)
     if program.bias_decay is not None:
-        value = value + 0.5 * program.bias_decay * jnp.sum(x.bias * x.bias)
+        value = value + 0.5 * program.bias_decay * jnp.sum(program.classes * bias * bias)
     return jnp.log(jnp.maximum(value, jnp.finfo(value.dtype).tiny)) - log_scale
 
 
@@ -223,9 +249,9 @@ def _first_point(program: Program, width: int) -> Point:
     """The steepest descent from zero, every direction of it present, and of the best size."""
     classes, omega = program.classes, program.omega
     zero = jnp.zeros_like(classes)
-    biased = program.free_bias or program.bias_decay is not None
+    bias = zero if _has_bias(program) else None
     nothing = jnp.zeros((zero.size, zero.size), zero.dtype)
-    point = _toward(zero, nothing, zero if biased else None, program, width, jnp.ones_like(zero[0]))
+    point = _toward(zero, nothing, bias, program, width, jnp.ones_like(zero[0]))
     if program.budget is not None:  # scale-free: any scale will do, that of the budget is well conditioned
         return _scaled(point, jnp.sqrt(program.budget / _cost(point, program)))
     sizes = jnp.exp2(jnp.arange(-24.0, 8.0)).astype(classes.dtype) * jnp.sqrt(jnp.sum(classes * omega * omega))
@@ -233,7 +259,7 @@ def _first_point(program: Program, width: int) -> Point:
     if program.loss.coercive:  # next to nothing is paid for logits where decays are tiny: begin where the loss is least
         within, between = program.ideal(jnp)
         cost = symmetry.spectral_cost(within, between, classes, omega, jnp, program.full)
-        ideal = _toward(within, between, zero if biased else None, program, width, 1e-14 * cost)
+        ideal = _toward(within, between, bias, program, width, 1e-14 * cost)
         sized = jax.tree.map(lambda one, many: jnp.concatenate([one[None], many]), ideal, sized)
     best = jnp.argmin(jax.vmap(lambda x: _objective(x, program))(sized))
     return jax.tree.map(lambda leaf: leaf[best], sized)
@@ -264,12 +290,12 @@ def _toward(within, between, bias, program: Program, width: int, step) -> Point:
     if not program.full:
         unit = jnp.sqrt(classes / jnp.sum(classes))
         left = left - unit[:, None] * (unit @ left)[None, :]
-    here = classes > 0
+    here, closed = classes > 0, program.loss.best_bias(0.0, 0.0) is not None
     return Point(
         q=jnp.sqrt(repeats * (omega * jnp.abs(within) + share * (descent_in + 0.01 * norm))),
         left=jnp.where(here[:, None], left * root[None, :], 0.0),
         right=jnp.where(here[None, :], root[:, None] * right[:width], 0.0),
-        bias=None if bias is None else jnp.sqrt(classes) * bias,
+        bias=None if bias is None or closed else bias / _unit_of_bias(program),
     )
 
 
