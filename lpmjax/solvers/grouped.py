@@ -258,11 +258,23 @@ def _first_point(program: Program, width: int) -> Point:
     sized = jax.vmap(lambda c: _scaled(point, jnp.sqrt(c / _cost(point, program))))(sizes)
     if program.loss.coercive:  # next to nothing is paid for logits where decays are tiny: begin where the loss is least
         within, between = program.ideal(jnp)
-        cost = symmetry.spectral_cost(within, between, classes, omega, jnp, program.full)
-        ideal = _toward(within, between, bias, program, width, 1e-14 * cost)
-        sized = jax.tree.map(lambda one, many: jnp.concatenate([one[None], many]), ideal, sized)
+        step = 1e-14 * symmetry.spectral_cost(within, between, classes, omega, jnp, program.full)
+        least = [(between, bias)] if bias is None else [(between, bias), _carried_by_bias(between, program)]
+        for block, carrier in least:
+            ideal = _toward(within, block, carrier, program, width, step)
+            sized = jax.tree.map(lambda one, many: jnp.concatenate([one[None], many]), ideal, sized)
     best = jnp.argmin(jax.vmap(lambda x: _objective(x, program))(sized))
     return jax.tree.map(lambda leaf: leaf[best], sized)
+
+
+def _carried_by_bias(between, program: Program):
+    """The logits' block without what a bias can stand in for at no cost, and that bias: ``Z - b 1ᵀ`` costs least where
+    it is orthogonal to ``1ᵀ Omega``."""
+    axis = program.omega * jnp.sqrt(program.classes)
+    length = jnp.sqrt(jnp.sum(axis * axis))
+    column = (between * program.omega[None, :]) @ axis / length
+    bias = column / (length * jnp.sqrt(symmetry.present(program.classes, jnp)))
+    return between - jnp.outer(column, jnp.sqrt(program.classes)) / length, bias
 
 
 def _point_near(within, between, bias, program: Program, width: int) -> Point:
