@@ -58,7 +58,7 @@ def descend(
     The residual (a duality gap) is looked at every ``every`` steps; its own rounding decides how low it can get, so
     ``goal`` may be below reach. ``optimizer`` None is L-BFGS (:mod:`.lbfgs`): where its residual has stopped falling
     above ``accept``, it begins anew without memory, at ``refresh(x, parameters)`` (default x), at most ``restarts``
-    times and no more than twice in vain. ``project(x, parameters)`` is applied after every step of another optimizer.
+    times and no more than six times in vain. ``project(x, parameters)`` is applied after every step of another optimizer.
     The result is the point of least residual; NaN stops at once, and a residual may be infinite. Not differentiable:
     see :mod:`.implicit`.
 
@@ -115,7 +115,7 @@ def _iterate(method: _Method, residual, goal, accept, max_steps: int, every: int
     def running(at: _Progress):
         settled = (at.last <= goal) | ((at.last <= accept) & (at.idle >= 3))
         if method.begin_anew is not None:
-            spent = (at.restarts >= most) | ((at.restarts >= 2) & ~at.fruitful)
+            spent = (at.restarts >= most) | ((at.restarts >= 6) & ~at.fruitful)
             settled = settled | ((at.idle >= _PATIENCE) & spent)
         return (at.steps == 0) | (~settled & ~jnp.isnan(at.last) & (at.steps < max_steps))
 
