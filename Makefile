@@ -7,6 +7,9 @@ BIN := .venv/bin
 phase-diagram: .venv/cli.stamp
 	$(BIN)/lpmjax phase-diagram --out results
 
+# Most of the time goes into compiling, for code that runs once: `test` has it done without optimisation, and `test-slow`,
+# where descents are long, as users have it.
+test: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false
 test: .venv/test.stamp
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 

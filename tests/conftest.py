@@ -28,3 +28,11 @@ def rng(request):
     import numpy as np
 
     return np.random.default_rng(zlib.crc32(request.node.name.encode()))
+
+
+@pytest.fixture
+def kept_by_nobody(monkeypatch):
+    """Commands called in this process must not leave a cache behind in its jax, nor in the home of whoever tests."""
+    from lpmjax import cli
+
+    monkeypatch.setattr(cli, "_keep_compilations", lambda: None)

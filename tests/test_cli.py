@@ -1,45 +1,20 @@
 """The command as a user runs it: output, files, exit codes, one-line errors."""
 
-import contextlib
-import io
 import json
 import math
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
-from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
+from command_line import COUNTS, run
 
 import lpmjax as lpm
-from lpmjax import cli
 from lpmjax.cli import two_groups
 
-COUNTS = Path(__file__).parent / "data" / "counts.csv"
-
-
-@pytest.fixture(autouse=True)
-def _no_cache(monkeypatch):
-    """Commands called in this process must not leave a cache behind in its jax, nor in the home of whoever tests."""
-    monkeypatch.setattr(cli, "_keep_compilations", lambda: None)
-
-
-def run(capsys, *arguments):
-    """(exit code, standard output, standard error) of ``lpmjax arguments``."""
-    sys.argv = ["lpmjax", *map(str, arguments)]
-    try:
-        cli.main()
-        code = 0
-    except SystemExit as stop:
-        code = stop.code or 0
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
+pytestmark = pytest.mark.usefixtures("kept_by_nobody")
 
 
 def test_solve(capsys, tmp_path):
@@ -189,71 +164,6 @@ def test_phase_diagram(capsys, tmp_path):
     ]
 
 
-def test_diagnose(capsys, monkeypatch, tmp_path):
-    code, out, err = run(capsys, "diagnose", COUNTS, "--out", tmp_path / "new", "--E-W", 1, "--E-H", 5)
-    assert code == 0, err
-    assert "merged, rank 2 of 3" in out
-    assert "Remedy by weights: loss weight times 2.0971" in out and "Remedy by budget: E_H times 1.3057" in out
-    assert max(map(len, out.replace(str(tmp_path), "").splitlines())) <= 80
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["diagnosis.json", "diagnosis.png"]
-    _, plain, _ = run(capsys, "diagnose", COUNTS, "--json")
-    record = json.loads(plain)
-    assert record == json.loads((tmp_path / "new" / "diagnosis.json").read_text())
-    assert record["names"] == ["cat", "dog", "emu", "fox"]
-    assert record["num_collapsed"] == 2
-    assert record["reading"] == "class,count rows under the header 'class,count'"
-
-    labels = b"a\n" * 8 + b"b\n" * 8 + b"c\nd\n"
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(labels)))
-    decays = ("--weight-decay-W", 0.1, "--weight-decay-H", 0.1, "--no-remedies", "--json")
-    code, out, _ = run(capsys, "diagnose", "-", *decays)
-    record = json.loads(out)
-    assert code == 0
-    assert (record["model"], record["counts"], record["remedies"]) == ("UnconstrainedFeatures", [8, 8, 1, 1], [])
-    assert record["collapsed"] == [False, False, True, True]  # n <= N^2 lambda_W lambda_H = 3.24
-
-
-def test_numbers_one_per_line_are_taken_as_the_flag_says(capsys, tmp_path):
-    path = tmp_path / "numbers"
-    path.write_text("100\n100\n1\n1\n")
-    code, out, err = run(capsys, "diagnose", path, "--no-remedies")
-    assert (code, out) == (2, "")
-    assert "4 classes, 202 samples" in err and "2 classes, 4 samples" in err and "--counts or --labels" in err
-    code, out, _ = run(capsys, "diagnose", path, "--no-remedies", "--counts")
-    assert code == 0
-    assert out.splitlines()[1] == "read as one count per line"
-    assert "4 classes, 202 samples" in out
-    assert "merged, rank 2 of 3" in out
-    _, out, _ = run(capsys, "diagnose", path, "--no-remedies", "--labels", "--json")
-    assert json.loads(out)["names"] == ["100", "1"]
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_what_the_terminal_cannot_encode_loses_no_result(monkeypatch, tmp_path, encoding):
-    (tmp_path / "c.csv").write_text("猫,100\nLöwe,100\nемь,1\nfox,1\n", encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    for command, shown in (
-        (("diagnose", "c.csv", "--no-remedies"), r"\u732b"),
-        (("sweep", "--R", "1,100", "--out", "猫.nc"), r"wrote \u732b.nc"),
-        (("sweep", "--R", "1,100", "--out", "猫\udcff.nc"), r"wrote \u732b\udcff.nc"),
-    ):
-        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-        monkeypatch.setattr("sys.stdout", stream)
-        monkeypatch.setattr("sys.argv", ["lpmjax", *command])
-        with contextlib.suppress(SystemExit):
-            cli.main()
-        stream.flush()
-        out = stream.buffer.getvalue().decode(encoding)
-        assert shown in out
-        assert "certified" in out
-
-
-def test_an_uncertified_diagnosis_exits_with_one(capsys):
-    code, out, err = run(capsys, "diagnose", COUNTS, "--tol", "1e-18", "--no-remedies")
-    assert code == 1
-    assert "stalled" in out and "stalled" in err
-
-
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -326,86 +236,6 @@ def test_uncertified_results_exit_with_one(capsys):
     assert "stalled" in err
 
 
-ENDLESS_REMEDIES = """
-import os, signal, time
-from lpmjax import cli, diagnose
-def with_remedies(self, progress):
-    progress(2, "verifying the weights")
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(100)
-import lpmjax
-lpmjax.Diagnosis.with_remedies = with_remedies
-cli.main()
-"""
-
-
-def heed_ctrl_c():
-    """In the child of a test: where the tests run in the background of a script, Ctrl-C is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-@pytest.mark.parametrize("options", [[], ["--json"]])
-def test_ctrl_c_prints_what_is_known(tmp_path, options):
-    command = [sys.executable, "-c", ENDLESS_REMEDIES, "diagnose", str(COUNTS), "--out", str(tmp_path / "a"), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90, preexec_fn=heed_ctrl_c)
-    assert done.returncode == 130
-    assert done.stderr == "lpmjax: interrupted; problems done: 3, next: verifying the weights\n"
-    if options:
-        assert (json.loads(done.stdout)["num_collapsed"], json.loads(done.stdout)["remedies"]) == (2, [])
-    else:
-        assert "merged, rank 2 of 3" in done.stdout and "Remedy" not in done.stdout
-    assert list((tmp_path / "a").iterdir()) == []
-
-
-def test_ctrl_c_is_quiet_while_the_command_is_imported(tmp_path):
-    (tmp_path / "jax.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(100)\n")
-    command = [sys.executable, "-c", "import lpmjax_command; lpmjax_command.main()", "solve"]
-    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
-    variables = os.environ | {"PYTHONPATH": path}
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=90, preexec_fn=heed_ctrl_c)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
-
-
-def cpu_seconds(process):
-    """Of a process that has not been waited for: unlike the clock's, they do not depend on what else is running."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell a process's time")
-def test_ctrl_c_at_any_moment_exits_with_130(tmp_path):
-    """Compilations are running at most of these moments: nothing may wait for them, nor crash under them."""
-    counts = tmp_path / "counts.csv"
-    counts.write_text("class,count\n" + "".join(f"{k},{int(5000 * 0.01 ** (k / 99)) + k}\n" for k in range(100)))
-    script = "import lpmjax_command; lpmjax_command.main()"
-    command = [sys.executable, "-c", script, "diagnose", str(counts), "--lambda-W", "5e-4", "--lambda-H", "5e-4"]
-    draw = random.Random(0)
-    for run in range(20):
-        variables = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / str(run))}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(command, env=variables, **pipes, text=True, preexec_fn=heed_ctrl_c)
-        time.sleep(draw.uniform(1, 12))
-        finished = process.poll() is not None
-        if not finished:
-            before = cpu_seconds(process)
-            process.send_signal(signal.SIGINT)
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-            assert cpu_seconds(process) - before < 2
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == (0 if finished else 130), err
-        assert finished or ("interrupted; problems done" in err or err == "")
-        assert ("collapsed" in out) == (finished or "done: 0" not in err) or err == ""
-
-
-def test_standard_output_on_a_full_disk():
-    command = [sys.executable, "-m", "lpmjax", "boundary"]
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert done.returncode == 2
-    assert "No space left on device" in done.stderr and "Traceback" not in done.stderr and len(done.stderr) < 120
-
-
 def test_version(capsys):
     assert run(capsys, "--version") == (0, f"lpmjax {lpm.__version__}\n", "")
     done = subprocess.run([sys.executable, "-m", "lpmjax", "--version"], capture_output=True, text=True, check=True)
@@ -419,19 +249,3 @@ def test_help_names_the_commands(capsys):
     assert code == 0
     for command in ("solve", "sweep", "boundary", "phase-diagram", "diagnose", "verify"):
         assert command in out
-
-
-def test_a_second_command_finds_the_compilations_of_the_first(tmp_path):
-    def kept(home):
-        command = [sys.executable, "-m", "lpmjax.cli", "boundary", "--json"]
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
-        variables["XDG_CACHE_HOME"] = str(home)
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
-        assert done.stderr == ""
-        return done.stdout, {file.name: file.stat().st_mtime_ns for file in home.glob("lpmjax/*-cache")}
-
-    first, files = kept(tmp_path)
-    assert files
-    assert kept(tmp_path) == (first, files)
-    (tmp_path / "file").write_text("")
-    assert kept(tmp_path / "file")[0] == first  # no folder can be made there

@@ -190,6 +190,23 @@ def test_smoothing_with_a_bias_stays_finite(groups, decays, epsilon, bias_decay)
     assert s.status == lpm.Status.certified
 
 
+@pytest.mark.parametrize(
+    ("groups", "decays", "loss", "bias_decay"),
+    [
+        (([1, 1, 1], [1743, 35, 2271], [0.34, 99.5, 0.17]), (1.7e-15, 6.5e-15), lpm.LabelSmoothing(0.166), None),
+        (([1, 1], [240, 1479]), (3.4e-17, 1.4e-14), lpm.SquaredError(), 0.0),
+        (([105408], [28706207]), (1e-20, 3.4e-20), lpm.SquaredError(), None),
+        (([4, 173, 1], [8393502, 2, 38193238], [84, 0.03, 5]), (9.1e-14, 2.4e-16), lpm.CrossEntropy(), 1.24),
+    ],
+    ids=["zeros", "carried by the bias", "one group", "bias decay"],
+)
+def test_decays_as_small_as_the_rounding_of_the_gradient(groups, decays, loss, bias_decay):
+    """What is zero, and how far a bias steps, must not be read off a gradient that is all rounding."""
+    s = lpm.solve(lpm.UnconstrainedFeatures(lpm.ClassGroups(*groups), *decays, loss=loss, bias_decay=bias_decay))
+    assert s.status == lpm.Status.certified
+    assert s.phase == lpm.Phase.separated
+
+
 def test_blocks_that_no_machine_holds_are_refused():
     """XLA would end the process."""
     with pytest.raises(ValueError, match=r"G = 1000000 groups.*7.45e\+03 GiB.*from_counts"):
