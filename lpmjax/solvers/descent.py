@@ -58,7 +58,7 @@ def descend(
     The residual (a duality gap) is looked at every ``every`` steps; its own rounding decides how low it can get, so
     ``goal`` may be below reach. ``optimizer`` None is L-BFGS (:mod:`.lbfgs`): where its residual has stopped falling
     above ``accept``, it begins anew without memory, at ``refresh(x, parameters)`` (default x), at most ``restarts``
-    times and no more than six times in vain. ``project(x, parameters)`` is applied after every step of another optimizer.
+    times and no more than six in vain. ``project(x, parameters)`` is applied after every step of another optimizer.
     The result is the point of least residual; NaN stops at once, and a residual may be infinite. Not differentiable:
     see :mod:`.implicit`.
 

@@ -100,7 +100,7 @@ def _coordinates(x: Point, program: Program):
     return within, between, _bias(x, within, between, program)
 
 
-def _bias(x: Point, within, between, program: Program):
+def _bias(x: Point, within, between, program: Program) -> Any:
     """Bias of one class of each group; the best one where that has a closed form. None without a bias."""
     here, classes = program.classes > 0, program.classes
     if x.bias is None and _has_bias(program):
