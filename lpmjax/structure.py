@@ -24,8 +24,8 @@ def structure(program: Program, proof: Certificate, multiplier: Array, xp) -> St
     ``multiplier`` is times ``exp(log_scale)``, as everything in ``proof`` is.
 
     In a group, and for at most two groups altogether, coordinates of closed forms are exactly zero or not. The block of
-    more groups is numerical: :func:`lpmjax.dual_points.positive` needs no tolerance. A group is
-    gone if its share of the spectral cost is below the relative gap, which leaves it as much as it can prove.
+    more groups is numerical, and :func:`lpmjax.dual_points.positive` decides. A group is gone if its share of the
+    spectral cost is below the relative gap, which leaves it as much as it can prove.
     """
     classes, full = program.classes, program.full
     in_groups = xp.sum(xp.where(proof.within > 0, symmetry.repeats(classes, xp), 0), axis=-1)
