@@ -131,8 +131,10 @@ def test_every_claim_is_borne_out_and_nothing_ordinary_stalls(structure):
     for domain in DOMAINS:
         tally, *_ = run(domain, structure, lanes, 5, 5)
         assert tally.false == tally.nonfinite == 0, told(tally, domain)
-        if domain == "ordinary":  # beyond it rounding can leave a gap open, and the reference's bound loose
+        if domain == "ordinary":
             assert tally.unsupported == tally.stalled == 0, told(tally, domain)
+        else:  # rounding can leave a gap open, and the reference's bound loose
+            assert tally.stalled <= 0.1 * lanes, told(tally, domain)
 
 
 @pytest.mark.slow
