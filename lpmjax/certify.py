@@ -87,7 +87,7 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
             f"{program.classes.shape}: pass the problem that was solved (solution.problem)."
         )
     bias = None if solution.bias is None else np.asarray(solution.bias, np.float64)
-    if (bias is None) == (double.free_bias or double.bias_decay is not None):
+    if (bias is None) == double.has_bias:
         raise ValueError("problem and solution disagree on a last-layer bias: pass the problem that was solved.")
     with np.errstate(all="ignore"):  # a lane that is not finite says so in its status
         result = duality_gap(program, within, between, np, bias)

@@ -37,9 +37,7 @@ def aligned(program: Any, pull, block, within, between, objective, noise, xp):
     pull = xp.where(within > 0, most, xp.minimum(pull, most))
     weighted, rest = between * omega[..., None, :], block / omega[..., None, :]
     if program.free_bias:
-        axis = omega * xp.sqrt(classes)
-        axis = axis / xp.sqrt(xp.sum(axis * axis, axis=-1, keepdims=True))
-        weighted, rest = (_without_column(matrix, axis, xp) for matrix in (weighted, rest))
+        weighted, rest = (split_off_bias(matrix, classes, omega, xp)[0] for matrix in (weighted, rest))
     u, s, v = spectral.singular_vectors(weighted, xp)
     along = -xp.sum(u * xp.matmul(rest, xp.swapaxes(v, -1, -2)), axis=-2)
     there = positive(s, along, price, objective, noise, xp)
@@ -62,5 +60,11 @@ def aligned(program: Any, pull, block, within, between, objective, noise, xp):
     return wrong, right_class + xp.sum(others * wrong, axis=-2), pull, block
 
 
-def _without_column(matrix, axis, xp):
-    return matrix - xp.sum(matrix * axis[..., None, :], axis=-1, keepdims=True) * axis[..., None, :]
+def split_off_bias(weighted, classes, omega, xp):
+    """The block of ``Z Omega`` orthogonal to ``1ᵀ Omega``, where ``Z - b 1ᵀ`` costs least, and that bias ``b`` (G,)."""
+    axis = omega * xp.sqrt(classes)
+    length = xp.sqrt(xp.sum(axis * axis, axis=-1, keepdims=True))
+    axis = axis / length
+    column = xp.sum(weighted * axis[..., None, :], axis=-1)
+    rest = weighted - column[..., :, None] * axis[..., None, :]
+    return rest, column / (length * xp.sqrt(symmetry.present(classes, xp)))

@@ -66,6 +66,11 @@ class Program(eqx.Module):
         return _minimiser(self.loss, self.classes, xp)[:2]
 
     @property
+    def has_bias(self) -> bool:
+        """Whether the logits have a last-layer bias, free or decayed."""
+        return self.free_bias or self.bias_decay is not None
+
+    @property
     def full(self) -> bool:
         """Whether blocks of logits and gradients can have full rank."""
         return not self.loss.shift_invariant
@@ -227,7 +232,10 @@ def _ulps(program: Program, xp):
 
 
 def _noise(program: Program, loss: GroupLoss, others, size, xp):
-    """(...,) rounding of the gradient's G x G block over omega: relative in probabilities, absolute in logits."""
+    """(...,) rounding of the gradient's G x G block over omega: relative in probabilities, absolute in logits.
+
+    64 times over: a descent comes to rest some way above the rounding of a single gradient.
+    """
     entries, sums = loss.softmax + xp.abs(loss.wrong), xp.abs(loss.total)
     if program.full:
         entries, sums = entries + 1, sums + 1 + xp.sum(others, axis=-2)

@@ -174,11 +174,10 @@ def columns(problem: Problem, per_sample: bool, projected: bool = False) -> tupl
     else:
         price: Any = problem.penalty  # lambda_W and lambda_H of any penalised model
         budgets, penalties = None, (price / problem.classifier_scale, price * problem.classifier_scale)
-    biased = problem.free_bias or problem.bias_decay is not None
     return index, Columns(
         loss=problem.loss, rows=rows, label=jnp.asarray(label), weights=weights, omega=omega,
         shift=None if shift is None else shift[index], budgets=budgets, penalties=penalties,
-        bias_decay=problem.bias_decay, biased=biased, nonnegative=problem.nonnegative, projected=projected,
+        bias_decay=problem.bias_decay, biased=problem.has_bias, nonnegative=problem.nonnegative, projected=projected,
     )  # fmt: skip
 
 

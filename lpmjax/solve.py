@@ -133,7 +133,7 @@ def _warm(start: Solution, problem: Problem) -> Coordinates:
     G = problem.groups.num_groups
     if start.within.shape != (G,):
         raise ValueError(f"start has groups of shape {start.within.shape}, the problem has {G} groups.")
-    if (start.bias is None) == (problem.free_bias or problem.bias_decay is not None):
+    if (start.bias is None) == problem.has_bias:
         raise ValueError("start and problem disagree on a last-layer bias.")
     return Coordinates(start.within, start.between, start.slack, start.steps, jnp.bool_(True), start.bias)
 

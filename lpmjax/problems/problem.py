@@ -37,6 +37,11 @@ class Problem(eqx.Module):
         """(G,) weight of each class's logit column in the spectral cost."""
 
     @property
+    def has_bias(self) -> bool:
+        """Whether there is a last-layer bias, free or decayed."""
+        return self.free_bias or self.bias_decay is not None
+
+    @property
     def budget(self) -> Float[Array, ""] | None:
         """Largest spectral cost allowed, or None for a penalised problem."""
         return None
@@ -71,7 +76,7 @@ class Problem(eqx.Module):
         """Solvers whose static conditions hold, preferred first."""
         if self.nonnegative:
             return ("closed_form", "factored")
-        plain = type(self.loss) is CrossEntropy and self.bias_decay is None and not self.free_bias
+        plain = type(self.loss) is CrossEntropy and not self.has_bias
         exact = {1: ("closed_form",), 2: ("two_group",)}.get(self.groups.num_groups, ()) if plain else ()
         return (*exact, "grouped", "factored")
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import spectral, symmetry
-from ..dual_points import positive
+from ..dual_points import positive, split_off_bias
 from ..duality import Program, duality_gap, evaluate, gradient, largest_term, log_price, slacks
 from ..losses import row_sums
 from .coordinates import Coordinates
@@ -103,7 +103,7 @@ def _coordinates(x: Point, program: Program):
 def _bias(x: Point, within, between, program: Program) -> Any:
     """Bias of one class of each group; the best one where that has a closed form. None without a bias."""
     here, classes = program.classes > 0, program.classes
-    if x.bias is None and _has_bias(program):
+    if x.bias is None and program.has_bias:
         loss, others, _ = evaluate(program, within, between, None, jnp)
         sums = row_sums(loss.wrong, others, program.weights, jnp, loss.total)
         return jnp.where(here, program.loss.best_bias(sums, 0.0 if program.free_bias else program.bias_decay), 0.0)
@@ -113,10 +113,6 @@ def _bias(x: Point, within, between, program: Program) -> Any:
     if program.free_bias and not program.full:  # no loss feels the mean over classes: it is zero
         bias = bias - jnp.sum(classes * bias) / jnp.sum(classes)
     return bias
-
-
-def _has_bias(program: Program) -> bool:
-    return program.free_bias or program.bias_decay is not None
 
 
 def _unit_of_bias(program: Program):
@@ -249,7 +245,7 @@ def _first_point(program: Program, width: int) -> Point:
     """The steepest descent from zero, every direction of it present, and of the best size."""
     classes, omega = program.classes, program.omega
     zero = jnp.zeros_like(classes)
-    bias = zero if _has_bias(program) else None
+    bias = zero if program.has_bias else None
     nothing = jnp.zeros((zero.size, zero.size), zero.dtype)
     point = _toward(zero, nothing, bias, program, width, jnp.ones_like(zero[0]))
     if program.budget is not None:  # scale-free: any scale will do, that of the budget is well conditioned
@@ -259,22 +255,15 @@ def _first_point(program: Program, width: int) -> Point:
     if program.loss.coercive:  # next to nothing is paid for logits where decays are tiny: begin where the loss is least
         within, between = program.ideal(jnp)
         step = 1e-14 * symmetry.spectral_cost(within, between, classes, omega, jnp, program.full)
-        least = [(between, bias)] if bias is None else [(between, bias), _carried_by_bias(between, program)]
+        least = [(between, bias)]
+        if bias is not None:  # and where the bias stands in for all of the logits that it can
+            rest, carrier = split_off_bias(between * omega[None, :], classes, omega, jnp)
+            least.append((rest / omega[None, :], carrier))
         for block, carrier in least:
             ideal = _toward(within, block, carrier, program, width, step)
             sized = jax.tree.map(lambda one, many: jnp.concatenate([one[None], many]), ideal, sized)
     best = jnp.argmin(jax.vmap(lambda x: _objective(x, program))(sized))
     return jax.tree.map(lambda leaf: leaf[best], sized)
-
-
-def _carried_by_bias(between, program: Program):
-    """The logits' block without what a bias can stand in for at no cost, and that bias: ``Z - b 1ᵀ`` costs least where
-    it is orthogonal to ``1ᵀ Omega``."""
-    axis = program.omega * jnp.sqrt(program.classes)
-    length = jnp.sqrt(jnp.sum(axis * axis))
-    column = (between * program.omega[None, :]) @ axis / length
-    bias = column / (length * jnp.sqrt(symmetry.present(program.classes, jnp)))
-    return between - jnp.outer(column, jnp.sqrt(program.classes)) / length, bias
 
 
 def _point_near(within, between, bias, program: Program, width: int) -> Point:
