@@ -65,6 +65,7 @@ def diagnose(
                 progress=lambda done, what: show(done, None, what),
             )
             if remedies:
+                show(1, None, "remedies")  # those of weight decays are closed forms and announce no solve
                 diagnosis = interruptible(
                     diagnosis.with_remedies, progress=lambda done, what: show(done + 1, None, what)
                 )
