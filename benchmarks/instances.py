@@ -63,6 +63,6 @@ def relative_gap(instance: Instance, logits: Any) -> float:
     weights: Any = instance.weights
     program = Program(lpm.CrossEntropy(), ones, weights, ones, np.asarray(instance.budget), None)
     with np.errstate(all="ignore"):
-        proof = duality_gap(program, np.zeros(instance.K), Z, np)
+        proof = duality_gap(program, np.zeros(instance.K), Z)
         relative = float(proof.gap / abs(proof.value))
     return relative if np.isfinite(relative) else float("inf")

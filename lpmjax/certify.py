@@ -78,7 +78,7 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         return _certify_factors(problem, solution, limit)
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         double, rounding = as_written(problem)
-        program = jax.tree.map(np.asarray, Program.of(double, np))
+        program = jax.tree.map(np.asarray, Program.of(double))
         omega, scale, valid = program.omega, np.asarray(double.classifier_scale), np.asarray(double.is_valid())
     within, between = (np.asarray(x, np.float64) for x in (solution.within, solution.between))
     if within.shape != program.classes.shape or between.shape != (*within.shape, within.shape[-1]):
@@ -90,20 +90,20 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     if (bias is None) == double.has_bias:
         raise ValueError("problem and solution disagree on a last-layer bias: pass the problem that was solved.")
     with np.errstate(all="ignore"):  # a lane that is not finite says so in its status
-        result = duality_gap(program, within, between, np, bias)
+        result = duality_gap(program, within, between, bias)
         result = result._replace(gap=result.gap + _left_open(program, result, bias, rounding))
-        log_multiplier = log_multiplier_of(program, result, np)
-        slack = slacks(program, log_multiplier, np)
-        looks = structure(program, result, np.exp(log_multiplier + result.log_scale), np)
-        within, between = without(looks.gone, program.classes, result.within, result.between, np)
-        grams = double.frames(within, between, omega, scale, np)
-        views = symmetry.geometry(grams, within, between, program.classes, np)
+        log_multiplier = log_multiplier_of(program, result)
+        slack = slacks(program, log_multiplier)
+        looks = structure(program, result, np.exp(log_multiplier + result.log_scale))
+        within, between = without(looks.gone, program.classes, result.within, result.between)
+        grams = double.frames(within, between, omega, scale)
+        views = symmetry.geometry(grams, within, between, program.classes)
         value, gap = result.value * np.exp(-result.log_scale), result.gap * np.exp(-result.log_scale)
         log_value = np.log(result.value) - result.log_scale
     limit = limit * np.ones_like(result.value)
-    fits = valid if problem.dim is None else valid & (needed_dim(program, result, looks.rank, np) <= problem.dim)
+    fits = valid if problem.dim is None else valid & (needed_dim(program, result, looks.rank) <= problem.dim)
     finite = np.isfinite(result.value) & np.isfinite(result.gap)
-    proved = closes(program, result, limit, np)
+    proved = closes(program, result, limit)
     status = np.where(proved, Status.certified, Status.stalled)
     status = np.where(finite, status, Status.nonfinite)
     status = np.where(fits, status, Status.invalid)
@@ -155,10 +155,10 @@ def _certify_factors(problem: Any, solution: Any, tol: np.ndarray) -> Any:
         result = solution_of(double, program, jnp.asarray(tol, jnp.float64), found, index)
         single = jax.tree.map(np.asarray, Program.of(per_class(double, index)))
         flat, Z = (np.asarray(x) for x in per_class_coordinates(double, program, found.pair))
-        proof = duality_gap(single, flat, Z, np, bias)
+        proof = duality_gap(single, flat, Z, bias)
         gap = result.gap + _left_open(single, proof, bias, rounding) * np.exp(-proof.log_scale)
         scaled = (np.exp(x) for x in (result.log_value + proof.log_scale, np.log(gap) + proof.log_scale))
-        still = closes(single, proof._replace(**dict(zip(("value", "gap"), scaled, strict=True))), tol, np)
+        still = closes(single, proof._replace(**dict(zip(("value", "gap"), scaled, strict=True))), tol)
         open_ = ~still & (result.status == Status.certified)
         status = np.where(open_, Status.converged if found.converged else Status.stalled, result.status)
         result = dataclasses.replace(result, gap=gap, lower_bound=result.value - gap, status=status.astype(np.int8))
@@ -173,12 +173,12 @@ def _left_open(program: Program, proof: Certificate, bias: Any, rounding: Roundi
     if rounding is None:
         return np.zeros_like(proof.value)
     classes, weights = program.classes, program.weights
-    loss, others, *_ = evaluate(program, proof.within, proof.between, bias, np)
+    loss, others, *_ = evaluate(program, proof.within, proof.between, bias)
     each = np.abs(loss.wrong)
     moved = weights * (np.abs(loss.total) + np.sum(others * each, axis=-2))
     moved_at_all = np.sum(classes * moved, axis=-1)
     paid = proof.value if program.budget is None else proof.norm * program.budget
-    size = 1 + largest_term(program, proof.within, proof.between, bias, np)
+    size = 1 + largest_term(program, proof.within, proof.between, bias)
     parameter = sum(np.abs(x) for x in jax.tree.leaves(program.loss))
     exposed = moved_at_all if program.offsets is not None else moved_at_all + parameter
     change = rounding.weights * (proof.value + 2 * paid + 2 * size * moved_at_all)

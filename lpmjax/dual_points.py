@@ -12,59 +12,62 @@ from typing import Any
 from . import spectral, symmetry
 
 
-def positive(primal, dual, price, objective, noise, xp):
+def positive(primal, dual, price, objective, noise):
     """(..., r) which singular values of the logits are not zero at the optimum, where ``dual`` are their partners.
 
     One of the two is zero there: a value counts if, as a share of the objective, it is larger than what its partner
     falls short of the ``price``, less the ``noise`` of the gradient. Where decays are so small that the price drowns in
     that, all but rounding counts.
     """
+    nx = primal.__array_namespace__()
     price = price[..., None]
-    share = price * primal / xp.where(objective > 0, objective, 1.0)[..., None]
-    rounding = primal.shape[-1] * xp.finfo(primal.dtype).eps * xp.max(primal, axis=-1, keepdims=True)
-    short = price - dual - xp.where(primal > rounding, noise[..., None], 0.0)
+    share = price * primal / nx.where(objective > 0, objective, 1.0)[..., None]
+    rounding = primal.shape[-1] * nx.finfo(primal.dtype).eps * nx.max(primal, axis=-1, keepdims=True)
+    short = price - dual - nx.where(primal > rounding, noise[..., None], 0.0)
     return (primal > 0) & (share * price > short)
 
 
-def aligned(program: Any, pull, block, within, between, objective, noise, xp):
+def aligned(program: Any, pull, block, within, between, objective, noise):
     """(wrong, total, pull, block) of the dual point near the gradient whose ``pull`` and ``block`` are given.
 
     ``objective`` and ``noise`` decide which singular values are zero (:func:`positive`). With a free bias the columns
     of the point sum to zero over samples, as those of a dual point must.
     """
-    classes, omega, weights, price = program.classes, program.omega, program.weights, xp.asarray(program.penalty)
+    nx = program.weights.__array_namespace__()
+    classes, omega, weights, price = program.classes, program.omega, program.weights, nx.asarray(program.penalty)
     most = price[..., None] * omega
-    pull = xp.where(within > 0, most, xp.minimum(pull, most))
+    pull = nx.where(within > 0, most, nx.minimum(pull, most))
     weighted, rest = between * omega[..., None, :], block / omega[..., None, :]
     if program.free_bias:
-        weighted, rest = (split_off_bias(matrix, classes, omega, xp)[0] for matrix in (weighted, rest))
-    u, s, v = spectral.singular_vectors(weighted, xp)
-    along = -xp.sum(u * xp.matmul(rest, xp.swapaxes(v, -1, -2)), axis=-2)
-    there = positive(s, along, price, objective, noise, xp)
+        weighted, rest = (split_off_bias(matrix, classes, omega)[0] for matrix in (weighted, rest))
+    u, s, v = spectral.singular_vectors(weighted)
+    along = -nx.sum(u * nx.matmul(rest, nx.swapaxes(v, -1, -2)), axis=-2)
+    there = positive(s, along, price, objective, noise)
     price = price[..., None]
-    u, v = xp.where(there[..., None, :], u, 0.0), xp.where(there[..., :, None], v, 0.0)
-    rest = rest - xp.matmul(u, xp.matmul(xp.swapaxes(u, -1, -2), rest))
-    rest = rest - xp.matmul(xp.matmul(rest, xp.swapaxes(v, -1, -2)), v)
-    left, values, right = spectral.singular_vectors(rest, xp)
-    rest = xp.matmul(left * xp.minimum(values, price)[..., None, :], right)
-    block = (rest - price[..., None] * xp.matmul(u, v)) * omega[..., None, :]
+    u, v = nx.where(there[..., None, :], u, 0.0), nx.where(there[..., :, None], v, 0.0)
+    rest = rest - nx.matmul(u, nx.matmul(nx.swapaxes(u, -1, -2), rest))
+    rest = rest - nx.matmul(nx.matmul(rest, nx.swapaxes(v, -1, -2)), v)
+    left, values, right = spectral.singular_vectors(rest)
+    rest = nx.matmul(left * nx.minimum(values, price)[..., None, :], right)
+    block = (rest - price[..., None] * nx.matmul(u, v)) * omega[..., None, :]
 
-    K = symmetry.present(classes, xp)
-    others = symmetry.rivals(classes, xp)
-    own = symmetry.diagonal(block, xp)
+    K = symmetry.present(classes)
+    others = symmetry.rivals(classes)
+    own = symmetry.diagonal(block)
     inside = (pull + own) / (weights * K)
-    across = block / (weights[..., None, :] * xp.sqrt(K[..., :, None] * K[..., None, :]))
-    eye = xp.eye(within.shape[-1], dtype=bool)
-    wrong = xp.where(others > 0, xp.where(eye, inside[..., None, :], across), 0.0)
-    right_class = xp.where(classes > 1, inside - pull / weights, own / weights)
-    return wrong, right_class + xp.sum(others * wrong, axis=-2), pull, block
+    across = block / (weights[..., None, :] * nx.sqrt(K[..., :, None] * K[..., None, :]))
+    eye = nx.eye(within.shape[-1], dtype=bool)
+    wrong = nx.where(others > 0, nx.where(eye, inside[..., None, :], across), 0.0)
+    right_class = nx.where(classes > 1, inside - pull / weights, own / weights)
+    return wrong, right_class + nx.sum(others * wrong, axis=-2), pull, block
 
 
-def split_off_bias(weighted, classes, omega, xp):
+def split_off_bias(weighted, classes, omega):
     """The block of ``Z Omega`` orthogonal to ``1ᵀ Omega``, where ``Z - b 1ᵀ`` costs least, and that bias ``b`` (G,)."""
-    axis = omega * xp.sqrt(classes)
-    length = xp.sqrt(xp.sum(axis * axis, axis=-1, keepdims=True))
+    nx = weighted.__array_namespace__()
+    axis = omega * nx.sqrt(classes)
+    length = nx.sqrt(nx.sum(axis * axis, axis=-1, keepdims=True))
     axis = axis / length
-    column = xp.sum(weighted * axis[..., None, :], axis=-1)
+    column = nx.sum(weighted * axis[..., None, :], axis=-1)
     rest = weighted - column[..., :, None] * axis[..., None, :]
-    return rest, column / (length * xp.sqrt(symmetry.present(classes, xp)))
+    return rest, column / (length * nx.sqrt(symmetry.present(classes)))

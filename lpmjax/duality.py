@@ -37,16 +37,17 @@ class Program(eqx.Module):
     nonnegative: bool = eqx.field(static=True, default=False)
 
     @staticmethod
-    def of(problem: Any, xp: Any = jnp) -> "Program":
+    def of(problem: Any = jnp) -> "Program":
         """Evaluate the derived quantities (omega, budget or penalty) of a Problem."""
+        nx = problem.groups.classes.__array_namespace__()
         groups, budget, unbound = problem.groups, problem.budget, None
         if budget is not None and problem.loss.coercive:
             # What the minimiser of the loss costs is enough: more of a budget changes no optimum.
-            within, between, attained = _minimiser(problem.loss, groups.classes, xp)
+            within, between, attained = _minimiser(problem.loss, groups.classes)
             full = not problem.loss.shift_invariant
-            enough = symmetry.spectral_cost(within, between, groups.classes, problem.omega, xp, full)
+            enough = symmetry.spectral_cost(within, between, groups.classes, problem.omega, full)
             unbound = attained & (budget >= enough)
-            budget = xp.where(unbound, enough, budget)
+            budget = nx.where(unbound, enough, budget)
         return Program(
             problem.loss,
             groups.classes,
@@ -54,16 +55,16 @@ class Program(eqx.Module):
             problem.omega,
             budget,
             problem.penalty,
-            problem.loss.offsets(groups.samples, xp),
+            problem.loss.offsets(groups.samples),
             None if problem.free_bias else problem.bias_decay,
             unbound,
             problem.free_bias,
             problem.nonnegative,
         )
 
-    def ideal(self, xp: Any) -> tuple[Any, Any]:
+    def ideal(self) -> tuple[Any, Any]:
         """``within`` and ``between`` where a coercive loss is least."""
-        return _minimiser(self.loss, self.classes, xp)[:2]
+        return _minimiser(self.loss, self.classes)[:2]
 
     @property
     def has_bias(self) -> bool:
@@ -76,14 +77,15 @@ class Program(eqx.Module):
         return not self.loss.shift_invariant
 
 
-def _minimiser(loss: Loss, classes, xp):
+def _minimiser(loss: Loss, classes):
     """Logits at which the loss is least, m (I - J/K), or m I if it is not shift-invariant; and whether any are."""
-    margin = loss.least_at(xp.sum(classes, axis=-1), xp)
-    attained = xp.isfinite(margin)
-    within = xp.where((classes > 0) & attained[..., None], margin[..., None], 0.0)
+    nx = classes.__array_namespace__()
+    margin = loss.least_at(nx.sum(classes, axis=-1))
+    attained = nx.isfinite(margin)
+    within = nx.where((classes > 0) & attained[..., None], margin[..., None], 0.0)
     if loss.shift_invariant:
-        return within, symmetry.centred_diagonal(within, classes, xp), attained
-    return within, symmetry.diagonal_matrix(within, xp), attained
+        return within, symmetry.centred_diagonal(within, classes), attained
+    return within, symmetry.diagonal_matrix(within), attained
 
 
 class Evaluation(NamedTuple):
@@ -111,66 +113,68 @@ class Certificate(NamedTuple):
     noise: Float[Array, "*batch"]  #: rounding of the block's singular values
 
 
-def evaluate(program: Program, within, between, bias, xp) -> Evaluation:
+def evaluate(program: Program, within, between, bias) -> Evaluation:
     """Loss on every group at these logits."""
+    nx = program.weights.__array_namespace__()
     shift = program.offsets if bias is None else (bias if program.offsets is None else bias + program.offsets)
-    others = symmetry.rivals(program.classes, xp)
-    margins = symmetry.shift_margins(symmetry.margins(within, between, program.classes, xp), shift, xp)
-    own = symmetry.own_logits(within, between, program.classes, shift, xp) if program.full else None
-    scale = xp.zeros(margins.shape[:-2], margins.dtype)
+    others = symmetry.rivals(program.classes)
+    margins = symmetry.shift_margins(symmetry.margins(within, between, program.classes), shift)
+    own = symmetry.own_logits(within, between, program.classes, shift) if program.full else None
+    scale = nx.zeros(margins.shape[:-2], margins.dtype)
     if program.budget is not None:  # a penalty or a bias that pays keeps the objective away from zero
-        scale = program.loss.log_scale(margins, others, xp)
+        scale = program.loss.log_scale(margins, others)
     taken = scale[..., None, None]
     # A rival that counts 0 times is felt by derivatives only; where the loss underflows they are no use.
-    shifted = xp.where((others > 0) | (taken == 0), margins - taken, xp.maximum(margins, taken))
-    return Evaluation(program.loss.on_groups(shifted, others, xp, own), others, scale)
+    shifted = nx.where((others > 0) | (taken == 0), margins - taken, nx.maximum(margins, taken))
+    return Evaluation(program.loss.on_groups(shifted, others, own), others, scale)
 
 
-def duality_gap(program: Program, within, between, xp, bias: Any = None, nuclear: Any = None) -> Certificate:
-    """Certify coordinates. ``xp`` is ``jax.numpy`` or ``numpy``; leading axes are a batch.
+def duality_gap(program: Program, within, between, bias: Any = None, nuclear: Any = None) -> Certificate:
+    """Certify coordinates, traced or on the host; leading axes are a batch.
 
     ``nuclear``: a number known to be no less than the nuclear norm of the weighted block, to save computing it.
     """
+    nx = program.weights.__array_namespace__()
     if program.nonnegative:
-        return _nonnegative_gap(program, within, xp)
+        return _nonnegative_gap(program, within)
     classes, weights, omega, full = program.classes, program.weights, program.omega, program.full
-    repeats = symmetry.repeats(classes, xp)
-    within = xp.where(repeats > 0, within, 0.0)
-    between = between if full else symmetry.centred(between, classes, xp)
+    repeats = symmetry.repeats(classes)
+    within = nx.where(repeats > 0, within, 0.0)
+    between = between if full else symmetry.centred(between, classes)
     if nuclear is None:
-        nuclear = spectral.nuclear_norm(between * omega[..., None, :], xp, full)
-    cost = xp.sum(repeats * omega * xp.abs(within), axis=-1) + nuclear
+        nuclear = spectral.nuclear_norm(between * omega[..., None, :], full)
+    cost = nx.sum(repeats * omega * nx.abs(within), axis=-1) + nuclear
     if program.budget is not None:
-        onto = xp.where(cost > program.budget, program.budget / xp.where(cost > 0, cost, 1.0), 1.0)
+        onto = nx.where(cost > program.budget, program.budget / nx.where(cost > 0, cost, 1.0), 1.0)
         within, between, cost = within * onto[..., None], between * onto[..., None, None], cost * onto
         nuclear = nuclear * onto
 
-    loss, others, log_scale = evaluate(program, within, between, bias, xp)
-    value = xp.sum(classes * weights * loss.value, axis=-1)
+    loss, others, log_scale = evaluate(program, within, between, bias)
+    value = nx.sum(classes * weights * loss.value, axis=-1)
     wrong, total = loss.wrong, loss.total
     if program.free_bias:
-        wrong, total = program.loss.without_row_sums(loss, others, classes, weights, xp)
-    pull, block = gradient(wrong, others, classes, weights, xp, total)
+        wrong, total = program.loss.without_row_sums(loss, others, classes, weights)
+    pull, block = gradient(wrong, others, classes, weights, total)
     weighted = block / omega[..., None, :]
-    inside = xp.max(xp.where(repeats > 0, pull / omega, 0.0), axis=-1)
-    norm = xp.maximum(inside, spectral.spectral_norm(weighted, xp, full))
+    inside = nx.max(nx.where(repeats > 0, pull / omega, 0.0), axis=-1)
+    norm = nx.maximum(inside, spectral.spectral_norm(weighted, full))
 
-    size = 1 + largest_term(program, within, between, bias, xp)
-    noise = _noise(program, loss, others, size, xp)
+    size = 1 + largest_term(program, within, between, bias)
+    noise = _noise(program, loss, others, size)
     at = _Primal(within, between, bias, loss, others, value, cost, nuclear, size)
     if program.budget is not None:
-        direct = gap = _gap(program, at, (wrong, total, pull, block), norm, None, xp)
+        direct = gap = _gap(program, at, (wrong, total, pull, block), norm, None)
     else:
-        price = xp.asarray(program.penalty)
+        price = nx.asarray(program.penalty)
         value = value + price * cost
         if program.bias_decay is not None:
-            value = value + 0.5 * program.bias_decay * xp.sum(classes * bias * bias, axis=-1)
+            value = value + 0.5 * program.bias_decay * nx.sum(classes * bias * bias, axis=-1)
         at = at._replace(value=value)
-        direct = gap = _gap(program, at, (wrong, total, pull, block), price, shrinkage(price, norm, xp), xp)
+        direct = gap = _gap(program, at, (wrong, total, pull, block), price, shrinkage(price, norm))
         if program.loss.coercive:
-            other = aligned(program, pull, block, within, between, value + price * cost, noise, xp)
-            gap = xp.fmin(gap, _gap(program, at, other, price, None, xp))
-    gap = xp.where(gap > value, value, gap)  # no objective is negative
+            other = aligned(program, pull, block, within, between, value + price * cost, noise)
+            gap = nx.fmin(gap, _gap(program, at, other, price, None))
+    gap = nx.where(gap > value, value, gap)  # no objective is negative
     return Certificate(value, gap, within, between, norm, -weighted, log_scale, direct, noise)
 
 
@@ -188,157 +192,169 @@ class _Primal(NamedTuple):
     size: Any  #: largest term that a logit is summed up from, plus one
 
 
-def _gap(program: Program, at: _Primal, dual, price, shrink, xp):
+def _gap(program: Program, at: _Primal, dual, price, shrink):
     """Gap to the dual point ``(wrong, total, pull, block)``, of norm ``price`` at most after scaling by ``shrink``
     (None: as it is), with an allowance for rounding."""
+    nx = program.weights.__array_namespace__()
     classes, weights, omega, others = program.classes, program.weights, program.omega, at.others
     wrong, total, pull, block = dual
-    used = xp.ones_like(price * at.cost) if shrink is None else shrink
-    repeats = symmetry.repeats(classes, xp)
+    used = nx.ones_like(price * at.cost) if shrink is None else shrink
+    repeats = symmetry.repeats(classes)
     # Rounding. The computed gradient is a dual point of its own, so what counts is how its products and its norm are
     # added up; and a logit carries its size in ulps into its loss, an exponent into its probability.
-    ulps, size = _ulps(program, xp), at.size
-    moved = weights * (xp.abs(total) + xp.sum(others * xp.abs(wrong), axis=-2))
-    slack = xp.zeros_like(used) if program.budget is None else price * (program.budget - at.cost)
+    ulps, size = _ulps(program), at.size
+    moved = weights * (nx.abs(total) + nx.sum(others * nx.abs(wrong), axis=-2))
+    slack = nx.zeros_like(used) if program.budget is None else price * (program.budget - at.cost)
     if program.penalty is not None or program.free_bias:
         scaled = used[..., None]
-        divergence = program.loss.fenchel_gap(at.loss, others, scaled[..., None] * wrong, scaled * total, xp)
-        slack = slack + xp.sum(classes * weights * divergence, axis=-1)
+        divergence = program.loss.fenchel_gap(at.loss, others, scaled[..., None] * wrong, scaled * total)
+        slack = slack + nx.sum(classes * weights * divergence, axis=-1)
     if program.bias_decay is not None:
         decay = program.bias_decay[..., None]
-        unbalanced = decay * at.bias + used[..., None] * row_sums(wrong, others, weights, xp, total)
-        received = xp.sum(xp.swapaxes(others, -1, -2) * weights[..., None, :] * xp.abs(wrong), axis=-1)
-        unbalanced = xp.abs(unbalanced) + ulps * (decay * xp.abs(at.bias) + moved + received)
-        slack = slack + 0.5 / program.bias_decay * xp.sum(classes * unbalanced * unbalanced, axis=-1)
+        unbalanced = decay * at.bias + used[..., None] * row_sums(wrong, others, weights, total)
+        received = nx.sum(nx.swapaxes(others, -1, -2) * weights[..., None, :] * nx.abs(wrong), axis=-1)
+        unbalanced = nx.abs(unbalanced) + ulps * (decay * nx.abs(at.bias) + moved + received)
+        slack = slack + 0.5 / program.bias_decay * nx.sum(classes * unbalanced * unbalanced, axis=-1)
     shrunk = used[..., None] * pull * at.within
-    in_groups = xp.sum(repeats * (price[..., None] * omega * xp.abs(at.within) - shrunk), axis=-1)
-    across_groups = price * at.nuclear + used * xp.sum(block * at.between, axis=(-2, -1))
+    in_groups = nx.sum(repeats * (price[..., None] * omega * nx.abs(at.within) - shrunk), axis=-1)
+    across_groups = price * at.nuclear + used * nx.sum(block * at.between, axis=(-2, -1))
 
-    moved_at_all = xp.sum(classes * moved, axis=-1)
-    reach = at.cost if program.budget is None else xp.maximum(at.cost, program.budget)
-    stretch = xp.max(moved / omega, axis=-1)  # sums of terms that cancel put this share of an ulp into the norm
+    moved_at_all = nx.sum(classes * moved, axis=-1)
+    reach = at.cost if program.budget is None else nx.maximum(at.cost, program.budget)
+    stretch = nx.max(moved / omega, axis=-1)  # sums of terms that cancel put this share of an ulp into the norm
     rounding = ulps * (size * (at.value + price * reach + moved_at_all) + stretch * reach)
     if shrink is not None:  # and the norm decides by how much the dual point shrinks
         rounding = rounding + ulps * stretch / price * size * moved_at_all
     if program.full:  # the gradient has the logits' absolute rounding, to the square in the loss
-        noise = xp.sum(classes * weights * program.loss.noise(ulps * size, others, xp), axis=-1)
-        rounding = rounding + noise + 2 * xp.sqrt(noise * xp.maximum(slack, 0.0))
-    return xp.maximum(in_groups, 0.0) + xp.maximum(across_groups, 0.0) + xp.maximum(slack, 0.0) + rounding
+        noise = nx.sum(classes * weights * program.loss.noise(ulps * size, others), axis=-1)
+        rounding = rounding + noise + 2 * nx.sqrt(noise * nx.maximum(slack, 0.0))
+    return nx.maximum(in_groups, 0.0) + nx.maximum(across_groups, 0.0) + nx.maximum(slack, 0.0) + rounding
 
 
-def _ulps(program: Program, xp):
+def _ulps(program: Program):
     """Relative rounding of a product: sums and factorisations grow with G."""
-    return 2 * max(2, program.classes.shape[-1]) * xp.finfo(program.weights.dtype).eps
+    nx = program.weights.__array_namespace__()
+    return 2 * max(2, program.classes.shape[-1]) * nx.finfo(program.weights.dtype).eps
 
 
-def _noise(program: Program, loss: GroupLoss, others, size, xp):
+def _noise(program: Program, loss: GroupLoss, others, size):
     """(...,) rounding of the gradient's G x G block over omega: relative in probabilities, absolute in logits.
 
     64 times over: a descent comes to rest some way above the rounding of a single gradient.
     """
-    entries, sums = loss.softmax + xp.abs(loss.wrong), xp.abs(loss.total)
+    nx = program.weights.__array_namespace__()
+    entries, sums = loss.softmax + nx.abs(loss.wrong), nx.abs(loss.total)
     if program.full:
-        entries, sums = entries + 1, sums + 1 + xp.sum(others, axis=-2)
-    _, block = gradient(entries, others, program.classes, program.weights, xp, -sums)
-    return 64 * _ulps(program, xp) * size * xp.sqrt(xp.sum((block / program.omega[..., None, :]) ** 2, axis=(-2, -1)))
+        entries, sums = entries + 1, sums + 1 + nx.sum(others, axis=-2)
+    _, block = gradient(entries, others, program.classes, program.weights, -sums)
+    return 64 * _ulps(program) * size * nx.sqrt(nx.sum((block / program.omega[..., None, :]) ** 2, axis=(-2, -1)))
 
 
-def largest_term(program: Program, within, between, bias, xp):
+def largest_term(program: Program, within, between, bias):
     """(...,) size of the largest terms that logits are summed up from."""
-    K = symmetry.present(program.classes, xp)
-    entries = xp.abs(between) / xp.sqrt(K[..., :, None] * K[..., None, :])
-    largest = xp.max(xp.abs(within), axis=-1) + 2 * xp.max(entries, axis=(-2, -1))
+    nx = program.weights.__array_namespace__()
+    K = symmetry.present(program.classes)
+    entries = nx.abs(between) / nx.sqrt(K[..., :, None] * K[..., None, :])
+    largest = nx.max(nx.abs(within), axis=-1) + 2 * nx.max(entries, axis=(-2, -1))
     for shift in (bias, program.offsets):
         if shift is not None:
-            largest = largest + 2 * xp.max(xp.where(program.classes > 0, xp.abs(shift), 0.0), axis=-1)
+            largest = largest + 2 * nx.max(nx.where(program.classes > 0, nx.abs(shift), 0.0), axis=-1)
     return largest
 
 
-def _nonnegative_gap(program: Program, within, xp) -> Certificate:
+def _nonnegative_gap(program: Program, within) -> Certificate:
     """The same for features H >= 0, where ``Z = (I - J/K) diag(within)`` and classes decouple.
 
     With symmetric probabilities (rho for every wrong class) <G, W H> is least, given the norms of H, for orthogonal
     features, because (I - J/K) has no positive entry off its diagonal and H >= 0; so the dual is feasible where
     ``K rho weight <= penalty omega sqrt(K / (K - 1))`` in every class.
     """
+    nx = program.weights.__array_namespace__()
     classes, weights, omega = program.classes, program.weights, program.omega
-    within = xp.where(classes > 0, within, 0.0)
-    K = xp.sum(classes, axis=-1, keepdims=True)
-    between = symmetry.centred_diagonal(within, classes, xp)
-    loss, others, log_scale = evaluate(program, within, between, None, xp)
-    rho = xp.exp(loss.log_right - within)  # of every wrong class alike
-    price = xp.asarray(program.penalty)[..., None] * omega * xp.sqrt(K / (K - 1))
-    share = xp.minimum(1.0, price / (K * rho * weights))
-    divergence = program.loss.fenchel_gap(loss, others, share[..., None, :] * loss.wrong, loss.total, xp)
+    within = nx.where(classes > 0, within, 0.0)
+    K = nx.sum(classes, axis=-1, keepdims=True)
+    between = symmetry.centred_diagonal(within, classes)
+    loss, others, log_scale = evaluate(program, within, between, None)
+    rho = nx.exp(loss.log_right - within)  # of every wrong class alike
+    price = nx.asarray(program.penalty)[..., None] * omega * nx.sqrt(K / (K - 1))
+    share = nx.minimum(1.0, price / (K * rho * weights))
+    divergence = program.loss.fenchel_gap(loss, others, share[..., None, :] * loss.wrong, loss.total)
     cost = price * (1 - 1 / K) * within
     saved = (K - 1) * weights * share * rho * within
-    value = xp.sum(classes * (weights * loss.value + cost), axis=-1)
-    gaps = classes * (weights * xp.maximum(divergence, 0.0) + xp.maximum(cost - saved, 0.0))
-    rounding = 4 * xp.finfo(value.dtype).eps * (1 + xp.max(within, axis=-1)) * value
-    norm = xp.max(K * rho * weights / omega, axis=-1)
-    gap = xp.sum(gaps, axis=-1) + rounding
-    nothing = xp.zeros_like(between)
-    return Certificate(value, gap, within, between, norm, nothing, log_scale, gap, xp.zeros_like(value))
+    value = nx.sum(classes * (weights * loss.value + cost), axis=-1)
+    gaps = classes * (weights * nx.maximum(divergence, 0.0) + nx.maximum(cost - saved, 0.0))
+    rounding = 4 * nx.finfo(value.dtype).eps * (1 + nx.max(within, axis=-1)) * value
+    norm = nx.max(K * rho * weights / omega, axis=-1)
+    gap = nx.sum(gaps, axis=-1) + rounding
+    nothing = nx.zeros_like(between)
+    return Certificate(value, gap, within, between, norm, nothing, log_scale, gap, nx.zeros_like(value))
 
 
-def closes(program: Program, proof: Certificate, tol, xp):
+def closes(program: Program, proof: Certificate, tol):
     """Whether the gap is within ``tol`` of the value.
 
     A loss that can vanish is zero to ``tol`` already where its root is ``tol`` times that of its value at zero logits
     (a half, for one-hot targets): on a budget, where nothing else is paid, a gap of ``tol**2 / 2`` counts as none.
     """
-    allowed = tol * xp.abs(proof.value)
+    nx = program.weights.__array_namespace__()
+    allowed = tol * nx.abs(proof.value)
     if program.loss.vanishing and program.budget is not None:
-        return proof.gap <= xp.maximum(allowed, 0.5 * tol * tol)
-    return (proof.gap <= allowed) & (xp.abs(proof.value) >= xp.finfo(proof.value.dtype).tiny)
+        return proof.gap <= nx.maximum(allowed, 0.5 * tol * tol)
+    return (proof.gap <= allowed) & (nx.abs(proof.value) >= nx.finfo(proof.value.dtype).tiny)
 
 
-def gradient(wrong, others, classes, weights, xp, total=None):
+def gradient(wrong, others, classes, weights, total=None):
     """Gradient of the loss in group coordinates: ``-pull`` on every in-group direction, and the G x G ``block``.
 
     In a group of one class, which has no such direction, ``pull`` is what there would be with a second one.
     ``wrong`` and ``total`` as in :class:`lpmjax.losses.GroupLoss`; ``total`` None stands for zero.
     """
-    eye = xp.eye(classes.shape[-1], dtype=bool)
-    across = xp.where(eye, 0.0, weights[..., None, :] * others * wrong)
-    leaving = xp.sum(across, axis=-2)
+    nx = wrong.__array_namespace__()
+    eye = nx.eye(classes.shape[-1], dtype=bool)
+    across = nx.where(eye, 0.0, weights[..., None, :] * others * wrong)
+    leaving = nx.sum(across, axis=-2)
     if total is not None:
         leaving = leaving - weights * total
-    own = weights * symmetry.diagonal(wrong, xp) * classes
-    pull = xp.where(classes > 0, own + leaving, 0.0)
-    K = symmetry.present(classes, xp)
-    diagonal = xp.where(classes > 0, -leaving, 0.0)
-    return pull, xp.where(eye, diagonal[..., None, :], across * xp.sqrt(K[..., None, :] / K[..., :, None]))
+    own = weights * symmetry.diagonal(wrong) * classes
+    pull = nx.where(classes > 0, own + leaving, 0.0)
+    K = symmetry.present(classes)
+    diagonal = nx.where(classes > 0, -leaving, 0.0)
+    return pull, nx.where(eye, diagonal[..., None, :], across * nx.sqrt(K[..., None, :] / K[..., :, None]))
 
 
-def shrinkage(price, norm, xp):
+def shrinkage(price, norm):
     """Largest factor up to 1 that brings a gradient of spectral norm ``norm`` within ``price``."""
-    return xp.where(norm > price, price / xp.where(norm > 0, norm, 1.0), 1.0)
+    nx = price.__array_namespace__()
+    return nx.where(norm > price, price / nx.where(norm > 0, norm, 1.0), 1.0)
 
 
-def log_multiplier_of(program: Program, proof: Certificate, xp):
+def log_multiplier_of(program: Program, proof: Certificate):
     """Logarithm of the multiplier of the spectral cost, where slack changes sign: of the gradient's norm on a budget
     (minus infinity where the budget does not bind), else of the penalty."""
+    nx = program.weights.__array_namespace__()
     if program.penalty is None:
-        return log_price(program, proof.norm, proof.log_scale, xp)
-    K = xp.sum(program.classes, axis=-1)
-    return xp.log(program.penalty * xp.sqrt(K / (K - 1)) if program.nonnegative else program.penalty)
+        return log_price(program, proof.norm, proof.log_scale)
+    K = nx.sum(program.classes, axis=-1)
+    return nx.log(program.penalty * nx.sqrt(K / (K - 1)) if program.nonnegative else program.penalty)
 
 
-def log_price(program: Program, norm, log_scale, xp):
+def log_price(program: Program, norm, log_scale):
     """Logarithm of ``norm * exp(-log_scale)``, minus infinity where the budget does not bind."""
+    nx = program.weights.__array_namespace__()
     binds = norm > 0 if program.unbound is None else (norm > 0) & ~program.unbound
-    return xp.where(binds, xp.log(xp.where(binds, norm, 1.0)) - log_scale, -xp.inf)
+    return nx.where(binds, nx.log(nx.where(binds, norm, 1.0)) - log_scale, -nx.inf)
 
 
-def slacks(program: Program, log_multiplier, xp):
+def slacks(program: Program, log_multiplier):
     """(G,) log of what pulls two equal classes apart over the price of doing so (``proofs``: ``lpm.merging``)."""
-    pull = xp.log(program.weights) + xp.log(program.loss.contrast)
-    return pull - xp.log(program.omega) - log_multiplier[..., None]
+    nx = program.weights.__array_namespace__()
+    pull = nx.log(program.weights) + nx.log(program.loss.contrast)
+    return pull - nx.log(program.omega) - log_multiplier[..., None]
 
 
-def needed_dim(program: Program, proof: Certificate, rank, xp):
+def needed_dim(program: Program, proof: Certificate, rank):
     """Least feature dimension of these logits: the rank, or for H >= 0 one dimension for each class alive."""
+    nx = program.weights.__array_namespace__()
     if not program.nonnegative:
         return rank
-    return xp.rint(xp.sum(xp.where(proof.within > 0, program.classes, 0), axis=-1))
+    return nx.rint(nx.sum(nx.where(proof.within > 0, program.classes, 0), axis=-1))

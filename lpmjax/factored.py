@@ -167,7 +167,7 @@ def columns(problem: Problem, per_sample: bool, projected: bool = False) -> tupl
         repeats = np.asarray(samples)[index]
         label = np.repeat(label, repeats.astype(int))
         weights, omega = (weights / repeats)[label], (omega / np.sqrt(repeats))[label]
-    shift = problem.loss.offsets(groups.samples, jnp)
+    shift = problem.loss.offsets(groups.samples)
     if isinstance(problem, LayerPeeled):
         K = jnp.sum(groups.classes)
         budgets, penalties = (K * problem.E_W, K * problem.E_H), None
@@ -231,21 +231,21 @@ def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np
     groups, K = problem.groups, index.size
     single = Program.of(per_class(problem, index))
     flat, Z = per_class_coordinates(problem, program, found.pair)
-    proof = jax.lax.stop_gradient(duality_gap(single, flat, Z, jnp, bias))
+    proof = jax.lax.stop_gradient(duality_gap(single, flat, Z, bias))
     # The proof is of these logits at balanced norms and collapsed features, which are no worse than W and H themselves.
     scaled = jnp.exp(found.log_value + proof.log_scale)
     proof = proof._replace(value=scaled, gap=jnp.maximum(proof.gap + scaled - proof.value, proof.gap))
     unscale = jnp.exp(-proof.log_scale)
     value, gap = unscale * scaled, jax.lax.stop_gradient(unscale * proof.gap)
     member = (jnp.asarray(index)[:, None] == jnp.arange(groups.num_groups)[None, :]).astype(Z.dtype)
-    size = symmetry.present(groups.classes, jnp)
-    within, between = symmetry.average(Z, jnp.asarray(index), groups.classes, jnp)
+    size = symmetry.present(groups.classes)
+    within, between = symmetry.average(Z, jnp.asarray(index), groups.classes)
     within = member.T @ flat / size if problem.nonnegative else within
     if problem.nonnegative:
-        log_multiplier = log_multiplier_of(single, proof, jnp)
+        log_multiplier = log_multiplier_of(single, proof)
     else:
         log_multiplier = log_multiplier_at(flat, Z, bias, single)
-    slack = slacks(Program.of(problem), log_multiplier, jnp)
+    slack = slacks(Program.of(problem), log_multiplier)
     eye = jnp.eye(K, dtype=bool)
     rivals = jnp.where(eye | ~program.rows[:, None], jnp.inf, jnp.diagonal(Z)[None, :] - Z)
     margins = jnp.where(member > 0, jnp.min(rivals, axis=0)[:, None], jnp.inf)
@@ -254,11 +254,11 @@ def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np
         jnp.ones_like(sample_norm2), program.label, K
     )
     price = jax.lax.stop_gradient(jnp.exp(log_multiplier + proof.log_scale))
-    phase = structure(single, proof, price, jnp).phase
-    values = singular_values(Z * single.omega[None, :], jnp)
+    phase = structure(single, proof, price).phase
+    values = singular_values(Z * single.omega[None, :])
     rank = jnp.sum(values > 1e-6 * values[0])
     finite = jnp.isfinite(value) & jnp.isfinite(gap)
-    proved = closes(single, proof, tol, jnp)
+    proved = closes(single, proof, tol)
     best_status = Status.certified if value.dtype == jnp.float64 else Status.converged
     resting = jnp.where(found.finished, Status.stalled, Status.max_steps)
     status = jnp.where(proved, best_status, jnp.where(found.converged, Status.converged, resting))

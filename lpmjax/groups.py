@@ -118,7 +118,7 @@ class ClassGroups(eqx.Module):
     @property
     def num_classes(self) -> Float[Array, ""]:
         """K = sum of ``classes``: a value, not a shape."""
-        return jnp.sum(self.classes, -1)
+        return self.classes.__array_namespace__().sum(self.classes, -1)
 
     @property
     def class_index(self) -> np.ndarray:

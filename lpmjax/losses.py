@@ -37,7 +37,7 @@ class Loss(eqx.Module):
     vanishing: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def on_groups(self, margins: Any, others: Any, xp: Any, own: Any = None) -> GroupLoss:
+    def on_groups(self, margins: Any, others: Any, own: Any = None) -> GroupLoss:
         """Evaluate at ``margins[j, g]``, the margin of a class of group g over each of ``others[j, g]`` in group j.
 
         ``xp`` is ``jax.numpy`` or ``numpy``; ``own`` (G,), the logit of the right class, is needed by losses that are
@@ -45,11 +45,11 @@ class Loss(eqx.Module):
         """
 
     @abc.abstractmethod
-    def fenchel_gap(self, at: GroupLoss, others: Any, wrong: Any, total: Any, xp: Any) -> Float[Array, "*batch G"]:
+    def fenchel_gap(self, at: GroupLoss, others: Any, wrong: Any, total: Any) -> Float[Array, "*batch G"]:
         """``loss(z) + conjugate(y) - <y, z> >= 0`` for another gradient y, given as in :class:`GroupLoss`."""
 
     @abc.abstractmethod
-    def without_row_sums(self, at: GroupLoss, others: Any, classes: Any, weights: Any, xp: Any) -> tuple[Any, Any]:
+    def without_row_sums(self, at: GroupLoss, others: Any, classes: Any, weights: Any) -> tuple[Any, Any]:
         """(wrong, total) of a nearby dual point whose weighted gradients sum to zero over samples, for a free bias."""
 
     def best_bias(self, sums: Any, decay: Any) -> Any:
@@ -57,71 +57,75 @@ class Loss(eqx.Module):
         ``sums`` are the derivatives of the loss by it at a bias of zero."""
         return None
 
-    def noise(self, rounding: Any, others: Any, xp: Any) -> Any:
+    def noise(self, rounding: Any, others: Any) -> Any:
         """(G,) Fenchel gap between a computed gradient and the exact one, where logits are rounded by ``rounding``.
 
         Of a loss that is not shift-invariant; elsewhere rounding is relative to the loss.
         """
         raise NotImplementedError
 
-    def offsets(self, samples: Any, xp: Any) -> Any:
+    def offsets(self, samples: Any) -> Any:
         """(G,) constants that the loss adds to the logits of each class, or None."""
         return None
 
-    def least_at(self, num_classes: Any, xp: Any) -> Any:
+    def least_at(self, num_classes: Any) -> Any:
         """Margin of the right class over every other one where a ``coercive`` loss is least."""
         raise NotImplementedError(f"{type(self).__name__} is not coercive.")
 
-    def log_scale(self, margins: Any, others: Any, xp: Any) -> Any:
+    def log_scale(self, margins: Any, others: Any) -> Any:
         """c >= 0 such that the loss is ``exp(-c)`` times that at ``margins - c`` to rounding: it may underflow."""
-        return xp.zeros(margins.shape[:-2], margins.dtype)
+        nx = margins.__array_namespace__()
+        return nx.zeros(margins.shape[:-2], margins.dtype)
 
     @property
     def contrast(self) -> Any:
         """Derivative by the logit of a wrong class less that of the right one, where the two are equal."""
         return 1.0
 
-    def margin_of(self, wrong: Any, at: GroupLoss, own: Any, others: Any, xp: Any) -> Any:
+    def margin_of(self, wrong: Any, at: GroupLoss, own: Any, others: Any) -> Any:
         """(G,) margin >= 0 over one more wrong class whose derivative is to be ``wrong``; the others' mass is left."""
-        right = xp.exp(at.log_right)
+        nx = wrong.__array_namespace__()
+        right = nx.exp(at.log_right)
         reached = (wrong > 0) & (wrong < right)
-        return xp.where(reached, at.log_right - xp.log(xp.where(reached, wrong, 1.0)), 0.0)
+        return nx.where(reached, at.log_right - nx.log(nx.where(reached, wrong, 1.0)), 0.0)
 
 
 class CrossEntropy(Loss):
     """Softmax cross-entropy, ``-log softmax(z)[k]`` in nats. Convex, with entropy as its conjugate."""
 
-    def on_groups(self, margins, others, xp, own=None) -> GroupLoss:
+    def on_groups(self, margins, others, own=None) -> GroupLoss:
         """Softmax and its logarithm; relative accuracy holds down to a loss of 1e-300."""
         # The largest rival is taken out first, so that margins of -1000 do not overflow. A rival that counts 0 times
         # stays in, as the derivative by its count is not zero, but must not be the one: then the sum would cancel.
-        lowest = xp.minimum(xp.min(xp.where(others > 0, margins, 0.0), axis=-2), 0.0)
-        if xp is jnp:  # it cancels from the result, so also from every derivative
+        nx = margins.__array_namespace__()
+        lowest = nx.minimum(nx.min(nx.where(others > 0, margins, 0.0), axis=-2), 0.0)
+        if nx is jnp:  # it cancels from the result, so also from every derivative
             lowest = jax.lax.stop_gradient(lowest)
         bottom = lowest[..., None, :]
-        rivals = xp.exp(bottom - xp.where(margins < bottom, bottom, margins))
-        mass = xp.sum(others * rivals, axis=-2)
-        shifted = xp.log1p(mass + xp.expm1(lowest))
+        rivals = nx.exp(bottom - nx.where(margins < bottom, bottom, margins))
+        mass = nx.sum(others * rivals, axis=-2)
+        shifted = nx.log1p(mass + nx.expm1(lowest))
         # 1 + sum exp(-m) = exp(-lowest) (exp(lowest) + mass)
-        total = mass + xp.exp(lowest)
+        total = mass + nx.exp(lowest)
         softmax, log_right = rivals / total[..., None, :], lowest - shifted
         logs = log_right[..., None, :] - margins
-        return GroupLoss(shifted - lowest, softmax, xp.zeros_like(mass), log_right, softmax, logs)
+        return GroupLoss(shifted - lowest, softmax, nx.zeros_like(mass), log_right, softmax, logs)
 
-    def log_scale(self, margins, others, xp):
+    def log_scale(self, margins, others):
         """Past the point from which ``log(1 + x)`` is x, and before the least float."""
-        far = -0.85 * math.log(float(xp.finfo(margins.dtype).tiny))
-        least = xp.min(xp.where(others > 0, margins, xp.inf), axis=(-2, -1))
-        least = jax.lax.stop_gradient(least) if xp is jnp else least
-        return xp.where(xp.isfinite(least), xp.maximum(least - far, 0.0), 0.0)
+        nx = margins.__array_namespace__()
+        far = -0.85 * math.log(float(nx.finfo(margins.dtype).tiny))
+        least = nx.min(nx.where(others > 0, margins, nx.inf), axis=(-2, -1))
+        least = jax.lax.stop_gradient(least) if nx is jnp else least
+        return nx.where(nx.isfinite(least), nx.maximum(least - far, 0.0), 0.0)
 
-    def fenchel_gap(self, at, others, wrong, total, xp):
+    def fenchel_gap(self, at, others, wrong, total):
         """Kullback-Leibler divergence of the softmax from the probabilities that belong to ``wrong``."""
-        return _divergence(at, others, wrong, xp)
+        return _divergence(at, others, wrong)
 
-    def without_row_sums(self, at, others, classes, weights, xp):
+    def without_row_sums(self, at, others, classes, weights):
         """Round the softmax to the class marginals: rows with too much are scaled down, the rest gets what is left."""
-        return _transport(at, others, classes, weights, xp), at.total
+        return _transport(at, others, classes, weights), at.total
 
 
 class LogitAdjusted(CrossEntropy):
@@ -141,10 +145,11 @@ class LogitAdjusted(CrossEntropy):
             "tau", self.tau, "finite", lambda t: abs(t) < float("inf"), "It multiplies log n_k; 0 is no adjustment."
         )
 
-    def offsets(self, samples, xp):
+    def offsets(self, samples):
         """``tau log n``, relative to the mean."""
-        logs = xp.log(samples)
-        return self.tau[..., None] * (logs - xp.mean(logs, axis=-1, keepdims=True))
+        nx = samples.__array_namespace__()
+        logs = nx.log(samples)
+        return self.tau[..., None] * (logs - nx.mean(logs, axis=-1, keepdims=True))
 
 
 class LabelSmoothing(Loss):
@@ -162,44 +167,48 @@ class LabelSmoothing(Loss):
             "epsilon", self.epsilon, "in [0, 1)", lambda e: (e >= 0) & (e < 1), "It is the mass given to all classes."
         )
 
-    def _floor(self, others, xp):
+    def _floor(self, others):
         """(G,) target of one wrong class."""
-        return self.epsilon[..., None] / (1 + xp.sum(others, axis=-2))
+        nx = others.__array_namespace__()
+        return self.epsilon[..., None] / (1 + nx.sum(others, axis=-2))
 
     @property
     def contrast(self):
         """The targets differ by ``1 - epsilon``."""
         return 1 - self.epsilon[..., None]
 
-    def least_at(self, num_classes, xp):
+    def least_at(self, num_classes):
         """Where the softmax is the target; infinite without smoothing."""
+        nx = num_classes.__array_namespace__()
         smoothed = self.epsilon > 0
-        odds = (1 - self.epsilon) * num_classes / xp.where(smoothed, self.epsilon, 1.0)
-        return xp.where(smoothed, xp.log1p(odds), xp.inf)
+        odds = (1 - self.epsilon) * num_classes / nx.where(smoothed, self.epsilon, 1.0)
+        return nx.where(smoothed, nx.log1p(odds), nx.inf)
 
-    def margin_of(self, wrong, at, own, others, xp):
+    def margin_of(self, wrong, at, own, others):
         """As for cross-entropy, above the floor."""
-        return super().margin_of(wrong + self._floor(others, xp), at, own, others, xp)
+        return super().margin_of(wrong + self._floor(others), at, own, others)
 
-    def on_groups(self, margins, others, xp, own=None) -> GroupLoss:
+    def on_groups(self, margins, others, own=None) -> GroupLoss:
         """Cross-entropy plus ``epsilon / K`` times every margin."""
-        plain = CrossEntropy().on_groups(margins, others, xp)
-        floor = self._floor(others, xp)
-        value = plain.value + floor * xp.sum(others * margins, axis=-2)
+        nx = margins.__array_namespace__()
+        plain = CrossEntropy().on_groups(margins, others)
+        floor = self._floor(others)
+        value = plain.value + floor * nx.sum(others * margins, axis=-2)
         return plain._replace(value=value, wrong=plain.wrong - floor[..., None, :])
 
-    def fenchel_gap(self, at, others, wrong, total, xp):
+    def fenchel_gap(self, at, others, wrong, total):
         """As for cross-entropy: the target is linear in the logits. Infinite where a probability would be negative."""
-        floor = self._floor(others, xp)[..., None, :]
+        nx = at.value.__array_namespace__()
+        floor = self._floor(others)[..., None, :]
         other = wrong + floor
-        ulps = 4 * xp.finfo(other.dtype).eps
-        good = xp.all((others == 0) | (other >= -ulps * floor), axis=-2) & (xp.sum(others * other, axis=-2) <= 1 + ulps)
-        return xp.where(good, _divergence(at, others, other, xp), xp.inf)
+        ulps = 4 * nx.finfo(other.dtype).eps
+        good = nx.all((others == 0) | (other >= -ulps * floor), axis=-2) & (nx.sum(others * other, axis=-2) <= 1 + ulps)
+        return nx.where(good, _divergence(at, others, other), nx.inf)
 
-    def without_row_sums(self, at, others, classes, weights, xp):
+    def without_row_sums(self, at, others, classes, weights):
         """Round the softmax to the marginals of the targets."""
-        floor = self._floor(others, xp)[..., None, :]
-        return _transport(at, others, classes, weights, xp) - floor, at.total
+        floor = self._floor(others)[..., None, :]
+        return _transport(at, others, classes, weights) - floor, at.total
 
 
 class SquaredError(Loss):
@@ -209,80 +218,89 @@ class SquaredError(Loss):
     coercive: ClassVar[bool] = True
     vanishing: ClassVar[bool] = True
 
-    def least_at(self, num_classes, xp):
+    def least_at(self, num_classes):
         """The one-hot targets themselves."""
-        return xp.ones_like(num_classes)
+        nx = num_classes.__array_namespace__()
+        return nx.ones_like(num_classes)
 
-    def margin_of(self, wrong, at, own, others, xp):
+    def margin_of(self, wrong, at, own, others):
         """Where the wrong class's logit is ``wrong``."""
-        return xp.maximum(own - wrong, 0.0)
+        nx = wrong.__array_namespace__()
+        return nx.maximum(own - wrong, 0.0)
 
-    def on_groups(self, margins, others, xp, own=None) -> GroupLoss:
+    def on_groups(self, margins, others, own=None) -> GroupLoss:
         """Needs ``own``."""
+        nx = margins.__array_namespace__()
         wrong = own[..., None, :] - margins
         right = own - 1
-        value = 0.5 * (right * right + xp.sum(others * wrong * wrong, axis=-2))
-        zero = xp.zeros_like(wrong)
-        return GroupLoss(value, wrong, right + xp.sum(others * wrong, axis=-2), xp.zeros_like(own), zero, zero)
+        value = 0.5 * (right * right + nx.sum(others * wrong * wrong, axis=-2))
+        zero = nx.zeros_like(wrong)
+        return GroupLoss(value, wrong, right + nx.sum(others * wrong, axis=-2), nx.zeros_like(own), zero, zero)
 
-    def fenchel_gap(self, at, others, wrong, total, xp):
+    def fenchel_gap(self, at, others, wrong, total):
         """Half the squared distance of the two gradients."""
+        nx = at.value.__array_namespace__()
         change = wrong - at.wrong
-        right = total - at.total - xp.sum(others * change, axis=-2)
-        return 0.5 * (right * right + xp.sum(others * change * change, axis=-2))
+        right = total - at.total - nx.sum(others * change, axis=-2)
+        return 0.5 * (right * right + nx.sum(others * change * change, axis=-2))
 
-    def without_row_sums(self, at, others, classes, weights, xp):
+    def without_row_sums(self, at, others, classes, weights):
         """Subtract the weighted mean gradient from every sample's."""
-        mean = row_sums(at.wrong, others, weights, xp, at.total)
+        nx = at.value.__array_namespace__()
+        mean = row_sums(at.wrong, others, weights, at.total)
         wrong = at.wrong - mean[..., :, None]
-        return wrong, at.total - mean - xp.sum(others * mean[..., :, None], axis=-2)
+        return wrong, at.total - mean - nx.sum(others * mean[..., :, None], axis=-2)
 
     def best_bias(self, sums, decay):
         """The loss curves by the sum of all weights, which is 1."""
         return -sums / (1 + decay)
 
-    def noise(self, rounding, others, xp):
+    def noise(self, rounding, others):
         """Half the squared rounding of every logit."""
-        return 0.5 * (rounding * rounding)[..., None] * (1 + xp.sum(others, axis=-2))
+        nx = rounding.__array_namespace__()
+        return 0.5 * (rounding * rounding)[..., None] * (1 + nx.sum(others, axis=-2))
 
 
-def row_sums(wrong, others, weights, xp, total):
+def row_sums(wrong, others, weights, total):
     """(G,) derivative of the loss by the bias of one class of each group; arguments as in :class:`GroupLoss`."""
-    right = weights * (total - xp.sum(others * wrong, axis=-2))
-    return right + xp.sum(xp.swapaxes(others, -1, -2) * weights[..., None, :] * wrong, axis=-1)
+    nx = wrong.__array_namespace__()
+    right = weights * (total - nx.sum(others * wrong, axis=-2))
+    return right + nx.sum(nx.swapaxes(others, -1, -2) * weights[..., None, :] * wrong, axis=-1)
 
 
-def _divergence(at, others, other_wrong, xp):
+def _divergence(at, others, other_wrong):
     """Kullback-Leibler divergence from the softmax to ``other_wrong``; the rest is the right class's."""
+    nx = at.value.__array_namespace__()
     wrong, log_right = at.softmax, at.log_right
     positive = (wrong > 0) & (other_wrong > 0)
-    change = xp.where(positive, (other_wrong - wrong) / xp.where(positive, wrong, 1.0), 0.0)
+    change = nx.where(positive, (other_wrong - wrong) / nx.where(positive, wrong, 1.0), 0.0)
     # log1p where the two are close, so that nothing cancels
-    close = positive & (xp.abs(change) < 0.5)
-    far = xp.log(xp.where(other_wrong > 0, other_wrong, 1.0)) - xp.where(other_wrong > 0, at.log_softmax, 0.0)
-    logs = xp.where(close, xp.log1p(xp.where(close, change, 0.0)), far)
-    of_wrong = xp.sum(xp.where(others > 0, others * other_wrong, 0.0) * xp.where(others > 0, logs, 0.0), axis=-2)
-    right = xp.exp(log_right)
-    gained = xp.sum(others * (wrong - other_wrong), axis=-2)
-    left = xp.maximum(right + gained, xp.finfo(right.dtype).tiny)
-    close = xp.abs(gained) < 0.5 * right
-    change = xp.where(close, gained / xp.where(close, right, 1.0), 0.0)
-    return of_wrong + left * xp.where(close, xp.log1p(change), xp.log(left) - log_right)
+    close = positive & (nx.abs(change) < 0.5)
+    far = nx.log(nx.where(other_wrong > 0, other_wrong, 1.0)) - nx.where(other_wrong > 0, at.log_softmax, 0.0)
+    logs = nx.where(close, nx.log1p(nx.where(close, change, 0.0)), far)
+    of_wrong = nx.sum(nx.where(others > 0, others * other_wrong, 0.0) * nx.where(others > 0, logs, 0.0), axis=-2)
+    right = nx.exp(log_right)
+    gained = nx.sum(others * (wrong - other_wrong), axis=-2)
+    left = nx.maximum(right + gained, nx.finfo(right.dtype).tiny)
+    close = nx.abs(gained) < 0.5 * right
+    change = nx.where(close, gained / nx.where(close, right, 1.0), 0.0)
+    return of_wrong + left * nx.where(close, nx.log1p(change), nx.log(left) - log_right)
 
 
-def _transport(at: GroupLoss, others, classes, weights, xp):
+def _transport(at: GroupLoss, others, classes, weights):
     """Probabilities of wrong classes near the softmax whose weighted sums over samples are those of the targets.
 
     Rows above their target are scaled down; what rows and columns then lack is added as a matrix of rank one
     (Altschuler, Weed and Rigollet 2017). Only wrong classes' masses are added up: next to a right class's, which is
     close to 1, theirs would be lost.
     """
-    wrong, right = at.softmax, xp.exp(at.log_right)
-    excess = row_sums(at.wrong, others, weights, xp, at.total)
-    mass = weights * right + xp.sum(xp.swapaxes(others, -1, -2) * weights[..., None, :] * wrong, axis=-1)
-    cut = xp.maximum(excess, 0.0) / xp.where(mass > 0, mass, 1.0)
-    row = xp.maximum(-excess, 0.0)
+    nx = at.value.__array_namespace__()
+    wrong, right = at.softmax, nx.exp(at.log_right)
+    excess = row_sums(at.wrong, others, weights, at.total)
+    mass = weights * right + nx.sum(nx.swapaxes(others, -1, -2) * weights[..., None, :] * wrong, axis=-1)
+    cut = nx.maximum(excess, 0.0) / nx.where(mass > 0, mass, 1.0)
+    row = nx.maximum(-excess, 0.0)
     removed = wrong * cut[..., :, None]
-    column = right * cut + xp.sum(others * removed, axis=-2)
-    lacking = xp.sum(classes * row, axis=-1)[..., None, None]
-    return wrong - removed + row[..., :, None] * column[..., None, :] / xp.where(lacking > 0, lacking, 1.0)
+    column = right * cut + nx.sum(others * removed, axis=-2)
+    lacking = nx.sum(classes * row, axis=-1)[..., None, None]
+    return wrong - removed + row[..., :, None] * column[..., None, :] / nx.where(lacking > 0, lacking, 1.0)

@@ -186,7 +186,7 @@ def _candidate(statement: dict[str, Any], within: np.ndarray, between: np.ndarra
     within = np.where(classes > 1, within, 0.0)  # of a single class: no logit depends on it
     # Balanced factors: half their squared norms is the nuclear norm of their product, up to the square of rounding.
     with np.errstate(all="ignore"):
-        weighted = symmetry.centred(between, classes, np) * omega
+        weighted = symmetry.centred(between, classes) * omega
     _require_moderate(weighted, within, between)
     left, singular, right = np.linalg.svd(weighted)
     rank = int(np.sum(singular > np.finfo(float).eps * singular[0]))

@@ -140,7 +140,7 @@ class Solution(eqx.Module):
                 f"logits of {group.size} classes take {size / 2**30:.3g} GiB, at most {_LARGEST_MATRIX / 2**30:g} GiB "
                 "are taken: use within and between, which hold one entry a group and pair of groups."
             )
-        K = symmetry.present(groups.classes, jnp)[group]
+        K = symmetry.present(groups.classes)[group]
         shared = self.between[group[:, None], group[None, :]] / jnp.sqrt(K[:, None] * K[None, :])
         same = group[:, None] == group[None, :]
         own = self.within[group][None, :] * jnp.where(same, jnp.eye(group.size, dtype=K.dtype) - 1 / K[None, :], 0.0)
@@ -220,10 +220,10 @@ class Solution(eqx.Module):
 
 @jax.jit  # seventy small compilations otherwise
 def _classifier_cosines(problem: Any, within, between, w_norm2):
-    grams = problem.frames(within, between, problem.omega, problem.classifier_scale, jnp)
+    grams = problem.frames(within, between, problem.omega, problem.classifier_scale)
     gone = w_norm2 == 0  # whatever noise its coordinates have
     either = gone[..., :, None] | gone[..., None, :]
-    return jnp.where(either, jnp.nan, symmetry.cosines(grams[0], problem.groups.classes, jnp))
+    return jnp.where(either, jnp.nan, symmetry.cosines(grams[0], problem.groups.classes))
 
 
 def _class_features(H: Array, groups: Any) -> Array:

@@ -181,27 +181,27 @@ def _solve(
             found = SOLVERS[method](safe, max_steps)
         program = Program.of(safe)
         fixed, at = jax.lax.stop_gradient((program, found))
-        proof = duality_gap(fixed, at.within, at.between, jnp, at.bias)
+        proof = duality_gap(fixed, at.within, at.between, at.bias)
         if safe.penalty is None:
             # Of the group with the largest slack: the others' weights may have underflowed.
             top = jnp.argmax(found.slack)
             log_pull = jnp.log((program.weights * program.loss.contrast / program.omega)[top])
             log_multiplier = log_pull - found.slack[top]
         else:
-            log_multiplier = log_multiplier_of(program, proof, jnp)
+            log_multiplier = log_multiplier_of(program, proof)
         multiplier = jnp.exp(log_multiplier)
         price = jnp.exp(log_multiplier + proof.log_scale)
         scaled = _optimal_value(proof.value, safe, (found.within, found.between, found.bias), price)
         log_value = jnp.where(scaled > 0, jnp.log(jnp.where(scaled > 0, scaled, 1.0)) - proof.log_scale, -jnp.inf)
         unscale = jnp.exp(-proof.log_scale)
         value, gap = unscale * scaled, unscale * proof.gap
-        looks = structure(fixed, proof, jax.lax.stop_gradient(price), jnp)
-        within, between = without(looks.gone, safe.groups.classes, found.within, found.between, jnp)
-        grams = safe.frames(within, between, safe.omega, safe.classifier_scale, jnp)
-        views = symmetry.geometry(grams, within, between, safe.groups.classes, jnp)
-        fits = True if problem.dim is None else needed_dim(fixed, proof, looks.rank, jnp) <= problem.dim
+        looks = structure(fixed, proof, jax.lax.stop_gradient(price))
+        within, between = without(looks.gone, safe.groups.classes, found.within, found.between)
+        grams = safe.frames(within, between, safe.omega, safe.classifier_scale)
+        views = symmetry.geometry(grams, within, between, safe.groups.classes)
+        fits = True if problem.dim is None else needed_dim(fixed, proof, looks.rank) <= problem.dim
         finite = jnp.isfinite(value) & jnp.isfinite(gap)
-        proved = closes(fixed, proof, tol, jnp)
+        proved = closes(fixed, proof, tol)
         told = proved if method == "grouped" else True  # the others know the phase without the gap
         status = _status(proved, found.converged, finite, valid & fits, value.dtype)
         shown = (status != Status.invalid) & (status != Status.nonfinite)
@@ -266,14 +266,14 @@ def _lagrangian(problem, coordinates, multiplier):
     within, between, bias = coordinates
     program = Program.of(problem)
     classes, omega = program.classes, program.omega
-    loss = evaluate(program, within, between, bias, jnp).loss
+    loss = evaluate(program, within, between, bias).loss
     objective = jnp.sum(classes * program.weights * loss.value)
     if program.bias_decay is not None:
         objective = objective + 0.5 * program.bias_decay * jnp.sum(classes * bias * bias)
     if program.nonnegative:
         K = jnp.sum(classes)
         return objective + program.penalty * jnp.sum(classes * omega * jnp.sqrt(1 - 1 / K) * within)
-    cost = symmetry.spectral_cost(within, between, classes, omega, jnp, program.full)
+    cost = symmetry.spectral_cost(within, between, classes, omega, program.full)
     if program.penalty is None:
         return objective + multiplier * (cost - program.budget)
     return objective + program.penalty * cost

@@ -1,7 +1,7 @@
 """Spectral functions of the G x G block of the logits, differentiable at fixed rank.
 
 ``full`` says that the columns of the block need not be orthogonal to sqrt(classes), as with a loss that is not
-shift-invariant. ``xp`` is ``jax.numpy`` or ``numpy``; leading axes are a batch.
+shift-invariant. Leading axes are a batch; NumPy arrays stay on the host.
 """
 
 from functools import partial
@@ -11,18 +11,19 @@ import jax.numpy as jnp
 from jax.custom_batching import sequential_vmap
 
 
-def block_norm(block, xp):
+def block_norm(block):
     """Frobenius norm of a G x G block, without overflow; its derivative at zero is zero.
 
     A block whose columns are orthogonal to sqrt(classes) has rank at most G - 1, so for G <= 2 this is its spectral and
     its nuclear norm as well.
     """
-    largest = xp.max(xp.abs(block), axis=(-2, -1))
+    nx = block.__array_namespace__()
+    largest = nx.max(nx.abs(block), axis=(-2, -1))
     zero = largest == 0
-    scale = xp.where(zero, 1.0, largest)
+    scale = nx.where(zero, 1.0, largest)
     ratios = block / scale[..., None, None]
-    squares = xp.sum(ratios * ratios, axis=(-2, -1))
-    return xp.where(zero, 0.0, scale * xp.sqrt(xp.where(zero, 1.0, squares)))
+    squares = nx.sum(ratios * ratios, axis=(-2, -1))
+    return nx.where(zero, 0.0, scale * nx.sqrt(nx.where(zero, 1.0, squares)))
 
 
 def is_thin(block, full: bool) -> bool:
@@ -30,11 +31,12 @@ def is_thin(block, full: bool) -> bool:
     return block.shape[-1] <= (1 if full else 2)
 
 
-def spectral_norm(block, xp, full: bool = False):
+def spectral_norm(block, full: bool = False):
     """Largest singular value of a G x G block (``full`` if its columns need not be orthogonal to sqrt(classes))."""
+    nx = block.__array_namespace__()
     if is_thin(block, full):
-        return block_norm(block, xp)
-    return xp.max(singular_values(block, xp), axis=-1)
+        return block_norm(block)
+    return nx.max(singular_values(block), axis=-1)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -57,46 +59,51 @@ def _batched_svd(compute_uv: bool):
     return partial(jnp.linalg.svd, compute_uv=compute_uv, full_matrices=False)
 
 
-def singular_values(block, xp):
+def singular_values(block):
     """(..., G) singular values, largest first; NaN, not an exception, where the block is not finite."""
-    bad = ~xp.all(xp.isfinite(block), axis=(-2, -1))[..., None]
-    finite = xp.where(bad[..., None], 0.0, block)
-    values = svd(finite, False) if xp is jnp else xp.linalg.svd(finite, compute_uv=False)
-    return xp.where(bad, xp.nan, values)
+    nx = block.__array_namespace__()
+    bad = ~nx.all(nx.isfinite(block), axis=(-2, -1))[..., None]
+    finite = nx.where(bad[..., None], 0.0, block)
+    values = svd(finite, False) if nx is jnp else nx.linalg.svd(finite, compute_uv=False)
+    return nx.where(bad, nx.nan, values)
 
 
-def singular_vectors(block, xp):
+def singular_vectors(block):
     """U, singular values (largest first) and Vᵀ of a square block; NaN, not an exception, where it is not finite."""
-    bad = ~xp.all(xp.isfinite(block), axis=(-2, -1), keepdims=True)
-    u, s, vt = (svd if xp is jnp else xp.linalg.svd)(xp.where(bad, 0.0, block))
-    return u, xp.where(bad[..., 0], xp.nan, s), vt
+    nx = block.__array_namespace__()
+    bad = ~nx.all(nx.isfinite(block), axis=(-2, -1), keepdims=True)
+    u, s, vt = (svd if nx is jnp else nx.linalg.svd)(nx.where(bad, 0.0, block))
+    return u, nx.where(bad[..., 0], nx.nan, s), vt
 
 
-def nuclear_norm(block, xp, full: bool = False):
+def nuclear_norm(block, full: bool = False):
     """Sum of the singular values; differentiable at fixed rank."""
+    nx = block.__array_namespace__()
     if is_thin(block, full):
-        return block_norm(block, xp)
-    return _nuclear(block) if xp is jnp else xp.sum(singular_values(block, xp), axis=-1)
+        return block_norm(block)
+    return _nuclear(block) if nx is jnp else nx.sum(singular_values(block), axis=-1)
 
 
-def roots(block, xp, full):
+def roots(block, full):
     """(X Xᵀ)^(1/2) and (Xᵀ X)^(1/2) of a block X."""
+    nx = block.__array_namespace__()
     if not is_thin(block, full):
-        return _absolutes(block) if xp is jnp else _absolutes_by_svd(block, xp)[:2]
-    norm = block_norm(block, xp)[..., None, None]
-    unit = block / xp.where(norm > 0, norm, 1.0)
-    left = norm * xp.sum(unit[..., :, None, :] * unit[..., None, :, :], axis=-1)
-    return left, norm * xp.sum(unit[..., :, :, None] * unit[..., :, None, :], axis=-3)
+        return _absolutes(block) if nx is jnp else _absolutes_by_svd(block)[:2]
+    norm = block_norm(block)[..., None, None]
+    unit = block / nx.where(norm > 0, norm, 1.0)
+    left = norm * nx.sum(unit[..., :, None, :] * unit[..., None, :, :], axis=-1)
+    return left, norm * nx.sum(unit[..., :, :, None] * unit[..., :, None, :], axis=-3)
 
 
 # Derivatives at fixed rank. In the singular bases their formulas divide by sums of singular
 # values only, never by differences, so coinciding singular values (every simplex ETF has them) are harmless.
 
 
-def _absolutes_by_svd(block, xp):
-    u, s, vt = singular_vectors(block, xp)
-    left = xp.matmul(u * s[..., None, :], xp.swapaxes(u, -1, -2))
-    return left, xp.matmul(xp.swapaxes(vt, -1, -2) * s[..., None, :], vt), u, s, vt
+def _absolutes_by_svd(block):
+    nx = block.__array_namespace__()
+    u, s, vt = singular_vectors(block)
+    left = nx.matmul(u * s[..., None, :], nx.swapaxes(u, -1, -2))
+    return left, nx.matmul(nx.swapaxes(vt, -1, -2) * s[..., None, :], vt), u, s, vt
 
 
 def _in_bases(u, tangent, vt):
@@ -110,12 +117,12 @@ def _active(s):
 
 @jax.custom_jvp
 def _absolutes(block):
-    return _absolutes_by_svd(block, jnp)[:2]
+    return _absolutes_by_svd(block)[:2]
 
 
 @_absolutes.defjvp
 def _absolutes_jvp(primals, tangents):
-    left, right, u, s, vt = _absolutes_by_svd(primals[0], jnp)
+    left, right, u, s, vt = _absolutes_by_svd(primals[0])
     inner = _in_bases(u, tangents[0], vt)
     active = _active(s)
     either = active[..., :, None] | active[..., None, :]
@@ -129,7 +136,7 @@ def _absolutes_jvp(primals, tangents):
 
 @jax.custom_jvp
 def _nuclear(block):
-    return jnp.sum(singular_values(block, jnp), axis=-1)
+    return jnp.sum(singular_values(block), axis=-1)
 
 
 @_nuclear.defjvp
@@ -140,13 +147,13 @@ def _nuclear_jvp(primals, tangents):
 @jax.custom_jvp
 def _polar(block):
     """The partial isometry U Vᵀ over the non-zero singular values: the gradient of the nuclear norm."""
-    u, s, vt = singular_vectors(block, jnp)
+    u, s, vt = singular_vectors(block)
     return jnp.matmul(jnp.where(_active(s)[..., None, :], u, 0.0), vt)
 
 
 @_polar.defjvp
 def _polar_jvp(primals, tangents):
-    u, s, vt = singular_vectors(primals[0], jnp)
+    u, s, vt = singular_vectors(primals[0])
     inner, active = _in_bases(u, tangents[0], vt), _active(s)
     both = active[..., :, None] & active[..., None, :]
     sums = jnp.where(both, s[..., :, None] + s[..., None, :], 1.0)

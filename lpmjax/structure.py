@@ -18,8 +18,8 @@ class Structure(NamedTuple):
     gone: Bool[Array, "*batch G"]  #: groups whose classifier rows and features are zero, whatever noise they have
 
 
-def structure(program: Program, proof: Certificate, multiplier: Array, xp) -> Structure:
-    """Structure of certified coordinates; ``xp`` is ``jax.numpy`` or ``numpy``, leading axes are a batch.
+def structure(program: Program, proof: Certificate, multiplier: Array) -> Structure:
+    """Structure of certified coordinates, traced or on the host; leading axes are a batch.
 
     ``multiplier`` is times ``exp(log_scale)``, as everything in ``proof`` is.
 
@@ -27,42 +27,44 @@ def structure(program: Program, proof: Certificate, multiplier: Array, xp) -> St
     more groups is numerical, and :func:`lpmjax.dual_points.positive` decides. A group is gone if its share of the
     spectral cost is below the relative gap, which leaves it as much as it can prove.
     """
+    nx = program.weights.__array_namespace__()
     classes, full = program.classes, program.full
-    in_groups = xp.sum(xp.where(proof.within > 0, symmetry.repeats(classes, xp), 0), axis=-1)
-    count = xp.rint(xp.sum(classes, axis=-1))
-    nothing = xp.zeros_like(classes, dtype=bool)
+    in_groups = nx.sum(nx.where(proof.within > 0, symmetry.repeats(classes), 0), axis=-1)
+    count = nx.rint(nx.sum(classes, axis=-1))
+    nothing = nx.zeros_like(classes, dtype=bool)
     if program.nonnegative:  # Z = (I - J/K) diag(within)
-        alive = xp.rint(xp.sum(xp.where(proof.within > 0, classes, 0), axis=-1))
-        phase = xp.where(alive == count, Phase.separated, Phase.annihilated)
-        return Structure(phase, xp.minimum(alive, count - 1), nothing)
-    distinct = xp.all((classes <= 1) | (proof.within > 0), axis=-1)  # no two classes of one group coincide
+        alive = nx.rint(nx.sum(nx.where(proof.within > 0, classes, 0), axis=-1))
+        phase = nx.where(alive == count, Phase.separated, Phase.annihilated)
+        return Structure(phase, nx.minimum(alive, count - 1), nothing)
+    distinct = nx.all((classes <= 1) | (proof.within > 0), axis=-1)  # no two classes of one group coincide
     if spectral.is_thin(proof.between, full):
-        connected = xp.max(xp.abs(proof.between), axis=(-2, -1)) > 0
-        lone = xp.sum(classes > 0, axis=-1) == 1
-        phase = xp.where(connected, Phase.merged, Phase.annihilated)
-        phase = xp.where(distinct & (connected | lone), Phase.separated, phase)
-        return Structure(phase, xp.rint(xp.where(connected, in_groups + 1, in_groups)), nothing)
-    left, primal, right = spectral.singular_vectors(proof.between * program.omega[..., None, :], xp)
-    own = symmetry.repeats(classes, xp) * program.omega * xp.abs(proof.within)
-    rows = own + xp.sum(primal[..., None, :] * left * left, axis=-1)
-    columns = own + xp.sum(primal[..., :, None] * right * right, axis=-2)
-    cost = xp.sum(rows, axis=-1)
+        connected = nx.max(nx.abs(proof.between), axis=(-2, -1)) > 0
+        lone = nx.sum(classes > 0, axis=-1) == 1
+        phase = nx.where(connected, Phase.merged, Phase.annihilated)
+        phase = nx.where(distinct & (connected | lone), Phase.separated, phase)
+        return Structure(phase, nx.rint(nx.where(connected, in_groups + 1, in_groups)), nothing)
+    left, primal, right = spectral.singular_vectors(proof.between * program.omega[..., None, :])
+    own = symmetry.repeats(classes) * program.omega * nx.abs(proof.within)
+    rows = own + nx.sum(primal[..., None, :] * left * left, axis=-1)
+    columns = own + nx.sum(primal[..., :, None] * right * right, axis=-2)
+    cost = nx.sum(rows, axis=-1)
     objective = proof.value + multiplier * cost
-    safe = xp.where(objective > 0, objective, 1.0)
-    noise = xp.minimum(proof.direct / safe, xp.sqrt(xp.finfo(cost.dtype).eps)) * cost
-    gone = (classes > 0) & (xp.maximum(rows, columns) <= noise[..., None])
-    counts = positive(primal, spectral.singular_values(proof.block, xp), multiplier, objective, proof.noise, xp)
+    safe = nx.where(objective > 0, objective, 1.0)
+    noise = nx.minimum(proof.direct / safe, nx.sqrt(nx.finfo(cost.dtype).eps)) * cost
+    gone = (classes > 0) & (nx.maximum(rows, columns) <= noise[..., None])
+    counts = positive(primal, spectral.singular_values(proof.block), multiplier, objective, proof.noise)
     # A budget that does not bind has no price; then all but rounding counts.
-    rounding = 1e3 * xp.finfo(primal.dtype).eps * primal[..., :1]
-    counts = xp.where((multiplier > 0)[..., None], counts, primal > rounding)
-    rank = xp.rint(in_groups + xp.sum(xp.where(counts, xp.ones_like(classes), 0), axis=-1))
-    phase = xp.where(distinct & (rank >= count - 1), Phase.separated, Phase.merged)
-    return Structure(xp.where(xp.any(gone, axis=-1), Phase.annihilated, phase), rank, gone)
+    rounding = 1e3 * nx.finfo(primal.dtype).eps * primal[..., :1]
+    counts = nx.where((multiplier > 0)[..., None], counts, primal > rounding)
+    rank = nx.rint(in_groups + nx.sum(nx.where(counts, nx.ones_like(classes), 0), axis=-1))
+    phase = nx.where(distinct & (rank >= count - 1), Phase.separated, Phase.merged)
+    return Structure(nx.where(nx.any(gone, axis=-1), Phase.annihilated, phase), rank, gone)
 
 
-def without(gone, classes, within, between, xp):
+def without(gone, classes, within, between):
     """Coordinates in which what is gone is exactly zero, so that it has no direction."""
+    nx = gone.__array_namespace__()
     here = ~gone
     # That of a group of one class is a limit, which derivatives by the number of classes need.
-    within = xp.where(here | (classes == 1), within, 0.0)
-    return within, xp.where(here[..., :, None] & here[..., None, :], between, 0.0)
+    within = nx.where(here | (classes == 1), within, 0.0)
+    return within, nx.where(here[..., :, None] & here[..., None, :], between, 0.0)

@@ -2,8 +2,9 @@
 
 Invariant logits are ``Z = (+)_g within_g (I - J/K_g) + sum_jg between_jg 1_j 1_gᵀ / sqrt(K_j K_g)``: ``within_g`` is a
 singular value of multiplicity K_g - 1 (times omega_g), and the G x G matrix ``between`` carries the rest.
-Functions are elementwise over leading batch axes; ``xp`` is ``jax.numpy`` or ``numpy``, so that the certificate can
-be evaluated on the host by the very same expressions. Absent groups (0 classes) have zero coordinates.
+Functions are elementwise over leading batch axes, and take traced arrays or NumPy's (``x.__array_namespace__()`` tells),
+so that the certificate can be evaluated on the host by the very same expressions. Absent groups (0 classes) have zero
+coordinates.
 """
 
 from typing import NamedTuple
@@ -21,84 +22,94 @@ class Frame(NamedTuple):
     block: Float[Array, "*batch G G"]
 
 
-def present(classes, xp):
+def present(classes):
     """``classes`` with 1 in the place of 0, to divide by."""
-    return xp.where(classes > 0, classes, xp.ones_like(classes))
+    nx = classes.__array_namespace__()
+    return nx.where(classes > 0, classes, nx.ones_like(classes))
 
 
-def diagonal(block, xp):
+def diagonal(block):
     """(..., G) diagonal of a (..., G, G) block."""
-    return xp.diagonal(block, axis1=-2, axis2=-1)
+    nx = block.__array_namespace__()
+    return nx.diagonal(block, axis1=-2, axis2=-1)
 
 
-def repeats(classes, xp):
+def repeats(classes):
     """(G,) multiplicity K_g - 1 of the in-group singular value; a maximum would halve its derivative at K_g = 1."""
-    return xp.where(classes >= 1, classes - 1, 0)
+    nx = classes.__array_namespace__()
+    return nx.where(classes >= 1, classes - 1, 0)
 
 
-def margins(within, between, classes, xp):
+def margins(within, between, classes):
     """(G, G) margin of a class of group g over one of group j (over its own group on the diagonal)."""
-    K = present(classes, xp)
-    own = within * (1 - 1 / K) + diagonal(between, xp) / K
-    other = between / xp.sqrt(K[..., :, None] * K[..., None, :])
-    eye = xp.eye(within.shape[-1], dtype=bool)
-    return xp.where(eye, within[..., None, :], own[..., None, :] - other)
+    nx = within.__array_namespace__()
+    K = present(classes)
+    own = within * (1 - 1 / K) + diagonal(between) / K
+    other = between / nx.sqrt(K[..., :, None] * K[..., None, :])
+    eye = nx.eye(within.shape[-1], dtype=bool)
+    return nx.where(eye, within[..., None, :], own[..., None, :] - other)
 
 
-def rivals(classes, xp):
+def rivals(classes):
     """(G, G) number of wrong classes that each entry of :func:`margins` stands for; 0 where a group is absent."""
-    eye = xp.eye(classes.shape[-1], dtype=bool)
-    counts = xp.where(eye, repeats(classes, xp)[..., None, :], classes[..., :, None])
-    return xp.where((classes[..., None, :] > 0) & (classes[..., :, None] > 0), counts, 0)
+    nx = classes.__array_namespace__()
+    eye = nx.eye(classes.shape[-1], dtype=bool)
+    counts = nx.where(eye, repeats(classes)[..., None, :], classes[..., :, None])
+    return nx.where((classes[..., None, :] > 0) & (classes[..., :, None] > 0), counts, 0)
 
 
-def centred(between, classes, xp):
+def centred(between, classes):
     """``between`` with the mean logit of every column removed: the loss is the same, the cost no larger."""
-    unit = xp.sqrt(classes / xp.sum(classes, axis=-1, keepdims=True))
-    return between - unit[..., :, None] * xp.sum(unit[..., :, None] * between, axis=-2, keepdims=True)
+    nx = between.__array_namespace__()
+    unit = nx.sqrt(classes / nx.sum(classes, axis=-1, keepdims=True))
+    return between - unit[..., :, None] * nx.sum(unit[..., :, None] * between, axis=-2, keepdims=True)
 
 
-def diagonal_matrix(entries, xp):
+def diagonal_matrix(entries):
     """(..., G, G) matrix with ``entries`` on its diagonal."""
-    return xp.where(xp.eye(entries.shape[-1], dtype=bool), entries[..., None, :], 0.0)
+    nx = entries.__array_namespace__()
+    return nx.where(nx.eye(entries.shape[-1], dtype=bool), entries[..., None, :], 0.0)
 
 
-def centred_diagonal(within, classes, xp):
+def centred_diagonal(within, classes):
     """``between`` of the logits ``(I - J/K) diag(within)``."""
-    unit = xp.sqrt(classes / xp.sum(classes, axis=-1, keepdims=True))
-    return diagonal_matrix(within, xp) - unit[..., :, None] * (unit * within)[..., None, :]
+    nx = within.__array_namespace__()
+    unit = nx.sqrt(classes / nx.sum(classes, axis=-1, keepdims=True))
+    return diagonal_matrix(within) - unit[..., :, None] * (unit * within)[..., None, :]
 
 
-def shift_margins(margins, shift, xp):
+def shift_margins(margins, shift):
     """Margins after adding ``shift`` (G,) to the logit of every class; None adds nothing."""
     return margins if shift is None else margins + shift[..., None, :] - shift[..., :, None]
 
 
-def own_logits(within, between, classes, shift, xp):
+def own_logits(within, between, classes, shift):
     """(G,) logit of the right class."""
-    K = present(classes, xp)
-    own = within * (1 - 1 / K) + diagonal(between, xp) / K
+    K = present(classes)
+    own = within * (1 - 1 / K) + diagonal(between) / K
     return own if shift is None else own + shift
 
 
-def spectral_cost(within, between, classes, omega, xp, full: bool = False):
+def spectral_cost(within, between, classes, omega, full: bool = False):
     """Nuclear norm of Z diag(omega) (``between`` centred unless ``full``)."""
-    across = spectral.nuclear_norm(between * omega[..., None, :], xp, full)
-    return xp.sum(repeats(classes, xp) * omega * xp.abs(within), axis=-1) + across
+    nx = within.__array_namespace__()
+    across = spectral.nuclear_norm(between * omega[..., None, :], full)
+    return nx.sum(repeats(classes) * omega * nx.abs(within), axis=-1) + across
 
 
-def norms2(frame: Frame, classes, xp):
+def norms2(frame: Frame, classes):
     """(G,) squared norm of one row of each group."""
-    K = present(classes, xp)
-    return frame.within * (1 - 1 / K) + diagonal(frame.block, xp) / K
+    K = present(classes)
+    return frame.within * (1 - 1 / K) + diagonal(frame.block) / K
 
 
-def inner(frame: Frame, classes, xp):
+def inner(frame: Frame, classes):
     """(G, G) inner product of rows of two groups; on the diagonal of two different rows of one group."""
-    K = present(classes, xp)
-    eye = xp.eye(classes.shape[-1], dtype=bool)
-    own = xp.where(eye, frame.within[..., None, :] / K[..., None, :], 0.0)
-    return frame.block / xp.sqrt(K[..., :, None] * K[..., None, :]) - own
+    nx = frame.within.__array_namespace__()
+    K = present(classes)
+    eye = nx.eye(classes.shape[-1], dtype=bool)
+    own = nx.where(eye, frame.within[..., None, :] / K[..., None, :], 0.0)
+    return frame.block / nx.sqrt(K[..., :, None] * K[..., None, :]) - own
 
 
 def mean_cosines(W, group_of_class, G: int):
@@ -126,60 +137,65 @@ class Geometry(NamedTuple):
     margin: Float[Array, "*batch G"]
 
 
-def cosines(frame: Frame, classes, xp):
+def cosines(frame: Frame, classes):
     """(G, G) cosine of rows of two groups (of two rows of one group on the diagonal); NaN where none is defined.
 
     Undefined: a zero row, an absent group, and the diagonal of a group of one class. Tangents there are zero.
     """
-    length2 = norms2(frame, classes, xp)
+    nx = frame.within.__array_namespace__()
+    length2 = norms2(frame, classes)
     product = length2[..., :, None] * length2[..., None, :]
-    counts = rivals(classes, xp)
+    counts = rivals(classes)
     defined = (product > 0) & (counts > 0)
-    eye = xp.eye(classes.shape[-1], dtype=bool)
+    eye = nx.eye(classes.shape[-1], dtype=bool)
     # Coinciding rows (within = 0) have cosine 1 exactly, whatever a compiler makes of the divisions.
     coincide = eye & (frame.within[..., None, :] == 0)
-    numerator = xp.where(coincide, length2[..., None, :], inner(frame, classes, xp))
-    denominator = xp.where(eye, length2[..., None, :], xp.sqrt(xp.where(product > 0, product, 1.0)))
-    return xp.where(defined, numerator / xp.where(defined, denominator, 1.0), xp.nan)
+    numerator = nx.where(coincide, length2[..., None, :], inner(frame, classes))
+    denominator = nx.where(eye, length2[..., None, :], nx.sqrt(nx.where(product > 0, product, 1.0)))
+    return nx.where(defined, numerator / nx.where(defined, denominator, 1.0), nx.nan)
 
 
-def frames(within, between, omega, scale, xp, full: bool = False) -> tuple[Frame, Frame]:
+def frames(within, between, omega, scale, full: bool = False) -> tuple[Frame, Frame]:
     """Gram matrices of classifier rows and of class features at balanced norms, W Wᵀ = scale (Z Omega² Zᵀ)^(1/2)."""
-    left, right = spectral.roots(between * omega[..., None, :], xp, full)
-    scale = xp.asarray(scale)[..., None]
+    nx = within.__array_namespace__()
+    left, right = spectral.roots(between * omega[..., None, :], full)
+    scale = nx.asarray(scale)[..., None]
     outer = omega[..., :, None] * omega[..., None, :]
     classifier = Frame(scale * omega * within, scale[..., None] * left)
     return classifier, Frame(within / (scale * omega), right / (scale[..., None] * outer))
 
 
-def orthogonal_frames(within, between, omega, scale, classes, xp) -> tuple[Frame, Frame]:
+def orthogonal_frames(within, between, omega, scale, classes) -> tuple[Frame, Frame]:
     """Gram matrices where class features are orthogonal to one another, as non-negative ones are at an optimum.
 
     ``Z = S diag(within)``, S = I - J/K: column k has norm ``within_k sqrt((K-1)/K)``, and so has w_k h_kᵀ.
     """
-    K = xp.sum(classes, axis=-1, keepdims=True)
-    share = within * xp.sqrt((K - 1) / K) / (xp.asarray(scale)[..., None] * omega)  # |h_k|^2 at balanced norms
-    used = xp.where(share > 0, share, 1.0)
-    inverse = xp.where(share > 0, 1 / used, 0.0)
-    block = xp.matmul(between * inverse[..., None, :], xp.swapaxes(between, -1, -2))
-    return Frame(within * within * inverse, block), Frame(share, diagonal_matrix(share, xp))
+    nx = within.__array_namespace__()
+    K = nx.sum(classes, axis=-1, keepdims=True)
+    share = within * nx.sqrt((K - 1) / K) / (nx.asarray(scale)[..., None] * omega)  # |h_k|^2 at balanced norms
+    used = nx.where(share > 0, share, 1.0)
+    inverse = nx.where(share > 0, 1 / used, 0.0)
+    block = nx.matmul(between * inverse[..., None, :], nx.swapaxes(between, -1, -2))
+    return Frame(within * within * inverse, block), Frame(share, diagonal_matrix(share))
 
 
-def geometry(grams: tuple[Frame, Frame], within, between, classes, xp) -> Geometry:
+def geometry(grams: tuple[Frame, Frame], within, between, classes) -> Geometry:
     """Within-group cosine of the classifier, squared norms of classifier rows and features, least margin."""
-    counts = rivals(classes, xp)
-    margin = xp.min(xp.where(counts > 0, margins(within, between, classes, xp), xp.inf), axis=-2)
-    w_norm2, h_norm2 = (norms2(frame, classes, xp) for frame in grams)
-    return Geometry(diagonal(cosines(grams[0], classes, xp), xp), w_norm2, h_norm2, margin)
+    nx = grams[0].within.__array_namespace__()
+    counts = rivals(classes)
+    margin = nx.min(nx.where(counts > 0, margins(within, between, classes), nx.inf), axis=-2)
+    w_norm2, h_norm2 = (norms2(frame, classes) for frame in grams)
+    return Geometry(diagonal(cosines(grams[0], classes)), w_norm2, h_norm2, margin)
 
 
-def average(logits, group_of_class, classes, xp):
+def average(logits, group_of_class, classes):
     """``within`` and ``between`` of the group average of a K x K logit matrix."""
-    member = (group_of_class[:, None] == xp.arange(classes.shape[-1])[None, :]).astype(logits.dtype)
+    nx = logits.__array_namespace__()
+    member = (group_of_class[:, None] == nx.arange(classes.shape[-1])[None, :]).astype(logits.dtype)
     sums = member.T @ logits @ member
-    own = member.T @ xp.diagonal(logits)
-    K = present(classes, xp)
-    eye = xp.eye(classes.shape[-1], dtype=bool)
-    in_group = xp.where(classes > 1, (xp.diagonal(sums) - own) / (K * xp.where(classes > 1, classes - 1, 1.0)), 0.0)
-    within = xp.where(classes > 1, own / K - in_group, 0.0)
-    return within, xp.where(eye, (xp.diagonal(sums) / K)[None, :], sums / xp.sqrt(K[:, None] * K[None, :]))
+    own = member.T @ nx.diagonal(logits)
+    K = present(classes)
+    eye = nx.eye(classes.shape[-1], dtype=bool)
+    in_group = nx.where(classes > 1, (nx.diagonal(sums) - own) / (K * nx.where(classes > 1, classes - 1, 1.0)), 0.0)
+    within = nx.where(classes > 1, own / K - in_group, 0.0)
+    return within, nx.where(eye, (nx.diagonal(sums) / K)[None, :], sums / nx.sqrt(K[:, None] * K[None, :]))

@@ -117,7 +117,7 @@ def test_group_certificate_is_the_dense_one(name, rng):
     for size in (0.0, 1e-3, 0.3):
         within = np.asarray(s.within) * (1 - size * rng.random(2))
         between = np.asarray(s.between) * (1 - size * rng.random())
-        got = duality_gap(Program.of(problem), within, between, np)
+        got = duality_gap(Program.of(problem), within, between)
         value, gap = dense_gap(problem, np.asarray(dataclasses.replace(s, within=within, between=between).logits()))
         assert float(got.value) == pytest.approx(value, rel=1e-13)
         assert float(got.gap) == pytest.approx(gap, rel=1e-9, abs=1e-13)
@@ -128,14 +128,14 @@ def test_gap_bounds_the_distance_to_the_optimum(rng):
     optimum = float(lpm.solve(problem).value)
     for _ in range(200):
         within, between = rng.normal(size=2) * 5, rng.normal(size=(2, 2)) * 5
-        got = duality_gap(Program.of(problem), within, between, np)
+        got = duality_gap(Program.of(problem), within, between)
         assert float(got.value) - float(got.gap) <= optimum <= float(got.value) + 1e-12
 
 
 def test_coordinates_outside_the_budget_are_brought_onto_it():
     problem = PROBLEMS["separated"]
     s = lpm.solve(problem)
-    double = duality_gap(Program.of(problem), 2 * np.asarray(s.within), 2 * np.asarray(s.between), np)
+    double = duality_gap(Program.of(problem), 2 * np.asarray(s.within), 2 * np.asarray(s.between))
     assert float(double.value) == pytest.approx(float(s.value), rel=1e-12)
     assert float(double.gap) <= 1e-12
 

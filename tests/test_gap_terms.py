@@ -77,7 +77,7 @@ def test_the_gap_is_that_of_the_reference(loss, bias, decays, rng, monkeypatch):
         within, between, offset = points(rng, s)
         numbers = program(s)
         with np.errstate(all="ignore"):
-            proof = duality_gap(numbers, within, between, np, None if bias == "none" else offset)
+            proof = duality_gap(numbers, within, between, None if bias == "none" else offset)
         upper, (lower, *_) = all_bounds(s, within, between, offset)
         assert np.isfinite(lower).all()
         lower = np.maximum(lower, 0)  # no objective is negative
@@ -101,7 +101,7 @@ def test_the_gap_is_never_below_its_rounding(rng):
         c = share / K
         margin = np.log(1 / c - (K - 1)) if decays else s_ * K / (K - 1)
         between = np.zeros((lanes, 1, 1))
-        proof = duality_gap(program(s), margin[:, None], between, np)
+        proof = duality_gap(program(s), margin[:, None], between)
         upper, (lower, *_) = all_bounds(s, margin[:, None], between)
         assert (proof.gap >= (upper - lower).astype(float)).all()
         assert (proof.gap >= np.finfo(float).eps * proof.value).all()
@@ -116,7 +116,7 @@ def test_absent_groups_change_nothing(rng):
     s.samples[:, 2] = 10 ** rng.choice([-20.0, 20.0], POINTS)
     within, between, _ = points(rng, s)
     between[:, 2], between[:, :, 2] = 0, 0
-    proof = duality_gap(program(s), within, between, np)
+    proof = duality_gap(program(s), within, between)
     upper, (lower, *_) = all_bounds(s, within, between)
     assert (np.abs(proof.value - upper) <= 1e-13 * proof.value * (1 + np.abs(within).max())).all()
     assert claims_no_more(proof, np.maximum(lower, 0))
@@ -132,7 +132,7 @@ def test_nonnegative_features_pay_for_their_columns(rng):
         groups = lpm.ClassGroups(classes, n)
         return Program.of(lpm.UnconstrainedFeatures(groups, lambda_, lambda_, nonnegative=True))
 
-    proof = duality_gap(jax.tree.map(np.asarray, jax.vmap(build)(classes, n, lambda_)), margin, None, np)
+    proof = duality_gap(jax.tree.map(np.asarray, jax.vmap(build)(classes, n, lambda_)), margin, None)
     K = classes.sum(-1, keepdims=True)
     pi = n / np.sum(classes * n, -1, keepdims=True)
     norm = margin * np.sqrt(n * (1 - 1 / K))  # of a column of (I - J/K) diag(margin), times omega
@@ -165,7 +165,7 @@ def test_what_cancels_is_allowed_for(rng):
     optimum = np.sum(classes * (price * np.sqrt(samples.astype(LONG)) - N * price**2 / 2), -1)
     s = Statement("squared", classes, samples, samples, None, first, second, True)
     within = within.astype(float)
-    proof = duality_gap(program(s), within, within[:, :, None] * np.eye(2), np)
+    proof = duality_gap(program(s), within, within[:, :, None] * np.eye(2))
     upper, lower = bounds(s, within, within[:, :, None] * np.eye(2))
     assert alive.mean() > 0.5
     assert (lower <= optimum * (1 + 1e-15))[alive].all() and (optimum <= upper)[alive].all()

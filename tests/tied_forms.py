@@ -68,32 +68,32 @@ def _coordinates(K_A, K_B, a, e, x, y):
 def _four_scalars(K_A, K_B, pi_A, pi_B, omega_A, omega_B, a, e, x, y):
     classes = _pair(K_A, K_B)
     within, between = _coordinates(K_A, K_B, a, e, x, y)
-    margins = symmetry.margins(within, between, classes, jnp)
-    loss = CrossEntropy().on_groups(margins, symmetry.rivals(classes, jnp), jnp)
+    margins = symmetry.margins(within, between, classes)
+    loss = CrossEntropy().on_groups(margins, symmetry.rivals(classes))
     return {
         "margin_A": margins[1, 0],
         "margin_B": margins[0, 1],
         "loss": jnp.sum(classes * _pair(pi_A, pi_B) * loss.value),
-        "nuclear_norm": symmetry.spectral_cost(within, between, classes, _pair(omega_A, omega_B), jnp),
+        "nuclear_norm": symmetry.spectral_cost(within, between, classes, _pair(omega_A, omega_B)),
     }
 
 
 def _geometry(K_A, K_B, a, e, x, y):
     classes, omega = _pair(K_A, K_B), jnp.ones(2)
     coordinates = _coordinates(K_A, K_B, a, e, x, y)
-    w_frame, h_frame = grams = symmetry.frames(*coordinates, omega, jnp.ones(()), jnp)
-    norms = symmetry.geometry(grams, *coordinates, classes, jnp)
-    row = symmetry.diagonal(w_frame.block, jnp) / classes
+    w_frame, h_frame = grams = symmetry.frames(*coordinates, omega, jnp.ones(()))
+    norms = symmetry.geometry(grams, *coordinates, classes)
+    row = symmetry.diagonal(w_frame.block) / classes
     terms = (row + w_frame.within / classes) / norms.w_norm2
     return {
         "cos_A": Against(norms.cosine[0], terms[0]),
         "cos_B": Against(norms.cosine[1], terms[1]),
         "w_norm2_A": norms.w_norm2[0],
         "w_norm2_B": norms.w_norm2[1],
-        "w_inner": symmetry.inner(w_frame, classes, jnp)[0, 1],
+        "w_inner": symmetry.inner(w_frame, classes)[0, 1],
         "h_norm2_A": norms.h_norm2[0],
         "h_norm2_B": norms.h_norm2[1],
-        "h_inner": symmetry.inner(h_frame, classes, jnp)[0, 1],
+        "h_inner": symmetry.inner(h_frame, classes)[0, 1],
     }
 
 
@@ -158,8 +158,8 @@ def _probabilities(K_A, K_B, chi, l_A, l_B):
     y = angle.sine * state.sigma + state.residual
     block = rank_one(K_A, K_B, angle.cosine * state.sigma, y)
     between = jnp.stack([_pair(*row) for row in block])
-    margins = symmetry.margins(_pair(state.a, state.e), between, classes, jnp)
-    loss = CrossEntropy().on_groups(margins, symmetry.rivals(classes, jnp), jnp)
+    margins = symmetry.margins(_pair(state.a, state.e), between, classes)
+    loss = CrossEntropy().on_groups(margins, symmetry.rivals(classes))
     terms_A, terms_B = state.a + K_A * angle.in_A, state.e + K_B * angle.in_B
     forms = {}
     for g, name, share, terms in ((0, "A", K_B, terms_A), (1, "B", K_A, terms_B)):
@@ -258,19 +258,19 @@ def _oversampled(R, w):
 def _gap_terms(K_A, K_B, pi_A, pi_B, omega_A, omega_B, a, e, x, y):
     classes, weights, omega = _pair(K_A, K_B), _pair(pi_A, pi_B), _pair(omega_A, omega_B)
     within, between = _coordinates(K_A, K_B, a, e, x, y)
-    others = symmetry.rivals(classes, jnp)
-    loss = CrossEntropy().on_groups(symmetry.margins(within, between, classes, jnp), others, jnp)
-    pull, block = gradient(loss.wrong, others, classes, weights, jnp)
-    cost = symmetry.spectral_cost(within, between, classes, omega, jnp)
-    proof = duality_gap(Program(CrossEntropy(), classes, weights, omega, cost, None), within, between, jnp)
-    norm = jnp.maximum(jnp.max(pull / omega), spectral.block_norm(block / omega, jnp))
+    others = symmetry.rivals(classes)
+    loss = CrossEntropy().on_groups(symmetry.margins(within, between, classes), others)
+    pull, block = gradient(loss.wrong, others, classes, weights)
+    cost = symmetry.spectral_cost(within, between, classes, omega)
+    proof = duality_gap(Program(CrossEntropy(), classes, weights, omega, cost, None), within, between)
+    norm = jnp.maximum(jnp.max(pull / omega), spectral.block_norm(block / omega))
     K, unscale = K_A + K_B, jnp.exp(-proof.log_scale)
     return {
         "gamma_A": pull[0],
         "gamma_B": pull[1],
         "g_x": -block[0, 0] * jnp.sqrt(K / K_B),
         "g_y": -block[1, 1] * jnp.sqrt(K / K_A),
-        "rank_one_norm": spectral.block_norm(block / omega, jnp),
+        "rank_one_norm": spectral.block_norm(block / omega),
         "gap": Against(unscale * proof.direct, unscale * proof.value + norm * cost),
     }
 
@@ -289,7 +289,7 @@ def _slopes(forms, K_A, K_B, pi_A, pi_B, omega_A, omega_B, a, e, x, y) -> dict[s
 
 
 def _shrinkage(lambda_, G):
-    return {"scale": shrinkage(lambda_, G, jnp)}
+    return {"scale": shrinkage(lambda_, G)}
 
 
 _TWO = {"K_A": _CLASSES, "K_B": _CLASSES}

@@ -3,7 +3,6 @@
 from typing import Any, ClassVar
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ..arguments import is_positive, require_positive
@@ -64,18 +63,21 @@ class LayerPeeled(Problem):
     @property
     def omega(self) -> Float[Array, " G"]:
         """Ones: both budgets average over classes."""
-        return jnp.ones_like(self.groups.weights)
+        weights = self.groups.weights
+        return weights.__array_namespace__().ones_like(weights)
 
     @property
     def budget(self) -> Float[Array, ""]:
         """K sqrt(E_W E_H)."""
         # The product of the roots does not underflow where the root of the product would.
-        return self.groups.num_classes * jnp.sqrt(self.E_W) * jnp.sqrt(self.E_H)
+        nx = self.E_W.__array_namespace__()
+        return self.groups.num_classes * nx.sqrt(self.E_W) * nx.sqrt(self.E_H)
 
     @property
     def classifier_scale(self) -> Float[Array, ""]:
         """sqrt(E_W / E_H)."""
-        return jnp.sqrt(self.E_W) / jnp.sqrt(self.E_H)
+        nx = self.E_W.__array_namespace__()
+        return nx.sqrt(self.E_W) / nx.sqrt(self.E_H)
 
     def check(self) -> None:
         """Raise ValueError for the first bad entry of concrete (also batched) leaves."""

@@ -67,9 +67,9 @@ class Problem(eqx.Module):
             object.__setattr__(groups, name, None if name == "order" else getattr(self.groups, name))
         return eqx.tree_at(lambda p: p.groups, self, groups)
 
-    def frames(self, within, between, omega, scale, xp) -> tuple[Frame, Frame]:
+    def frames(self, within, between, omega, scale) -> tuple[Frame, Frame]:
         """Gram matrices of classifier rows and class features in group coordinates."""
-        return symmetry.frames(within, between, omega, scale, xp, not self.loss.shift_invariant)
+        return symmetry.frames(within, between, omega, scale, not self.loss.shift_invariant)
 
     @property
     def methods(self) -> tuple[str, ...]:

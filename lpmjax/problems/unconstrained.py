@@ -3,7 +3,6 @@
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
@@ -86,23 +85,26 @@ class UnconstrainedFeatures(Problem):
     @property
     def omega(self) -> Float[Array, " G"]:
         """Square roots of the samples per class: every sample has its own decayed feature."""
-        return jnp.sqrt(self.groups.samples)
+        samples = self.groups.samples
+        return samples.__array_namespace__().sqrt(samples)
 
     @property
     def penalty(self) -> Float[Array, ""]:
         """sqrt(lambda_W lambda_H)."""
-        return jnp.sqrt(self.lambda_W) * jnp.sqrt(self.lambda_H)
+        nx = self.lambda_W.__array_namespace__()
+        return nx.sqrt(self.lambda_W) * nx.sqrt(self.lambda_H)
 
     @property
     def classifier_scale(self) -> Float[Array, ""]:
         """sqrt(lambda_H / lambda_W)."""
-        return jnp.sqrt(self.lambda_H) / jnp.sqrt(self.lambda_W)
+        nx = self.lambda_W.__array_namespace__()
+        return nx.sqrt(self.lambda_H) / nx.sqrt(self.lambda_W)
 
-    def frames(self, within, between, omega, scale, xp):
+    def frames(self, within, between, omega, scale):
         """As for every problem, or with orthogonal non-negative features."""
         if not self.nonnegative:
-            return super().frames(within, between, omega, scale, xp)
-        return symmetry.orthogonal_frames(within, between, omega, scale, self.groups.classes, xp)
+            return super().frames(within, between, omega, scale)
+        return symmetry.orthogonal_frames(within, between, omega, scale, self.groups.classes)
 
     def check(self) -> None:
         """Raise ValueError for the first bad entry of concrete (also batched) leaves."""

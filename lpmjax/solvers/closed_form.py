@@ -46,4 +46,4 @@ def _solve_nonnegative(problem) -> Coordinates:
     slack = jnp.log(problem.groups.weights) - jnp.log(omega) - jnp.log(price)
     alive = (slack > 0) & (classes > 0)
     within = jnp.where(alive, margin_at(jnp.where(alive, slack, 1.0), -jnp.log(K)), 0.0)
-    return Coordinates(within, symmetry.centred_diagonal(within, classes, jnp), slack, jnp.int32(0), jnp.bool_(True))
+    return Coordinates(within, symmetry.centred_diagonal(within, classes), slack, jnp.int32(0), jnp.bool_(True))

@@ -188,8 +188,8 @@ def _objective(x: Pair, program: Columns):
     margins = jnp.where(wrong, own[None, :] - Z, 0.0)
     others, scale = wrong.astype(Z.dtype), jnp.zeros((), Z.dtype)
     if program.budgets is not None:
-        scale = program.loss.log_scale(margins, others, jnp)
-    loss = program.loss.on_groups(jnp.where(wrong, margins - scale, 0.0), others, jnp, own)
+        scale = program.loss.log_scale(margins, others)
+    loss = program.loss.on_groups(jnp.where(wrong, margins - scale, 0.0), others, own)
     value = jnp.sum(program.weights * loss.value)
     if program.penalties is not None:
         value = value + jnp.sqrt(program.penalties[0]) * jnp.sqrt(program.penalties[1]) * _cost(x, program)

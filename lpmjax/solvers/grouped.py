@@ -71,22 +71,22 @@ def solve_grouped(
     log_multiplier = log_multiplier_at(within, between, bias, program)
     within = jnp.where(program.classes == 1, _limit_margin(within, between, bias, program, log_multiplier), within)
     if program.unbound is not None:
-        ideal = program.ideal(jnp)
+        ideal = program.ideal()
         within, between = (jnp.where(program.unbound, x, y) for x, y in zip(ideal, (within, between), strict=True))
-    slack = slacks(program, log_multiplier, jnp)
+    slack = slacks(program, log_multiplier)
     return Coordinates(within, between, slack, found.steps, found.finished, bias, found.restarts)
 
 
 def _cost(x: Point, program: Program):
     """Spectral cost, or more where the factors are not balanced."""
-    in_groups = jnp.sum(symmetry.repeats(program.classes, jnp) / _copies(program) * x.q * x.q)
+    in_groups = jnp.sum(symmetry.repeats(program.classes) / _copies(program) * x.q * x.q)
     return in_groups + 0.5 * (jnp.sum(x.left * x.left) + jnp.sum(x.right * x.right))
 
 
 def _copies(program: Program):
     """K_g - 1, which makes ``q`` isometric to the factors themselves. A constant, and 1 for a group of one class: its
     ``q`` costs nothing, but the derivative of the cost by the number of classes does not vanish."""
-    repeats = jax.lax.stop_gradient(symmetry.repeats(program.classes, jnp))
+    repeats = jax.lax.stop_gradient(symmetry.repeats(program.classes))
     return jnp.where(repeats > 0, repeats, 1.0)
 
 
@@ -104,8 +104,8 @@ def _bias(x: Point, within, between, program: Program) -> Any:
     """Bias of one class of each group; the best one where that has a closed form. None without a bias."""
     here, classes = program.classes > 0, program.classes
     if x.bias is None and program.has_bias:
-        loss, others, _ = evaluate(program, within, between, None, jnp)
-        sums = row_sums(loss.wrong, others, program.weights, jnp, loss.total)
+        loss, others, _ = evaluate(program, within, between, None)
+        sums = row_sums(loss.wrong, others, program.weights, loss.total)
         return jnp.where(here, program.loss.best_bias(sums, 0.0 if program.free_bias else program.bias_decay), 0.0)
     if x.bias is None:
         return None
@@ -122,13 +122,13 @@ def _unit_of_bias(program: Program):
     """
     felt = program.penalty * program.omega
     felt = felt if program.bias_decay is None else felt + program.bias_decay
-    unit = jnp.sqrt(program.penalty / (symmetry.present(program.classes, jnp) * felt))
+    unit = jnp.sqrt(program.penalty / (symmetry.present(program.classes) * felt))
     return jax.lax.stop_gradient(unit)
 
 
 def _loss(program: Program, within, between, bias):
     """The loss times ``exp(log_scale)``, and ``log_scale``."""
-    at = evaluate(program, within, between, bias, jnp)
+    at = evaluate(program, within, between, bias)
     return jnp.sum(program.classes * program.weights * at.loss.value), at.log_scale
 
 
@@ -143,11 +143,11 @@ def _loss_of_fixed(program: Program):
     def _rule(primals, tangents):
         within, between, bias = primals
         classes, weights = program.classes, program.weights
-        at, others, log_scale = evaluate(program, within, between, bias, jnp)
-        pull, block = gradient(at.wrong, others, classes, weights, jnp, at.total)
-        moved = jnp.sum(block * tangents[1]) - jnp.sum(symmetry.repeats(classes, jnp) * pull * tangents[0])
+        at, others, log_scale = evaluate(program, within, between, bias)
+        pull, block = gradient(at.wrong, others, classes, weights, at.total)
+        moved = jnp.sum(block * tangents[1]) - jnp.sum(symmetry.repeats(classes) * pull * tangents[0])
         if bias is not None:
-            moved = moved + jnp.sum(classes * row_sums(at.wrong, others, weights, jnp, at.total) * tangents[2])
+            moved = moved + jnp.sum(classes * row_sums(at.wrong, others, weights, at.total) * tangents[2])
         value = jnp.sum(classes * weights * at.value)
         return (value, log_scale), (moved, jnp.zeros_like(log_scale))
 
@@ -171,16 +171,16 @@ def _relative_gap(x: Point, program: Program):
     # The factors pay at least the nuclear norm, and no more where they are balanced, as they end.
     cost, across = _cost(x, program), 0.5 * (jnp.sum(x.left * x.left) + jnp.sum(x.right * x.right))
     scale = 1.0 if program.budget is None else program.budget / cost
-    proof = duality_gap(program, within, between, jnp, bias, scale * across)
+    proof = duality_gap(program, within, between, bias, scale * across)
     if program.penalty is None:
         return proof.gap / proof.value
-    loss, others, *_ = evaluate(program, within, between, bias, jnp)
-    pull, block = gradient(loss.wrong, others, program.classes, program.weights, jnp, loss.total)
-    repeats = symmetry.repeats(program.classes, jnp)
+    loss, others, *_ = evaluate(program, within, between, bias)
+    pull, block = gradient(loss.wrong, others, program.classes, program.weights, loss.total)
+    repeats = symmetry.repeats(program.classes)
     inner = jnp.sum(block * between) - jnp.sum(repeats * pull * within)
     stationary = jnp.abs(inner + program.penalty * cost) + jnp.maximum(proof.norm - program.penalty, 0.0) * cost
     if program.loss.coercive:  # where decays are tiny the gradient is little more than the rounding of the logits
-        size = 1 + largest_term(program, within, between, bias, jnp)
+        size = 1 + largest_term(program, within, between, bias)
         ulps = 4 * max(2, program.classes.size) * jnp.finfo(size.dtype).eps
         noise = ulps * size * (size + jnp.max(program.weights / program.omega) * cost)
         stationary = jnp.maximum(stationary - noise, 0.0)
@@ -191,11 +191,11 @@ def log_multiplier_at(within, between, bias, program: Program):
     """Logarithm of the multiplier of the spectral cost: of the penalty, or of what one more unit of budget is worth."""
     if program.penalty is not None:
         return jnp.log(program.penalty)
-    loss, others, log_scale = evaluate(program, within, between, bias, jnp)
-    pull, block = gradient(loss.wrong, others, program.classes, program.weights, jnp, loss.total)
-    repeats = symmetry.repeats(program.classes, jnp)
+    loss, others, log_scale = evaluate(program, within, between, bias)
+    pull, block = gradient(loss.wrong, others, program.classes, program.weights, loss.total)
+    repeats = symmetry.repeats(program.classes)
     worth = (jnp.sum(repeats * pull * within) - jnp.sum(block * between)) / program.budget
-    return log_price(program, worth, log_scale, jnp)
+    return log_price(program, worth, log_scale)
 
 
 def _reduced(x: Point, program: Program) -> Point:
@@ -206,15 +206,15 @@ def _reduced(x: Point, program: Program) -> Point:
     """
     within, between, bias = _coordinates(x, program)
     log_multiplier = log_multiplier_at(within, between, bias, program)
-    inactive = slacks(program, log_multiplier, jnp) <= 0
-    proof = duality_gap(program, jnp.where(inactive, 0.0, within), between, jnp, bias)
+    inactive = slacks(program, log_multiplier) <= 0
+    proof = duality_gap(program, jnp.where(inactive, 0.0, within), between, bias)
     scale = 1.0 if program.budget is None else program.budget / _cost(x, program)
-    left, values, right = spectral.singular_vectors(x.left @ x.right, jnp)
+    left, values, right = spectral.singular_vectors(x.left @ x.right)
     rank = x.left.shape[-1]
     price = jnp.exp(log_multiplier + proof.log_scale)
     price = jnp.where(price > 0, price, 1.0)
-    dual, objective = spectral.singular_values(proof.block, jnp), proof.value + price * scale * _cost(x, program)
-    kept = positive(scale * values, dual, price, objective, proof.noise, jnp)
+    dual, objective = spectral.singular_values(proof.block), proof.value + price * scale * _cost(x, program)
+    kept = positive(scale * values, dual, price, objective, proof.noise)
     lone = jnp.sqrt(_limit_margin(within, between, bias, program, log_multiplier) * program.omega / scale)
     q = jnp.where(program.classes == 1, lone, jnp.where(inactive, 0.0, x.q))
 
@@ -231,13 +231,13 @@ def _reduced(x: Point, program: Program) -> Point:
 def _limit_margin(within, between, bias, program: Program, log_multiplier):
     """In-group margin that a group of one class would have with a second one: no logit feels it, but derivatives by
     the number of classes do."""
-    loss, others, log_scale = evaluate(program, within, between, bias, jnp)
+    loss, others, log_scale = evaluate(program, within, between, bias)
     eye = jnp.eye(within.shape[-1], dtype=bool)
     leaving = jnp.sum(jnp.where(eye, 0.0, others * loss.wrong), axis=-2) - loss.total
     need = jnp.exp(log_multiplier + log_scale) * program.omega / program.weights - leaving
-    need = need / symmetry.present(program.classes, jnp)
-    own = symmetry.own_logits(within, between, program.classes, bias, jnp) if program.full else None
-    margin = program.loss.margin_of(need, loss, own, others, jnp)
+    need = need / symmetry.present(program.classes)
+    own = symmetry.own_logits(within, between, program.classes, bias) if program.full else None
+    margin = program.loss.margin_of(need, loss, own, others)
     return jnp.where(margin > 0, margin + log_scale, 0.0)
 
 
@@ -253,11 +253,11 @@ def _first_point(program: Program, width: int) -> Point:
     sizes = jnp.exp2(jnp.arange(-24.0, 8.0)).astype(classes.dtype) * jnp.sqrt(jnp.sum(classes * omega * omega))
     sized = jax.vmap(lambda c: _scaled(point, jnp.sqrt(c / _cost(point, program))))(sizes)
     if program.loss.coercive:  # next to nothing is paid for logits where decays are tiny: begin where the loss is least
-        within, between = program.ideal(jnp)
-        step = 1e-14 * symmetry.spectral_cost(within, between, classes, omega, jnp, program.full)
+        within, between = program.ideal()
+        step = 1e-14 * symmetry.spectral_cost(within, between, classes, omega, program.full)
         least = [(between, bias)]
         if bias is not None:  # and where the bias stands in for all of the logits that it can
-            rest, carrier = split_off_bias(between * omega[None, :], classes, omega, jnp)
+            rest, carrier = split_off_bias(between * omega[None, :], classes, omega)
             least.append((rest / omega[None, :], carrier))
         for block, carrier in least:
             ideal = _toward(within, block, carrier, program, width, step)
@@ -268,8 +268,8 @@ def _first_point(program: Program, width: int) -> Point:
 
 def _point_near(within, between, bias, program: Program, width: int) -> Point:
     """Balanced factors of these coordinates with a little of their own descent: a direction may be lacking."""
-    proof = duality_gap(program, within, between, jnp, bias)
-    cost = symmetry.spectral_cost(within, between, program.classes, program.omega, jnp, program.full)
+    proof = duality_gap(program, within, between, bias)
+    cost = symmetry.spectral_cost(within, between, program.classes, program.omega, program.full)
     mix = jnp.clip(proof.gap / proof.value, 1e-14, 0.1) * jnp.where(cost > 0, cost, 1.0)
     return _toward(within, between, bias, program, width, mix)
 
@@ -278,14 +278,14 @@ def _toward(within, between, bias, program: Program, width: int, step) -> Point:
     """Factors of the coordinates after a steepest descent of spectral cost ``step``, with some of every direction: at
     zero U V has no gradient."""
     classes, omega = program.classes, program.omega
-    loss, others, *_ = evaluate(program, within, between, bias, jnp)
-    pull, block = gradient(loss.wrong, others, classes, program.weights, jnp, loss.total)
-    repeats = symmetry.repeats(classes, jnp)
+    loss, others, *_ = evaluate(program, within, between, bias)
+    pull, block = gradient(loss.wrong, others, classes, program.weights, loss.total)
+    repeats = symmetry.repeats(classes)
     descent_in, descent = jnp.where(repeats > 0, jnp.maximum(pull, 0.0) / omega, 0.0), -block / omega[None, :]
-    norm = jnp.maximum(jnp.max(descent_in), spectral.spectral_norm(descent, jnp, program.full))
+    norm = jnp.maximum(jnp.max(descent_in), spectral.spectral_norm(descent, program.full))
     norm = jnp.where(norm > 0, norm, 1.0)
     share = step / (norm * (jnp.sum(repeats) + classes.size))
-    left, values, right = spectral.singular_vectors(between * omega[None, :] + share * descent, jnp)
+    left, values, right = spectral.singular_vectors(between * omega[None, :] + share * descent)
     root = jnp.sqrt(values + 0.01 * share * norm)[:width]
     left = left[:, :width]
     if not program.full:

@@ -23,7 +23,7 @@ def cross_entropy(forms: Forms) -> Comparison:
     rng = np.random.default_rng(0)
     others: Any = np.tile([[1.0, 3.0], [4.0, 2.0]], (512, 1, 1))
     near, far = rng.normal(scale=5.0, size=(2, 512, 2, 2))
-    losses = [CrossEntropy().on_groups(m, others, np) for m in (near, (near + far) / 2, far)]
+    losses = [CrossEntropy().on_groups(m, others) for m in (near, (near + far) / 2, far)]
     low, middle, high = (loss.value for loss in losses)
     slope = -np.sum(others * losses[0].wrong * (far - near), axis=-2)
     beyond = np.maximum(middle - (low + high) / 2, low + slope - high)
@@ -56,7 +56,7 @@ def _bounded(s: Solution) -> tuple[np.ndarray, Certificate]:
     off = perturbed(s)
     with jax.enable_x64(True):
         program = jax.tree.map(np.asarray, Program.of(s.problem))
-    proof = duality_gap(program, off.within, off.between, np)
+    proof = duality_gap(program, off.within, off.between)
     below = np.maximum(proof.value - s.value - proof.gap, 0) / s.value
     return np.maximum(below, claimed(s.gap >= np.finfo(float).eps * s.value)), proof
 

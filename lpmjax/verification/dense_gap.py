@@ -38,7 +38,7 @@ def _at_random_point(rng, loss: Loss, decay: float | None) -> list[np.ndarray]:
         unit = np.sqrt(np.array(_CLASSES) / np.sum(_CLASSES))
         between = between - np.outer(unit, unit @ between)
     bias = None if decay is None else size * rng.normal(size=n.size)
-    proof = duality_gap(program, within, between, np, bias)
+    proof = duality_gap(program, within, between, bias)
 
     group = np.repeat(np.arange(n.size), _CLASSES)
     K = np.array(_CLASSES, float)[group]
