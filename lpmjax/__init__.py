@@ -25,11 +25,17 @@ from .losses import LabelSmoothing as LabelSmoothing
 from .losses import LogitAdjusted as LogitAdjusted
 from .losses import Loss as Loss
 from .losses import SquaredError as SquaredError
+from .problems import GroupedProblem as GroupedProblem
 from .problems import LayerPeeled as LayerPeeled
 from .problems import Problem as Problem
 from .problems import UnconstrainedFeatures as UnconstrainedFeatures
+from .result import Result as Result
 from .solution import Solution as Solution
 from .solve import solve as solve
+from .solvers.closed_form import ClosedForm as ClosedForm
+from .solvers.factored import Factored as Factored
+from .solvers.grouped import Grouped as Grouped
+from .solvers.two_group import TwoGroup as TwoGroup
 from .store import load as load
 from .sweep import sweep as sweep
 from .verify import Verification as Verification

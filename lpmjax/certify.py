@@ -1,6 +1,5 @@
 """certify: what the coordinates of a solution prove, evaluated anew on the host in float64."""
 
-import dataclasses
 from typing import Any
 
 import jax
@@ -8,30 +7,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from . import symmetry
 from .arguments import leaves, require, require_type
-from .codes import Phase, Status
-from .duality import (
-    Certificate,
-    Program,
-    closes,
-    duality_gap,
-    evaluate,
-    largest_term,
-    log_multiplier_of,
-    needed_dim,
-    slacks,
-)
-from .factored import columns, per_class, per_class_coordinates, solution_of
+from .conclude import Claim, conclude
+from .factored import claim_of_pair, class_logits, columns, per_class
+from .problems.grouped import GroupedProblem
 from .problems.problem import Problem
+from .result import Result
 from .settings import nan_is_a_value
 from .solution import Solution
-from .solvers.factored import Pair, is_stationary, measured, unscaled
-from .structure import structure, without
-from .written import Rounding, as_written
+from .solvers.factored import Factored, Pair, is_stationary, measured, unscaled
+from .solvers.grouped import Grouped
 
 #: relative gap beyond which nothing is taken for certified unless the caller asks for it
 _LOOSEST = 1e-3
+#: methods whose coordinates are zero only up to the gap, so that phases are known with it alone
+_NUMERICAL = (Grouped.name, Factored.name)
 
 
 @nan_is_a_value
@@ -64,7 +54,7 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         If the groups or batch axes of ``problem`` and ``solution`` differ, for ``tol`` out of range, and under a trace.
     """
     require_type("problem", problem, Problem, "a lpmjax Problem such as LayerPeeled")
-    require_type("solution", solution, Solution, "a lpmjax Solution, as lpmjax.solve returns it")
+    require_type("solution", solution, Result, "a lpmjax Solution, as lpmjax.solve returns it")
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, solution))):
         raise ValueError("certify works on the host: call it on the results of jit and vmap, not inside.")
     if tol is None:
@@ -74,63 +64,38 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         if limit.ndim and limit.shape != solution.value.shape:
             raise ValueError(f"tol has shape {limit.shape}: it must be one number, or one for each solution.")
         require("tol", limit, "in (0, 1)", lambda t: (t > 0) & (t < 1), "It is relative to |value|.")
-    if solution.W is not None:
+    if isinstance(solution, Solution) and solution.W is not None:
         return _certify_factors(problem, solution, limit)
-    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        double, rounding = as_written(problem)
-        program = jax.tree.map(np.asarray, Program.of(double))
-        omega, scale, valid = program.omega, np.asarray(double.classifier_scale), np.asarray(double.is_valid())
-    within, between = (np.asarray(x, np.float64) for x in (solution.within, solution.between))
-    if within.shape != program.classes.shape or between.shape != (*within.shape, within.shape[-1]):
-        raise ValueError(
-            f"solution has coordinates of shape {within.shape} and {between.shape}, problem has groups of shape "
-            f"{program.classes.shape}: pass the problem that was solved (solution.problem)."
-        )
-    bias = None if solution.bias is None else np.asarray(solution.bias, np.float64)
-    if (bias is None) == double.has_bias:
-        raise ValueError("problem and solution disagree on a last-layer bias: pass the problem that was solved.")
+    double, rounding = problem.as_written()
     with np.errstate(all="ignore"):  # a lane that is not finite says so in its status
-        result = duality_gap(program, within, between, bias)
-        result = result._replace(gap=result.gap + _left_open(program, result, bias, rounding))
-        log_multiplier = log_multiplier_of(program, result)
-        slack = slacks(program, log_multiplier)
-        looks = structure(program, result, np.exp(log_multiplier + result.log_scale))
-        within, between = without(looks.gone, program.classes, result.within, result.between)
-        grams = double.frames(within, between, omega, scale)
-        views = symmetry.geometry(grams, within, between, program.classes)
-        value, gap = result.value * np.exp(-result.log_scale), result.gap * np.exp(-result.log_scale)
-        log_value = np.log(result.value) - result.log_scale
-    limit = limit * np.ones_like(result.value)
-    fits = valid if problem.dim is None else valid & (needed_dim(program, result, looks.rank) <= problem.dim)
-    finite = np.isfinite(result.value) & np.isfinite(result.gap)
-    proved = closes(program, result, limit)
-    status = np.where(proved, Status.certified, Status.stalled)
-    status = np.where(finite, status, Status.nonfinite)
-    status = np.where(fits, status, Status.invalid)
-    shown = (status != Status.nonfinite) & (status != Status.invalid)
-    told = proved | (solution.method != "grouped")
-    host = jax.tree.map(np.asarray, solution)
-    return dataclasses.replace(
-        host,
-        problem=double,
-        value=value,
-        log_value=log_value,
-        lower_bound=value - gap,
-        gap=gap,
-        within=result.within,
-        between=result.between,
-        tol=limit,
-        multiplier=np.exp(log_multiplier),
-        slack=slack,
-        **views._asdict(),
-        status=status.astype(np.int8),
-        phase=np.where(shown & told, looks.phase, Phase.undetermined).astype(np.int8),
-        rank=np.where(shown, looks.rank, -1).astype(np.int32),
-    )
+        objective = double.objective()
+        at = objective.coordinates(jax.tree.map(np.asarray, solution))
+        proof = objective.prove(at)
+        proof = proof._replace(gap=proof.gap + objective.left_open(proof, at, rounding))
+        log_multiplier = objective.log_multiplier(proof)
+        found = objective.structure(proof, np.exp(log_multiplier + proof.log_scale))
+        limit = limit * np.ones_like(proof.value)
+        proved = objective.closes(proof, limit)
+        claim = Claim(
+            value=proof.value * np.exp(-proof.log_scale),
+            log_value=np.log(proof.value) - proof.log_scale,
+            gap=proof.gap * np.exp(-proof.log_scale),
+            log_multiplier=log_multiplier,
+            structure=found,
+            description=objective.describe(objective.proved(proof, at), found, log_multiplier),
+            proved=proved,
+            finished=np.ones_like(proved),
+            steps=solution.steps,
+            restarts=solution.restarts,
+            told=proved | (solution.method not in _NUMERICAL),
+        )
+        return conclude(double, claim, limit, np.asarray(double.is_valid()), solution.method)
 
 
-def _certify_factors(problem: Any, solution: Any, tol: np.ndarray) -> Any:
+def _certify_factors(problem: GroupedProblem, solution: Solution, tol: np.ndarray) -> Solution:
     """The same from W and H of one solution, or of each of a batch of one problem or of many."""
+    assert solution.W is not None
+    assert solution.H is not None
     if solution.W.ndim > 2:
         many = problem.groups.classes.ndim > 1
         tol = np.broadcast_to(tol, (len(solution.W),))
@@ -140,9 +105,10 @@ def _certify_factors(problem: Any, solution: Any, tol: np.ndarray) -> Any:
         ]
         return jax.tree.map(lambda *leaves: np.stack(leaves), *entries)
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        restored, rounding = as_written(problem)
+        restored, rounding = problem.as_written()
         double, given = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (restored, solution))
-        index, program = columns(double, per_sample=given.H.shape[1] != given.W.shape[0])
+        solver = Factored(per_sample=given.H.shape[1] != given.W.shape[0])
+        index, program = columns(double.objective(), double.groups, solver)
         if given.W.shape[0] != index.size or given.H.shape[1] != program.label.size:
             raise ValueError(
                 f"solution has W of shape {given.W.shape} and H of shape {given.H.shape}, problem has {index.size} "
@@ -152,40 +118,13 @@ def _certify_factors(problem: Any, solution: Any, tol: np.ndarray) -> Any:
         pair = unscaled(Pair(given.W, given.H, bias), program)
         stationary = is_stationary(pair, program)
         found = measured(pair, program, solution.steps, solution.restarts, stationary, jnp.bool_(True))
-        result = solution_of(double, program, jnp.asarray(tol, jnp.float64), found, index)
-        single = jax.tree.map(np.asarray, Program.of(per_class(double, index)))
-        flat, Z = (np.asarray(x) for x in per_class_coordinates(double, program, found.pair))
-        proof = duality_gap(single, flat, Z, bias)
-        gap = result.gap + _left_open(single, proof, bias, rounding) * np.exp(-proof.log_scale)
-        scaled = (np.exp(x) for x in (result.log_value + proof.log_scale, np.log(gap) + proof.log_scale))
-        still = closes(single, proof._replace(**dict(zip(("value", "gap"), scaled, strict=True))), tol)
-        open_ = ~still & (result.status == Status.certified)
-        status = np.where(open_, Status.converged if found.converged else Status.stalled, result.status)
-        result = dataclasses.replace(result, gap=gap, lower_bound=result.value - gap, status=status.astype(np.int8))
+        claim = claim_of_pair(double, program, tol, found, index)
+        single = jax.tree.map(np.asarray, per_class(double, index).objective())
+        at = single.coordinates_of(np.asarray(class_logits(program, found.pair)))._replace(bias=bias)
+        proof = single.prove(at)
+        gap = claim.gap + single.left_open(proof, at, rounding) * np.exp(-proof.log_scale)
+        scaled = (np.exp(x) for x in (claim.log_value + proof.log_scale, np.log(gap) + proof.log_scale))
+        still = single.closes(proof._replace(**dict(zip(("value", "gap"), scaled, strict=True))), tol)
+        claim = claim._replace(gap=gap, proved=claim.proved & still)
+        result = conclude(double, claim, jnp.asarray(tol, jnp.float64), double.is_valid(), solution.method)
         return jax.tree.map(np.asarray, result)
-
-
-def _left_open(program: Program, proof: Certificate, bias: Any, rounding: Rounding | None):
-    """(...,) by how much the optimum of what was written can be below what ``proof`` says, to first order.
-
-    At the dual point of the proof every number of the problem enters the bound linearly or as a factor of the norm.
-    """
-    if rounding is None:
-        return np.zeros_like(proof.value)
-    classes, weights = program.classes, program.weights
-    loss, others, *_ = evaluate(program, proof.within, proof.between, bias)
-    each = np.abs(loss.wrong)
-    moved = weights * (np.abs(loss.total) + np.sum(others * each, axis=-2))
-    moved_at_all = np.sum(classes * moved, axis=-1)
-    paid = proof.value if program.budget is None else proof.norm * program.budget
-    size = 1 + largest_term(program, proof.within, proof.between, bias)
-    parameter = sum(np.abs(x) for x in jax.tree.leaves(program.loss))
-    exposed = moved_at_all if program.offsets is not None else moved_at_all + parameter
-    change = rounding.weights * (proof.value + 2 * paid + 2 * size * moved_at_all)
-    change = change + (rounding.omega + rounding.price) * paid + 2 * rounding.loss * (size + parameter) * exposed
-    if program.bias_decay is not None:
-        received = np.sum(np.swapaxes(others, -1, -2) * weights[..., None, :] * each, axis=-1)
-        unbalanced = np.sum(classes * (rounding.weights[..., None] * (moved + received)) ** 2, axis=-1)
-        change = change + unbalanced / program.bias_decay
-        change = change + rounding.bias_decay * program.bias_decay * np.sum(classes * bias * bias, axis=-1)
-    return change

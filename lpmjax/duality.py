@@ -12,7 +12,6 @@ problem in W and H as well, whatever the feature dimension (``proofs``: ``certif
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from . import spectral, symmetry
@@ -33,11 +32,11 @@ class Program(eqx.Module):
     bias_decay: Any = None  #: (...,) or None without a bias that pays
     #: (...,) whether the budget reaches where the loss itself is least; None where it always binds
     unbound: Any = None
+    granted: Any = None  #: (...,) the budget as it was given, of which no optimum wants more than ``budget``
     free_bias: bool = eqx.field(static=True, default=False)
-    nonnegative: bool = eqx.field(static=True, default=False)
 
     @staticmethod
-    def of(problem: Any = jnp) -> "Program":
+    def of(problem: Any) -> "Program":
         """Evaluate the derived quantities (omega, budget or penalty) of a Problem."""
         nx = problem.groups.classes.__array_namespace__()
         groups, budget, unbound = problem.groups, problem.budget, None
@@ -58,8 +57,8 @@ class Program(eqx.Module):
             problem.loss.offsets(groups.samples),
             None if problem.free_bias else problem.bias_decay,
             unbound,
+            problem.budget,
             problem.free_bias,
-            problem.nonnegative,
         )
 
     def ideal(self) -> tuple[Any, Any]:
@@ -135,8 +134,6 @@ def duality_gap(program: Program, within, between, bias: Any = None, nuclear: An
     ``nuclear``: a number known to be no less than the nuclear norm of the weighted block, to save computing it.
     """
     nx = program.weights.__array_namespace__()
-    if program.nonnegative:
-        return _nonnegative_gap(program, within)
     classes, weights, omega, full = program.classes, program.weights, program.omega, program.full
     repeats = symmetry.repeats(classes)
     within = nx.where(repeats > 0, within, 0.0)
@@ -262,34 +259,6 @@ def largest_term(program: Program, within, between, bias):
     return largest
 
 
-def _nonnegative_gap(program: Program, within) -> Certificate:
-    """The same for features H >= 0, where ``Z = (I - J/K) diag(within)`` and classes decouple.
-
-    With symmetric probabilities (rho for every wrong class) <G, W H> is least, given the norms of H, for orthogonal
-    features, because (I - J/K) has no positive entry off its diagonal and H >= 0; so the dual is feasible where
-    ``K rho weight <= penalty omega sqrt(K / (K - 1))`` in every class.
-    """
-    nx = program.weights.__array_namespace__()
-    classes, weights, omega = program.classes, program.weights, program.omega
-    within = nx.where(classes > 0, within, 0.0)
-    K = nx.sum(classes, axis=-1, keepdims=True)
-    between = symmetry.centred_diagonal(within, classes)
-    loss, others, log_scale = evaluate(program, within, between, None)
-    rho = nx.exp(loss.log_right - within)  # of every wrong class alike
-    price = nx.asarray(program.penalty)[..., None] * omega * nx.sqrt(K / (K - 1))
-    share = nx.minimum(1.0, price / (K * rho * weights))
-    divergence = program.loss.fenchel_gap(loss, others, share[..., None, :] * loss.wrong, loss.total)
-    cost = price * (1 - 1 / K) * within
-    saved = (K - 1) * weights * share * rho * within
-    value = nx.sum(classes * (weights * loss.value + cost), axis=-1)
-    gaps = classes * (weights * nx.maximum(divergence, 0.0) + nx.maximum(cost - saved, 0.0))
-    rounding = 4 * nx.finfo(value.dtype).eps * (1 + nx.max(within, axis=-1)) * value
-    norm = nx.max(K * rho * weights / omega, axis=-1)
-    gap = nx.sum(gaps, axis=-1) + rounding
-    nothing = nx.zeros_like(between)
-    return Certificate(value, gap, within, between, norm, nothing, log_scale, gap, nx.zeros_like(value))
-
-
 def closes(program: Program, proof: Certificate, tol):
     """Whether the gap is within ``tol`` of the value.
 
@@ -334,8 +303,7 @@ def log_multiplier_of(program: Program, proof: Certificate):
     nx = program.weights.__array_namespace__()
     if program.penalty is None:
         return log_price(program, proof.norm, proof.log_scale)
-    K = nx.sum(program.classes, axis=-1)
-    return nx.log(program.penalty * nx.sqrt(K / (K - 1)) if program.nonnegative else program.penalty)
+    return nx.log(program.penalty)
 
 
 def log_price(program: Program, norm, log_scale):
@@ -350,11 +318,3 @@ def slacks(program: Program, log_multiplier):
     nx = program.weights.__array_namespace__()
     pull = nx.log(program.weights) + nx.log(program.loss.contrast)
     return pull - nx.log(program.omega) - log_multiplier[..., None]
-
-
-def needed_dim(program: Program, proof: Certificate, rank):
-    """Least feature dimension of these logits: the rank, or for H >= 0 one dimension for each class alive."""
-    nx = program.weights.__array_namespace__()
-    if not program.nonnegative:
-        return rank
-    return nx.rint(nx.sum(nx.where(proof.within > 0, program.classes, 0), axis=-1))

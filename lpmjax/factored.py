@@ -12,29 +12,21 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from . import symmetry
-from .arguments import (
-    require_flag,
-    require_integer,
-    require_key,
-    require_positive,
-    require_precision,
-    require_type,
-    scalars,
-)
-from .codes import Phase, Status
-from .duality import Program, closes, duality_gap, log_multiplier_of, slacks
-from .groups import ClassGroups
-from .problems.layer_peeled import LayerPeeled
+from .arguments import require_key, require_positive, require_precision, require_type, scalars
+from .codes import Status
+from .conclude import Claim, conclude
+from .duality import slacks
+from .groups import ClassGroups, ClassOrder
+from .objectives.objective import Structure
+from .objectives.of_groups import GroupObjective
+from .objectives.orthogonal import OrthogonalObjective
+from .problems.grouped import GroupedProblem
 from .problems.problem import Problem
 from .settings import nan_is_a_value
 from .solution import Solution
-from .solvers.factored import Columns, Found, Pair, random_pair, solve_pairs, unscaled, widened
+from .solvers.factored import Columns, Factored, Found, Pair, random_pair, solve_pairs, unscaled, widened
 from .solvers.grouped import log_multiplier_at
 from .spectral import singular_values
-from .structure import structure
-
-_MAX_STEPS = 4000
-_TOL = {"float64": 1e-8, "float32": 1e-3}
 
 
 @nan_is_a_value
@@ -86,29 +78,33 @@ def factored(
     ValueError
         For arguments out of range or combinations that the text above excludes.
     """
-    require_type("problem", problem, Problem, "a lpmjax Problem such as LayerPeeled")
+    steps = {} if max_steps is None else {"max_steps": max_steps}
+    solver = Factored(restarts=restarts, optimizer=optimizer, per_sample=per_sample, projected=projected, **steps)
+    return solve_factored(problem, solver, key, tol, start)
+
+
+def solve_factored(
+    problem: Any, solver: Factored, key: Array | None = None, tol: Any = None, start: Any = None
+) -> Solution:
+    """:func:`factored` with its constants in a solver."""
+    require_type("problem", problem, GroupedProblem, "a lpmjax Problem of ClassGroups such as LayerPeeled")
     require_type("start", start, (Solution, type(None)), "a lpmjax Solution, or None")
-    described = "an optax.GradientTransformation such as optax.adam(1e-2), or None"
-    require_type("optimizer", optimizer, (optax.GradientTransformation, type(None)), described)
     require_precision(problem=problem, start=start)
-    per_sample, projected = require_flag("per_sample", per_sample), require_flag("projected", projected)
     key = require_key(key)
-    restarts = require_integer("restarts", restarts, 1)
-    max_steps = require_integer("max_steps", _MAX_STEPS if max_steps is None else max_steps, 1)
-    dtype = problem.groups.weights.dtype
-    limit = scalars(tol=_TOL[dtype.name] if tol is None else tol)["tol"].astype(dtype)
+    limit = scalars(tol=solver.default_tol(problem.dtype) if tol is None else tol)["tol"].astype(problem.dtype)
     require_positive("It is relative to |value|.", tol=limit)
-    if projected and (not isinstance(problem, LayerPeeled) or optimizer is None or problem.nonnegative):
+    objective = problem.objective()
+    budgeted = objective.program.budget is not None
+    if solver.projected and (solver.optimizer is None or not budgeted):
         raise ValueError(
             "projected = True needs norm budgets (LayerPeeled) and a first-order optimizer, e.g. optax.sgd(1.0)."
         )
-    index, program = columns(problem, per_sample, projected)
-    K = int(program.rows.size)
-    full = K if problem.nonnegative or not problem.loss.shift_invariant else max(K - 1, 1)
-    run = partial(_run, index=_Index(index), max_steps=max_steps, optimizer=optimizer)
+    index, program = columns(objective, problem.groups, solver)
+    full = objective.widest(int(program.rows.size))
+    run = partial(_run, index=ClassOrder(index), max_steps=solver.max_steps, optimizer=solver.optimizer)
     if start is not None:
         return run(problem, program, limit, _from_solution(start, program, problem.dim or full))
-    keys = jax.random.split(key, restarts)
+    keys = jax.random.split(key, solver.restarts)
     traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(problem))
     dim = problem.dim or (full if traced or full <= 64 else full // 4)
     starts = jax.vmap(lambda k: random_pair(k, program, dim))(keys)
@@ -133,22 +129,8 @@ def best(solutions: Solution) -> Solution:
     return jax.tree.map(lambda leaf: leaf[chosen], solutions)
 
 
-class _Index:
-    """Group of each class, static and compared by content."""
-
-    def __init__(self, group_of_class: np.ndarray):
-        self.group = group_of_class
-
-    def __hash__(self):
-        return hash(self.group.tobytes())
-
-    def __eq__(self, other):
-        return isinstance(other, _Index) and np.array_equal(self.group, other.group)
-
-
-def columns(problem: Problem, per_sample: bool, projected: bool = False) -> tuple[np.ndarray, Columns]:
+def columns(objective: GroupObjective, groups: ClassGroups, solver: Factored) -> tuple[np.ndarray, Columns]:
     """Group of each class in the caller's order, and the program column by column."""
-    groups = problem.groups
     if isinstance(groups.classes, Tracer) and groups.order is None:
         index = np.arange(groups.num_groups)
         rows = groups.classes > 0
@@ -159,25 +141,23 @@ def columns(problem: Problem, per_sample: bool, projected: bool = False) -> tupl
         single = groups.order is None and counts.max() <= 1
         index = np.arange(counts.size) if single else groups.class_index
         rows = jnp.asarray(counts[index] > 0)
-    label, weights, omega = np.arange(index.size), jnp.where(rows, groups.weights[index], 0.0), problem.omega[index]
-    if per_sample:
+    program, scale = objective.program, objective.scale
+    label, weights, omega = np.arange(index.size), jnp.where(rows, program.weights[index], 0.0), program.omega[index]
+    if solver.per_sample:
         samples = groups.samples
         if isinstance(samples, Tracer) or not np.array_equal(np.rint(samples), samples):
             raise ValueError("per_sample needs whole, concrete numbers of samples; got fractional or traced ones.")
         repeats = np.asarray(samples)[index]
         label = np.repeat(label, repeats.astype(int))
         weights, omega = (weights / repeats)[label], (omega / np.sqrt(repeats))[label]
-    shift = problem.loss.offsets(groups.samples)
-    if isinstance(problem, LayerPeeled):
-        K = jnp.sum(groups.classes)
-        budgets, penalties = (K * problem.E_W, K * problem.E_H), None
-    else:
-        price: Any = problem.penalty  # lambda_W and lambda_H of any penalised model
-        budgets, penalties = None, (price / problem.classifier_scale, price * problem.classifier_scale)
+    each = program.granted if program.penalty is None else program.penalty
+    pair: Any = (each * scale, each / scale) if program.penalty is None else (each / scale, each * scale)
     return index, Columns(
-        loss=problem.loss, rows=rows, label=jnp.asarray(label), weights=weights, omega=omega,
-        shift=None if shift is None else shift[index], budgets=budgets, penalties=penalties,
-        bias_decay=problem.bias_decay, biased=problem.has_bias, nonnegative=problem.nonnegative, projected=projected,
+        loss=program.loss, rows=rows, label=jnp.asarray(label), weights=weights, omega=omega,
+        shift=None if program.offsets is None else program.offsets[index],
+        budgets=pair if program.penalty is None else None, penalties=None if program.penalty is None else pair,
+        bias_decay=program.bias_decay, biased=program.has_bias,
+        squared=isinstance(objective, OrthogonalObjective), projected=solver.projected,
     )  # fmt: skip
 
 
@@ -200,7 +180,7 @@ def _class_means(H, label, K: int):
     return (sums / jax.ops.segment_sum(jnp.ones_like(label, H.dtype), label, K)[:, None]).T
 
 
-def per_class(problem: Problem, index: np.ndarray) -> Problem:
+def per_class(problem: GroupedProblem, index: np.ndarray) -> GroupedProblem:
     """The same problem with every class its own group, in the order of ``index``."""
     groups = problem.groups
     classes = jnp.where(groups.classes[index] > 0, jnp.ones_like(groups.weights[index]), 0.0)
@@ -209,90 +189,86 @@ def per_class(problem: Problem, index: np.ndarray) -> Problem:
 
 
 @partial(jax.jit, static_argnames=("index", "max_steps", "optimizer"))
-def _run(problem: Problem, program: Columns, tol, starts: Pair, index: _Index, max_steps: int, optimizer) -> Solution:
+def _run(
+    problem: GroupedProblem, program: Columns, tol, starts: Pair, index: ClassOrder, max_steps: int, optimizer
+) -> Solution:
+    group = index.group_of_class
+
+    def concluded(found: Found) -> Any:
+        # Under a trace every group has been taken for one class: where it is more, that was another problem.
+        classes = problem.groups.classes
+        members = jnp.asarray(np.bincount(group, minlength=classes.size), classes.dtype)
+        counted = jnp.all((classes == 0) | (members == classes))
+        claim = claim_of_pair(problem, program, tol, found, group)
+        return conclude(problem, claim, tol, problem.is_valid() & counted, Factored.name)
+
     with jax.default_matmul_precision("highest"):
-        found = solve_pairs(program, starts, max_steps, optimizer)
-        return jax.vmap(lambda one: solution_of(problem, program, tol, one, index.group))(found)
+        return jax.vmap(concluded)(solve_pairs(program, starts, max_steps, optimizer))
 
 
-def per_class_coordinates(problem: Problem, program: Columns, pair: Pair) -> tuple[Array, Array]:
-    """``within`` and ``between`` of the logits of W and H, every class its own group."""
+def class_logits(program: Columns, pair: Pair) -> Array:
+    """(K, K) logits without bias of the mean features of each class."""
     W, H = pair.W, pair.H
-    K = len(W)
-    means = H if H.shape[1] == K else _class_means(H, program.label, K)
-    Z = jnp.where(program.rows[:, None] & program.rows[None, :], W @ means, 0.0)
-    # With H >= 0 the certificate's coordinates are the margins of Z = (I - J/K) diag(margins).
-    return jnp.diagonal(Z) * K / (K - 1) if problem.nonnegative else jnp.zeros(K, Z.dtype), Z
+    means = H if H.shape[1] == len(W) else _class_means(H, program.label, len(W))
+    return jnp.where(program.rows[:, None] & program.rows[None, :], W @ means, 0.0)
 
 
-def solution_of(problem: Problem, program: Columns, tol, found: Found, index: np.ndarray) -> Solution:
-    """A Solution, with its certificate and geometry, of one pair W, H."""
-    W, H, bias = found.pair.W, found.pair.H, found.pair.bias
-    groups, K = problem.groups, index.size
-    single = Program.of(per_class(problem, index))
-    flat, Z = per_class_coordinates(problem, program, found.pair)
-    proof = jax.lax.stop_gradient(duality_gap(single, flat, Z, bias))
+def claim_of_pair(problem: GroupedProblem, program: Columns, tol, found: Found, index: np.ndarray) -> Claim:
+    """What one pair W, H proves, with means over groups."""
+    bias = found.pair.bias
+    single = per_class(problem, index).objective()
+    Z = class_logits(program, found.pair)
+    at = single.coordinates_of(Z)._replace(bias=bias)
+    proof = jax.lax.stop_gradient(single.prove(at))
     # The proof is of these logits at balanced norms and collapsed features, which are no worse than W and H themselves.
     scaled = jnp.exp(found.log_value + proof.log_scale)
     proof = proof._replace(value=scaled, gap=jnp.maximum(proof.gap + scaled - proof.value, proof.gap))
     unscale = jnp.exp(-proof.log_scale)
-    value, gap = unscale * scaled, jax.lax.stop_gradient(unscale * proof.gap)
+    log_multiplier = single.log_multiplier(proof)
+    if single.program.budget is not None:
+        log_multiplier = log_multiplier_at(at.within, at.between, bias, single.program)
+    price = jax.lax.stop_gradient(jnp.exp(log_multiplier + proof.log_scale))
+    values = singular_values(Z * single.program.omega[None, :])
+    rank = jnp.sum(values > 1e-6 * values[0])
+    proved = single.closes(proof, tol)
+    return Claim(
+        value=unscale * scaled,
+        log_value=found.log_value,
+        gap=jax.lax.stop_gradient(unscale * proof.gap),
+        log_multiplier=log_multiplier,
+        structure=Structure(single.structure(proof, price).phase, rank, jnp.zeros_like(rank)),  # it has the dimension
+        description=_means(problem, program, found.pair, Z, at.within, log_multiplier, index),
+        proved=proved,
+        finished=found.finished,
+        steps=found.steps,
+        restarts=found.restarts,
+        stationary=found.converged,
+        told=proved,
+    )
+
+
+def _means(problem: GroupedProblem, program: Columns, pair: Pair, Z, flat, log_multiplier, index) -> dict[str, Any]:
+    """What a Solution says of each group: means over its classes, the least of their margins, and W and H."""
+    W, H, groups, K = pair.W, pair.H, problem.groups, index.size
     member = (jnp.asarray(index)[:, None] == jnp.arange(groups.num_groups)[None, :]).astype(Z.dtype)
     size = symmetry.present(groups.classes)
     within, between = symmetry.average(Z, jnp.asarray(index), groups.classes)
-    within = member.T @ flat / size if problem.nonnegative else within
-    if problem.nonnegative:
-        log_multiplier = log_multiplier_of(single, proof)
-    else:
-        log_multiplier = log_multiplier_at(flat, Z, bias, single)
-    slack = slacks(Program.of(problem), log_multiplier)
     eye = jnp.eye(K, dtype=bool)
     rivals = jnp.where(eye | ~program.rows[:, None], jnp.inf, jnp.diagonal(Z)[None, :] - Z)
     margins = jnp.where(member > 0, jnp.min(rivals, axis=0)[:, None], jnp.inf)
-    w_norm2, sample_norm2 = jnp.sum(W * W, axis=1), jnp.sum(H * H, axis=0)
-    h_norm2 = jax.ops.segment_sum(sample_norm2, program.label, K) / jax.ops.segment_sum(
-        jnp.ones_like(sample_norm2), program.label, K
+    ones = jnp.ones_like(program.label, H.dtype)
+    h_norm2 = jax.ops.segment_sum(jnp.sum(H * H, axis=0), program.label, K) / jax.ops.segment_sum(
+        ones, program.label, K
     )
-    price = jax.lax.stop_gradient(jnp.exp(log_multiplier + proof.log_scale))
-    phase = structure(single, proof, price).phase
-    values = singular_values(Z * single.omega[None, :])
-    rank = jnp.sum(values > 1e-6 * values[0])
-    finite = jnp.isfinite(value) & jnp.isfinite(gap)
-    proved = closes(single, proof, tol)
-    best_status = Status.certified if value.dtype == jnp.float64 else Status.converged
-    resting = jnp.where(found.finished, Status.stalled, Status.max_steps)
-    status = jnp.where(proved, best_status, jnp.where(found.converged, Status.converged, resting))
-    status = jnp.where(finite, status, Status.nonfinite)
-    # Under a trace every group has been taken for one class: where it is more, that was another problem.
-    counted = jnp.all((groups.classes == 0) | (jnp.sum(member, axis=0) == groups.classes))
-    status = jnp.where(problem.is_valid() & counted, status, Status.invalid).astype(jnp.int8)
-    shown = (status != Status.invalid) & (status != Status.nonfinite)
-
-    def masked(x):
-        return jnp.where(shown, x, jnp.nan)
-
-    return Solution(
-        problem=problem,
-        value=masked(value),
-        log_value=masked(found.log_value),
-        lower_bound=masked(value - gap),
-        gap=masked(gap),
-        tol=tol,
-        multiplier=masked(jnp.exp(log_multiplier)),
-        slack=masked(slack),
-        within=masked(within),
-        between=masked(between),
-        cosine=masked(jnp.diagonal(symmetry.mean_cosines(W, jnp.asarray(index), groups.num_groups))),
-        w_norm2=masked(member.T @ w_norm2 / size),
-        h_norm2=masked(member.T @ h_norm2 / size),
-        margin=masked(jnp.min(margins, axis=0)),
-        bias=None if bias is None else masked(member.T @ bias / size),
-        status=status,
-        phase=jnp.where(shown & proved, phase, Phase.undetermined).astype(jnp.int8),
-        rank=jnp.where(shown, rank, -1).astype(jnp.int32),
-        steps=found.steps,
-        restarts=found.restarts,
-        W=masked(W),
-        H=masked(H),
-        method="factored",
-    )
+    return {
+        "slack": slacks(problem.objective().program, log_multiplier),
+        "cosine": jnp.diagonal(symmetry.mean_cosines(W, jnp.asarray(index), groups.num_groups)),
+        "w_norm2": member.T @ jnp.sum(W * W, axis=1) / size,
+        "h_norm2": member.T @ h_norm2 / size,
+        "margin": jnp.min(margins, axis=0),
+        "within": member.T @ flat / size if program.squared else within,
+        "between": between,
+        "bias": None if pair.bias is None else member.T @ pair.bias / size,
+        "W": W,
+        "H": H,
+    }

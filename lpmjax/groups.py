@@ -1,7 +1,7 @@
 """ClassGroups: how many classes, how many samples each, and how much each class weighs in the loss."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -21,6 +21,7 @@ from .arguments import (
     require_type,
     scalars,
 )
+from .fields import Words
 
 
 class ClassOrder:
@@ -69,6 +70,16 @@ class ClassGroups(eqx.Module):
     samples: Float[Array, " G"]
     weights: Float[Array, " G"]
     order: ClassOrder | None = eqx.field(static=True, default=None)
+    #: what the constructors' arguments are
+    words: ClassVar[dict[str, Words]] = {
+        "K": Words("number of classes"),
+        "K_A": Words("number of classes in group A"),
+        "K_B": Words("number of classes in group B"),
+        "R": Words("imbalance ratio n_A / n_B"),
+        "n": Words("samples in a class"),
+        "n_B": Words("samples in a class of group B"),
+        "ratio": Words("imbalance ratio n_max / n_min"),
+    }
 
     def __init__(
         self,

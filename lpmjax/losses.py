@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .arguments import require, scalars
+from .arguments import scalars
+from .fields import check_ranges, parameter
 
 
 class GroupLoss(NamedTuple):
@@ -40,8 +41,7 @@ class Loss(eqx.Module):
     def on_groups(self, margins: Any, others: Any, own: Any = None) -> GroupLoss:
         """Evaluate at ``margins[j, g]``, the margin of a class of group g over each of ``others[j, g]`` in group j.
 
-        ``xp`` is ``jax.numpy`` or ``numpy``; ``own`` (G,), the logit of the right class, is needed by losses that are
-        not shift-invariant.
+        ``own`` (G,), the logit of the right class, is needed by losses that are not shift-invariant.
         """
 
     @abc.abstractmethod
@@ -137,13 +137,18 @@ class LogitAdjusted(CrossEntropy):
     Source: Menon et al. (2021), "Long-tail learning via logit adjustment".
     """
 
-    tau: Float[Array, ""]
+    tau: Float[Array, "*batch"] = eqx.field(
+        metadata=parameter(
+            "logit adjustment: multiplies log n_k",
+            "It multiplies log n_k; 0 is no adjustment.",
+            allowed="finite",
+            accepts=lambda t: abs(t) < float("inf"),
+        )
+    )
 
     def __init__(self, tau: Any = 1.0):
         self.tau = scalars(tau=tau)["tau"]
-        require(
-            "tau", self.tau, "finite", lambda t: abs(t) < float("inf"), "It multiplies log n_k; 0 is no adjustment."
-        )
+        check_ranges(self)
 
     def offsets(self, samples):
         """``tau log n``, relative to the mean."""
@@ -158,14 +163,19 @@ class LabelSmoothing(Loss):
     Source: Szegedy et al. (2016); its neural collapse: Zhou et al. (2022), "Are all losses created equal".
     """
 
-    epsilon: Float[Array, ""]
+    epsilon: Float[Array, "*batch"] = eqx.field(
+        metadata=parameter(
+            "label smoothing: mass given to all classes",
+            "It is the mass given to all classes.",
+            allowed="in [0, 1)",
+            accepts=lambda e: (e >= 0) & (e < 1),
+        )
+    )
     coercive: ClassVar[bool] = True
 
     def __init__(self, epsilon: Any = 0.1):
         self.epsilon = scalars(epsilon=epsilon)["epsilon"]
-        require(
-            "epsilon", self.epsilon, "in [0, 1)", lambda e: (e >= 0) & (e < 1), "It is the mass given to all classes."
-        )
+        check_ranges(self)
 
     def _floor(self, others):
         """(G,) target of one wrong class."""

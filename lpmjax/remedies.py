@@ -13,11 +13,11 @@ from .arguments import require_callable
 from .codes import Status
 from .duality import Program, slacks
 from .groups import ClassGroups
+from .problems.grouped import GroupedProblem
 from .problems.layer_peeled import LayerPeeled
-from .problems.problem import Problem
 from .problems.unconstrained import UnconstrainedFeatures
 from .solution import Solution
-from .solve import choose_method, limits, solve
+from .solve import as_tol, choose_solver, solve
 
 _MARGINS = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1)  #: relative steps to either side of a threshold, narrowest first
 _NOISE = 100  #: relative duality gaps within which slack and the budget used are accurate (observed: 50)
@@ -75,7 +75,7 @@ class Model:
         """Whether it is a LayerPeeled model, with a budget and omega = 1."""
         return "E_W" in self.parameters
 
-    def problem(self, groups: ClassGroups, parameters: dict[str, float]) -> Problem:
+    def problem(self, groups: ClassGroups, parameters: dict[str, float]) -> GroupedProblem:
         """The model at these weights and parameters."""
         if self.has_budgets:
             return LayerPeeled(groups, parameters["E_W"], parameters["E_H"])
@@ -86,11 +86,11 @@ class Model:
         self.announce("the model")
         problem = self.problem(self.groups, self.parameters)
         # The default as a number: beside None it would compile again.
-        tol = float(limits(problem, choose_method(problem, "auto"), self.tol, None)[0])
+        tol = float(as_tol(problem, choose_solver(problem, "auto"), self.tol))
         # The rank may be far below the number of groups, which is worth a few compilations where there are many.
         return solve(problem, tol=tol) if self.groups.num_groups > _WIDE else _full_width(problem, tol, None)
 
-    def changed(self, problem: Problem, purpose: str, near: Solution | None = None) -> Solution:
+    def changed(self, problem: GroupedProblem, purpose: str, near: Solution | None = None) -> Solution:
         """Optimum of a problem of the same number of groups; one compilation serves all of one type.
 
         ``near`` : where to start from, for which many groups are worth a compilation more.
@@ -330,6 +330,6 @@ def listed(values: dict[str, float]) -> str:
 
 
 @jax.jit
-def _full_width(problem: Problem, tol: float | None, start: Solution | None) -> Solution:
+def _full_width(problem: GroupedProblem, tol: float | None, start: Solution | None) -> Solution:
     # Under a trace the factorisation has full width, whatever the rank will be.
     return solve(problem, tol=tol, start=start)

@@ -209,7 +209,7 @@ def _require_covered(problem: Any, kind: str, checker: Any) -> None:
     if type(problem.loss) is not CrossEntropy or jax.tree.leaves(problem.loss):
         raise ValueError(f"loss = {problem.loss!r} is not covered: rigorous needs plain CrossEntropy().")
     known = {"groups", "loss", "dim", "bias_decay", "free_bias", *checker.PARAMETERS[kind]}
-    for name in problem.__dataclass_fields__:
+    for name in (field.name for field in dataclasses.fields(problem)):
         value = getattr(problem, name)
         if name not in known and value is not None and value is not False:
             raise ValueError(f"{name} = {value!r} is not covered by rigorous: leave it out.")

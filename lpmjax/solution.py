@@ -7,44 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, Int, Int8
+from jaxtyping import Array, Float
 
-from . import archive, spectral, symmetry
+from . import symmetry
 from .arguments import require_integer, require_precision
-from .codes import Phase, Status
-from .problems.problem import Problem
+from .fields import variable
+from .result import Result
 from .settings import nan_is_a_value
 
 _LARGEST_MATRIX = 2**31  #: bytes of K x K logits; making them takes some times as much
 
-#: long_name, units and dimensions beyond the batch, for tables and data sets
-DESCRIPTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "value": ("optimal value of the objective", "nat", ()),
-    "log_value": ("logarithm of the optimal value, finite where that underflows", "1", ()),
-    "lower_bound": ("certified lower bound on the optimal value", "nat", ()),
-    "gap": ("duality gap, rounding included", "nat", ()),
-    "multiplier": ("multiplier of the spectral budget, or its price", "nat", ()),
-    "status": ("solver status", "1", ()),
-    "phase": ("structure of the optimum", "1", ()),
-    "rank": ("rank of the optimal logits", "1", ()),
-    "steps": ("solver steps", "1", ()),
-    "restarts": ("times that the descent began anew from where it had come to rest", "1", ()),
-    "slack": (
-        "log of loss weight over multiplier times omega; below 0 is collapsed (groups of 2 or more)",
-        "1",
-        ("group",),
-    ),
-    "cosine": ("cosine between two classifiers of a group", "1", ("group",)),
-    "w_norm2": ("squared norm of a classifier row", "1", ("group",)),
-    "h_norm2": ("squared norm of a feature", "1", ("group",)),
-    "margin": ("least margin of a class over its rivals", "1", ("group",)),
-    "within": ("in-group margin coordinate of the logits", "1", ("group",)),
-    "between": ("between-group block of the logits", "1", ("logit_group", "group")),
-}
 
-
-class Solution(eqx.Module):
-    """Optimum of a :class:`Problem` in group coordinates, with its certificate.
+class Solution(Result):
+    """Optimum of a problem of classes in groups, in group coordinates, with its certificate.
 
     Leaves carry leading batch axes after ``jax.vmap``. ``within`` and ``between`` are the differentiable primary
     output; ``value``, ``multiplier``, ``slack``, ``cosine``, ``w_norm2``, ``h_norm2`` and ``margin`` are differentiable
@@ -72,34 +47,36 @@ class Solution(eqx.Module):
         method : static.
     """
 
-    problem: Problem
-    value: Float[Array, ""]
-    log_value: Float[Array, ""]
-    lower_bound: Float[Array, ""]
-    gap: Float[Array, ""]
-    tol: Float[Array, ""]
-    multiplier: Float[Array, ""]
-    slack: Float[Array, " G"]
-    within: Float[Array, " G"]
-    between: Float[Array, "G G"]
-    cosine: Float[Array, " G"]
-    w_norm2: Float[Array, " G"]
-    h_norm2: Float[Array, " G"]
-    margin: Float[Array, " G"]
-    bias: Float[Array, " G"] | None
-    status: Int8[Array, ""]
-    phase: Int8[Array, ""]
-    rank: Int[Array, ""]
-    steps: Int[Array, ""]
-    restarts: Int[Array, ""]
-    W: Float[Array, "K d"] | None = None
-    H: Float[Array, "d N"] | None = None
-    method: str = eqx.field(static=True, kw_only=True)
+    slack: Float[Array, "*batch G"] = eqx.field(
+        metadata=variable(
+            "log of loss weight over multiplier times omega; below 0 is collapsed (groups of 2 or more)",
+            dims=("group",),
+        )
+    )
+    cosine: Float[Array, "*batch G"] = eqx.field(
+        metadata=variable("cosine between two classifiers of a group", dims=("group",))
+    )
+    w_norm2: Float[Array, "*batch G"] = eqx.field(
+        metadata=variable("squared norm of a classifier row", dims=("group",))
+    )
+    h_norm2: Float[Array, "*batch G"] = eqx.field(metadata=variable("squared norm of a feature", dims=("group",)))
+    margin: Float[Array, "*batch G"] = eqx.field(
+        metadata=variable("least margin of a class over its rivals", dims=("group",))
+    )
+    within: Float[Array, "*batch G"] = eqx.field(
+        metadata=variable("in-group margin coordinate of the logits", dims=("group",))
+    )
+    between: Float[Array, "*batch G G"] = eqx.field(
+        metadata=variable("between-group block of the logits", dims=("logit_group", "group"))
+    )
+    bias: Float[Array, "*batch G"] | None
+    W: Float[Array, "*batch K d"] | None = None
+    H: Float[Array, "*batch d N"] | None = None
 
-    @property
-    def certified(self) -> Bool[Array, ""]:
-        """Which entries are certified: ``status == Status.certified``."""
-        return self.status == Status.certified
+    @staticmethod
+    def coordinate(dim: str, size: int) -> tuple[list[Any], str]:
+        """Names of the groups."""
+        return group_names(size), "group of equal classes"
 
     @nan_is_a_value
     def cosines(self) -> Float[Array, "G G"]:
@@ -107,7 +84,7 @@ class Solution(eqx.Module):
         require_precision(solution=self)
         if self.W is not None:
             return symmetry.mean_cosines(self.W, jnp.asarray(self.problem.groups.class_index), self.within.shape[-1])
-        return _classifier_cosines(self.problem.unordered, self.within, self.between, self.w_norm2)
+        return _classifier_cosines(self.problem.unordered.objective(), self.within, self.between, self.w_norm2)
 
     def logits(self, num_classes: int | None = None) -> Float[Array, "K K"]:
         """(K, K) logit matrix; column k holds the logits of every sample of class k, in the caller's class order.
@@ -155,75 +132,38 @@ class Solution(eqx.Module):
         """
         if self.W is not None and self.H is not None and dim is None:
             return self.W, self.H
-        if self.problem.nonnegative:
-            return self._nonnegative_factors(dim)
-        Z = self.logits() - self._class_bias()
-        d = next(x for x in (dim, self.problem.dim, Z.shape[0] - 1) if x is not None)
-        if require_integer("dim", d, 1) < int(self.rank):
-            raise ValueError(f"dim = {d} is below the rank of the optimum: pass dim >= {int(self.rank)}.")
-        omega = self.problem.omega[jnp.asarray(self.problem.groups.class_index)]
-        left, singular, right = spectral.svd(Z * omega[None, :])
-        root = jnp.sqrt(singular)
-        scale = jnp.sqrt(self.problem.classifier_scale)
-        W, H = scale * left * root[None, :], root[:, None] * right / (omega * scale)[None, :]
-        keep = min(d, root.size)
-        pad = d - keep
-        return jnp.pad(W[:, :keep], ((0, 0), (0, pad))), jnp.pad(H[:keep], ((0, pad), (0, 0)))
-
-    def _nonnegative_factors(self, dim: int | None):
-        """One dimension for each class alive, the largest features first."""
-        norm2 = self.h_norm2[jnp.asarray(self.problem.groups.class_index)]
-        d = next(x for x in (dim, self.problem.dim, norm2.size) if x is not None)
-        alive = int(jnp.sum(norm2 > 0))
-        if require_integer("dim", d, 1) < alive:
-            raise ValueError(f"dim = {d} is below the number of classes alive: pass dim >= {alive}.")
-        order = jnp.argsort(-norm2)[:d]
-        length = jnp.sqrt(norm2)
-        H = jnp.diag(length)[order]
-        W = (self.logits() / jnp.where(length > 0, length, 1.0)[None, :])[:, order]
-        pad = d - order.size
-        return jnp.pad(W, ((0, 0), (0, pad))), jnp.pad(H, ((0, pad), (0, 0)))
+        require_precision(solution=self)
+        d = self.problem.dim if dim is None else require_integer("dim", dim, 1)
+        objective = self.problem.objective()
+        needed = int(objective.dim_of(self.within, self.rank))
+        if d is not None and d < needed:
+            raise ValueError(f"dim = {d} is below the rank of the optimum: pass dim >= {needed}.")
+        return objective.factors(self.logits() - self._class_bias(), jnp.asarray(self.problem.groups.class_index), d)
 
     def _class_bias(self):
         """(K, 1) bias to add to logits, or 0."""
         return 0.0 if self.bias is None else self.bias[jnp.asarray(self.problem.groups.class_index)][:, None]
 
-    def save(self, path: Any) -> None:
-        """Write all of it, problem and class order included, to an archive ``name.npz`` that :func:`lpmjax.load` reads.
+    def _size(self) -> str:
+        return f", K = {np.asarray(self.problem.groups.classes).sum():g}"
 
-        Raises ValueError for another suffix or under a trace, OSError naming a path that cannot be written.
-        """
-        archive.write(path, "solution", self)
-
-    def check(self) -> "Solution":
-        """Return self if every entry is certified or converged; else raise RuntimeError naming entries and remedies.
-
-        On the host: call it outside jit.
-        """
-        status = np.asarray(self.status)
-        bad = np.argwhere((status != Status.certified) & (status != Status.converged))
-        if len(bad) == 0:
-            return self
-        lines = [f"{len(bad)} of {status.size} solutions are neither certified nor converged."]
-        for index in bad[:5]:
-            at = tuple(int(i) for i in index)
-            ratio = float(np.asarray(self.gap)[at] / np.abs(np.asarray(self.value)[at]))
-            where = f"entry {at}: " if at else ""
-            lines.append(f"{where}{Status.message(status[at])} (gap / |value| = {ratio:.2g})")
-        raise RuntimeError("\n".join(lines))
-
-    def __str__(self) -> str:
-        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self)):
-            return repr(self)
-        return _table(self) if np.ndim(self.value) == 0 else _summary(self)
+    def _details(self) -> list[str]:
+        groups = self.problem.groups
+        columns = [groups.classes, groups.samples, self.slack, self.cosine, self.w_norm2, self.h_norm2, self.margin]
+        lines = ["group  classes   samples     slack   cosine     |w|^2     |h|^2   margin"]
+        for name, row in zip(group_names(groups.num_groups), np.stack(columns, axis=1), strict=True):
+            classes, samples, slack, cosine, w, h, margin = row
+            cells = f"{classes:8g} {samples:9.4g} {slack:9.4f} {cosine:8.5f} {w:9.4g} {h:9.4g} {margin:8.4f}"
+            lines.append(f"{name:>5} {cells}")
+        return lines
 
 
 @jax.jit  # seventy small compilations otherwise
-def _classifier_cosines(problem: Any, within, between, w_norm2):
-    grams = problem.frames(within, between, problem.omega, problem.classifier_scale)
+def _classifier_cosines(objective: Any, within, between, w_norm2):
+    grams = objective.grams(within, between)
     gone = w_norm2 == 0  # whatever noise its coordinates have
     either = gone[..., :, None] | gone[..., None, :]
-    return jnp.where(either, jnp.nan, symmetry.cosines(grams[0], problem.groups.classes))
+    return jnp.where(either, jnp.nan, symmetry.cosines(grams[0], objective.program.classes))
 
 
 def _class_features(H: Array, groups: Any) -> Array:
@@ -233,39 +173,6 @@ def _class_features(H: Array, groups: Any) -> Array:
     counts = np.rint(np.asarray(groups.samples)).astype(int)[groups.class_index]
     label = np.repeat(np.arange(counts.size), counts)
     return jax.ops.segment_sum(H.T, jnp.asarray(label), counts.size).T / counts[None, :].astype(H.dtype)
-
-
-def _table(s: Solution) -> str:
-    kind = type(s.problem).__name__
-    relative = float(s.gap) / abs(float(s.value)) if float(s.value) else float("nan")
-    lines = [
-        f"{kind}, K = {np.asarray(s.problem.groups.classes).sum():g}: {Phase(int(s.phase)).name}, rank {int(s.rank)}, "
-        f"{Status(int(s.status)).name} by {s.method} in {int(s.steps)} steps",
-        f"value {float(s.value):.10g}, relative gap {relative:.2g} (tol {float(s.tol):.2g}), "
-        f"multiplier {float(s.multiplier):.6g}",
-        "group  classes   samples     slack   cosine     |w|^2     |h|^2   margin",
-    ]
-    columns = [s.problem.groups.classes, s.problem.groups.samples, s.slack, s.cosine, s.w_norm2, s.h_norm2, s.margin]
-    for name, row in zip(group_names(s.problem.groups.num_groups), np.stack(columns, axis=1), strict=True):
-        classes, samples, slack, cosine, w, h, margin = row
-        cells = f"{classes:8g} {samples:9.4g} {slack:9.4f} {cosine:8.5f} {w:9.4g} {h:9.4g} {margin:8.4f}"
-        lines.append(f"{name:>5} {cells}")
-    return "\n".join(lines)
-
-
-def _summary(s: Solution) -> str:
-    if s.value.size == 0:
-        return f"{type(s.problem).__name__}, batch {tuple(s.value.shape)}: empty"
-    status, phase = np.asarray(s.status).ravel(), np.asarray(s.phase).ravel()
-    with np.errstate(all="ignore"):
-        relative = np.asarray(s.gap / np.abs(s.value))
-    worst = f"{np.nanmax(relative):.2g}" if np.isfinite(relative).any() else "nan"
-    count = [f"{(status == code).sum()} {code.name}" for code in Status if (status == code).any()]
-    where = [f"{(phase == code).sum()} {code.name}" for code in Phase if (phase == code).any()]
-    return (
-        f"{type(s.problem).__name__}, batch {tuple(s.value.shape)}: {', '.join(count)}\n"
-        f"phases: {', '.join(where)}\nworst relative gap {worst}, at most {int(np.max(s.steps))} steps"
-    )
 
 
 def group_names(G: int) -> list[str]:

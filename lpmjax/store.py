@@ -10,13 +10,15 @@ import numpy as np
 
 from .archive import archive_path, read, restore
 from .codes import Phase, Status
+from .fields import words_of
 from .groups import ClassGroups
 from .losses import Loss
 from .problems.problem import Problem
-from .solution import DESCRIPTIONS, Solution
+from .result import Result
+from .solution import Solution
 
 
-def load(path: Path | str) -> Solution:
+def load(path: Path | str) -> Any:
     """The solution that :meth:`Solution.save` wrote, in the dtype that it had (float64 whatever jax's own setting).
 
     Names, shapes, dtypes and codes are checked; the numbers are taken as they are, and
@@ -42,9 +44,9 @@ def load(path: Path | str) -> Solution:
 
 
 def _known(name: str) -> type:
-    """A class by its name: Solution, ClassGroups, any problem or loss."""
-    classes = [Solution, ClassGroups]
-    for kind in (Problem, Loss):
+    """A class by its name: ClassGroups, any result, problem or loss."""
+    classes: list[type] = [ClassGroups]
+    for kind in (Result, Problem, Loss):
         classes += _subclasses(kind)
     for kind in classes:
         if kind.__name__ == name:
@@ -58,27 +60,38 @@ def _subclasses(kind: type) -> list[type]:
 
 def _check(solution: Any) -> None:
     """ValueError unless shapes, dtypes and codes are those of a solution."""
-    if not isinstance(solution, Solution) or not isinstance(solution.problem, Problem):
+    if not isinstance(solution, Result) or not isinstance(solution.problem, Problem):
         raise ValueError("it does not hold a solution of a problem.")
+    batch, sizes = solution.value.shape, dict[str, int]()
+    if isinstance(solution, Solution):
+        _check_groups(solution)
+        sizes["group"] = solution.within.shape[-1]
+    for name, words in words_of(solution).items():
+        shape = getattr(solution, name).shape
+        # A dimension has one size, wherever it stands; the two of a G x G block are alike.
+        sized = zip((dim.removeprefix("logit_") for dim in words.dims), shape[len(batch) :], strict=False)
+        expected = batch + tuple(sizes.setdefault(dim, size) for dim, size in sized)
+        if shape != expected or len(shape) != len(batch) + len(words.dims):
+            raise ValueError(f"{name} has shape {shape}, not {expected}.")
+    for name, codes in (("status", Status), ("phase", Phase)):
+        if not np.isin(np.asarray(getattr(solution, name)), list(codes)).all():
+            raise ValueError(f"{name} holds a code that is not one of {', '.join(code.name for code in codes)}.")
+    kinds = {leaf.dtype.name for leaf in jax.tree.leaves(solution) if not jnp.issubdtype(leaf.dtype, jnp.integer)}
+    if not kinds <= {"float32", "float64"}:
+        raise ValueError(f"it holds {', '.join(sorted(kinds))}, not float32 or float64.")
+
+
+def _check_groups(solution: Solution) -> None:
+    """ValueError unless all of it has the same number of groups."""
     problem, batch, G = solution.problem, solution.value.shape, solution.within.shape[-1]
-    shapes = {name: batch + (G,) * len(dimensions) for name, (_, _, dimensions) in DESCRIPTIONS.items()}
-    if solution.bias is not None:
-        shapes["bias"] = (*batch, G)
-    for name, shape in shapes.items():
-        if getattr(solution, name).shape != shape:
-            raise ValueError(f"{name} has shape {getattr(solution, name).shape}, not {shape}.")
+    if solution.bias is not None and solution.bias.shape != (*batch, G):
+        raise ValueError(f"bias has shape {solution.bias.shape}, not {(*batch, G)}.")
     for name in ("classes", "samples", "weights"):
         if getattr(problem.groups, name).shape[-1:] != (G,):
             raise ValueError(f"the problem's {name} has shape {getattr(problem.groups, name).shape} for {G} groups.")
     order = problem.groups.order
     if order is not None and not ((order.group_of_class >= 0) & (order.group_of_class < G)).all():
         raise ValueError(f"the class order names groups other than 0 to {G - 1}.")
-    for name, codes in (("status", Status), ("phase", Phase)):
-        if not np.isin(np.asarray(getattr(solution, name)), list(codes)).all():
-            raise ValueError(f"{name} holds a code that is not one of {', '.join(code.name for code in codes)}.")
     W, H = solution.W, solution.H
     if W is not None and H is not None and W.shape[-1:] != H.shape[-2:-1]:
         raise ValueError(f"W has shape {W.shape} and H {H.shape}.")
-    kinds = {leaf.dtype.name for leaf in jax.tree.leaves(solution) if not jnp.issubdtype(leaf.dtype, jnp.integer)}
-    if not kinds <= {"float32", "float64"}:
-        raise ValueError(f"it holds {', '.join(sorted(kinds))}, not float32 or float64.")

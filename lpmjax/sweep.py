@@ -1,7 +1,10 @@
 """sweep: any builder of a Problem over named axes, as an xarray.Dataset with coordinates, units and provenance."""
 
+import dataclasses
+import functools
 import inspect
 import math
+import operator
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,23 +18,12 @@ import numpy as np
 
 from .arguments import require_integer
 from .codes import Phase, Status
+from .fields import Words, words_of
+from .groups import ClassGroups
 from .problems.problem import Problem
-from .solution import DESCRIPTIONS, Solution, group_names
-from .solve import choose_method, limits, solve
+from .solve import as_tol, choose_solver, solve
+from .solvers.solver import AbstractSolver
 
-#: long_name and units of the arguments that builders take
-_ARGUMENTS = {
-    "K": ("number of classes", "1"),
-    "K_A": ("number of classes in group A", "1"),
-    "K_B": ("number of classes in group B", "1"),
-    "R": ("imbalance ratio n_A / n_B", "1"),
-    "E_W": ("budget: mean squared norm of a classifier row", "1"),
-    "E_H": ("budget: mean squared norm of a feature", "1"),
-    "lambda_W": ("weight decay of the classifier", "1"),
-    "lambda_H": ("weight decay of the features", "1"),
-    "n_B": ("samples in a class of group B", "1"),
-    "bias_decay": ("weight decay of the last-layer bias", "1"),
-}
 _LANES_ON_CPU = 8192  # best of 1024 to 16384 on two cores: temporaries stay in the cache, calls are few
 _LANES_OF_DESCENT = 16  # on CPU descents run one after another; this many make a call worth its while
 _LANES_ELSEWHERE = 1 << 20
@@ -42,7 +34,7 @@ _FIRST_ROUND, _CELLS_FOR_ROUNDS = 40, 4096
 def sweep(
     builder: Callable[..., Problem],
     *,
-    method: str = "auto",
+    method: str | AbstractSolver = "auto",
     tol: float | None = None,
     max_steps: int | None = None,
     variables: Sequence[str] | None = None,
@@ -93,30 +85,32 @@ def sweep(
     if progress is not None and not callable(progress):
         raise ValueError(f"progress must be a function of (cells done, cells in all), or None, got {progress!r}.")
     max_bytes = require_integer("max_bytes", max_bytes, 1)
-    names = _names(variables)
     _check_keywords(builder, arguments)
     with jax.enable_x64(dtype == "float64"):
         _check_dtypes(arguments, dtype)
         axes = {name: _axis(name, value, dtype) for name, value in arguments.items() if _is_axis(value)}
         fixed = {name: value for name, value in arguments.items() if name not in axes}
         first = _check_values(builder, axes, fixed)
+        names = _names(variables, first)
+        _check_names(builder, arguments, first)
         shape = tuple(axis.size for axis in axes.values())
-        chosen = choose_method(first, method)
-        falls_back = method == "auto" and first.dim is not None and chosen != "factored"
-        method = chosen
-        bound, max_steps = limits(first, method, tol, max_steps)
+        solver = choose_solver(first, method, max_steps)
+        falls_back = method == "auto" and first.dim is not None and "factored" in first.methods
+        falls_back = falls_back and solver.name != "factored"
+        title, bound = solver.name, as_tol(first, solver, tol)
         if bound.ndim:
             raise ValueError(f"tol must be one number, got shape {bound.shape}.")
         limit = float(bound)
         kept = tuple(dict.fromkeys((*names, "status"))) if falls_back else names
-        out = _allocate(kept, shape, first.groups.num_groups, dtype, max_bytes)
-        solve_batch = partial(_solve_batch, names=kept, method=method, tol=limit)
-        lanes = _lanes(method, first.groups.num_groups, math.prod(shape))
-        rounds = _rounds(method, max_steps, math.prod(shape))
+        like = jax.eval_shape(partial(solve, method=solver, tol=limit), first)
+        out = _allocate(kept, shape, like, max_bytes)
+        solve_batch = partial(_solve_batch, names=kept, tol=limit)
+        lanes = _lanes(solver, first.size, math.prod(shape))
+        rounds = _rounds(solver, math.prod(shape))
         _fill(out, builder, axes, fixed, solve_batch, rounds, lanes, dtype == "float64", progress)
         if falls_back and _solve_factored(out, builder, axes, fixed, tol):
-            method += ", factored where dim is below the rank"
-        settings = {"method": method, "tol": limit, "dtype": dtype}
+            title += ", factored where dim is below the rank"
+        settings = {"method": title, "tol": limit, "dtype": dtype}
         return _dataset({name: out[name] for name in names}, axes, fixed, builder, first, settings)
 
 
@@ -132,15 +126,14 @@ def _solve_factored(out, builder, axes, fixed, tol) -> bool:
     return len(cells) > 0
 
 
-def _names(variables: Sequence[str] | None) -> tuple[str, ...]:
+def _names(variables: Sequence[str] | None, problem: Problem) -> tuple[str, ...]:
     if isinstance(variables, str) or not isinstance(variables, Iterable | None):
         raise ValueError(f"variables must be a list of names, as ['value', 'phase'], got {variables!r}.")
-    names = tuple(DESCRIPTIONS) if variables is None else tuple(dict.fromkeys(map(str, variables)))
-    unknown = [name for name in names if name not in DESCRIPTIONS]
+    known = words_of(problem.result)
+    names = tuple(known) if variables is None else tuple(dict.fromkeys(map(str, variables)))
+    unknown = [name for name in names if name not in known]
     if unknown or not names:
-        raise ValueError(
-            f"variables has {', '.join(map(repr, unknown)) or 'no name'}: choose from {', '.join(DESCRIPTIONS)}."
-        )
+        raise ValueError(f"variables has {', '.join(map(repr, unknown)) or 'no name'}: choose from {', '.join(known)}.")
     return names
 
 
@@ -165,9 +158,6 @@ def _check_keywords(builder: Callable[..., Problem], arguments: dict[str, Any]) 
     parameters = inspect.signature(builder).parameters.values()
     accepted = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     title = getattr(builder, "__qualname__", repr(builder))
-    taken = sorted({*DESCRIPTIONS, "group", "logit_group"} & set(arguments))
-    if taken:
-        raise ValueError(f"argument {taken[0]!r} of {title} is the name of a variable or dimension of the result.")
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
     for name in arguments:
@@ -176,6 +166,15 @@ def _check_keywords(builder: Callable[..., Problem], arguments: dict[str, Any]) 
     needed = {p.name for p in parameters if p.default is p.empty} - set(arguments)
     if needed:
         raise ValueError(f"{title} also needs {', '.join(sorted(needed))}.")
+
+
+def _check_names(builder: Callable[..., Problem], arguments: dict[str, Any], problem: Problem) -> None:
+    words = words_of(problem.result)
+    taken = {*words, *(dim for one in words.values() for dim in one.dims)}
+    for name in arguments:
+        if name in taken:
+            title = getattr(builder, "__qualname__", repr(builder))
+            raise ValueError(f"argument {name!r} of {title} is the name of a variable or dimension of the result.")
 
 
 def _check_dtypes(arguments: dict[str, Any], dtype: str) -> None:
@@ -211,12 +210,10 @@ def _check_values(builder, axes, fixed) -> Problem:
     return problem
 
 
-_INTEGERS = {"status": np.int8, "phase": np.int8, "rank": np.int32, "steps": np.int32, "restarts": np.int32}
-
-
-def _allocate(names, shape, groups: int, dtype: str, max_bytes: int) -> dict[str, np.ndarray]:
+def _allocate(names, shape, like: Any, max_bytes: int) -> dict[str, np.ndarray]:
+    """An array of each variable, of the shape and dtype that one cell of the result has."""
     cells = math.prod(shape)
-    plan = {name: (shape + (groups,) * len(DESCRIPTIONS[name][2]), _INTEGERS.get(name, dtype)) for name in names}
+    plan = {name: (shape + getattr(like, name).shape, getattr(like, name).dtype) for name in names}
     size = {name: math.prod(full) * np.dtype(kind).itemsize for name, (full, kind) in plan.items()}
     total = sum(size.values())
     if total > max_bytes:
@@ -229,17 +226,18 @@ def _allocate(names, shape, groups: int, dtype: str, max_bytes: int) -> dict[str
     return {name: np.empty(full, kind) for name, (full, kind) in plan.items()}
 
 
-@partial(jax.jit, static_argnames=("names", "method", "tol", "max_steps", "last"))
-def _solve_batch(problems: Problem, start: Solution | None, names, method, tol, max_steps, last: bool):
+@partial(jax.jit, static_argnames=("names", "solver", "tol", "last"))
+def _solve_batch(problems: Problem, start: Any, names, tol, solver: AbstractSolver, last: bool):
     """Variables of each lane, its status, and what another round needs."""
-    solutions = jax.vmap(partial(solve, method=method, tol=tol, max_steps=max_steps))(problems, start=start)
+    solutions = jax.vmap(partial(solve, method=solver, tol=tol))(problems, start=start)
     return {name: getattr(solutions, name) for name in names}, solutions.status, None if last else solutions
 
 
-def _rounds(method: str, max_steps: int, cells: int) -> list[int]:
-    """Step limit of each round: lanes that are done after the first are dropped from the next."""
-    several = method == "grouped" and _in_lockstep() and cells >= _CELLS_FOR_ROUNDS and max_steps > _FIRST_ROUND
-    return [_FIRST_ROUND, max_steps - _FIRST_ROUND] if several else [max_steps]
+def _rounds(solver: AbstractSolver, cells: int) -> list[AbstractSolver]:
+    """The solver of each round: lanes that are done after the first are dropped from the next."""
+    several = not solver.exact and _in_lockstep() and cells >= _CELLS_FOR_ROUNDS and solver.max_steps > _FIRST_ROUND
+    limits = [_FIRST_ROUND, solver.max_steps - _FIRST_ROUND] if several else [solver.max_steps]
+    return [dataclasses.replace(solver, max_steps=limit) for limit in limits]
 
 
 def _in_lockstep() -> bool:
@@ -247,32 +245,34 @@ def _in_lockstep() -> bool:
     return jax.default_backend() != "cpu"
 
 
-def _lanes(method: str, groups: int, cells: int) -> int:
+def _lanes(solver: AbstractSolver, rows: int, cells: int) -> int:
     """Cells solved in one call. A small sweep is padded to the usual length of exact methods on CPU: there lanes cost
     microseconds, another compilation seconds."""
-    descent = method in ("grouped", "factored")
+    descent = not solver.exact
     if not _in_lockstep():
         return _LANES_OF_DESCENT if descent else _LANES_ON_CPU
-    most = max(1, _LANES_ELSEWHERE // groups**2) if descent else _LANES_ELSEWHERE
+    most = max(1, _LANES_ELSEWHERE // rows**2) if descent else _LANES_ELSEWHERE
     return min(most, max(1 if descent else _LANES_ON_CPU, cells))
 
 
-def _fill(out, builder, axes, fixed, solve_batch, rounds: list[int], lanes: int, x64: bool, progress) -> None:
+def _fill(
+    out, builder, axes, fixed, solve_batch, rounds: list[AbstractSolver], lanes: int, x64: bool, progress
+) -> None:
     shape = tuple(axis.size for axis in axes.values())
     cells = math.prod(shape)
     flat = {name: array.reshape(cells, *array.shape[len(shape) :]) for name, array in out.items()}
     # Compiled for this sweep only, which is cheap; the solver is compiled once for all sweeps of a structure.
     build = jax.jit(jax.vmap(lambda values, _: builder(**values, **fixed)))
 
-    def work(index: np.ndarray, start: Solution | None, steps: int, before: int) -> tuple[np.ndarray, Any]:
+    def work(index: np.ndarray, start: Any, solver: AbstractSolver, before: int) -> tuple[np.ndarray, Any]:
         """Solve the cells of ``index``; those that another round continues, and where they are."""
-        last = before + steps == sum(rounds)
+        last = solver is rounds[-1]
         padded = np.arange(lanes) % index.size
         points = np.unravel_index(index[padded], shape or (1,))
         values = {name: axis[at] for (name, axis), at in zip(axes.items(), points, strict=bool(axes))}
         with jax.enable_x64(x64), jax.debug_nans(False):  # they are thread-local; NaN is a value here
             start = jax.tree.map(lambda leaf: leaf[padded], start)
-            found, status, ends = solve_batch(build(values, np.zeros(lanes)), start, max_steps=steps, last=last)
+            found, status, ends = solve_batch(build(values, np.zeros(lanes)), start, solver=solver, last=last)
             for name, value in found.items():
                 more = before if name == "steps" else 0
                 flat[name][index] = np.asarray(value)[: index.size] + more
@@ -283,22 +283,22 @@ def _fill(out, builder, axes, fixed, solve_batch, rounds: list[int], lanes: int,
     pool = ThreadPoolExecutor(_usable_cores() if jax.default_backend() == "cpu" else 1)
     try:
         index, start, before = np.arange(cells), None, 0
-        for steps in rounds:
+        for solver in rounds:
             pieces = [slice(i, i + lanes) for i in range(0, index.size, lanes)]
             jobs = [
-                pool.submit(work, index[piece], jax.tree.map(lambda x, p=piece: x[p], start), steps, before)
+                pool.submit(work, index[piece], jax.tree.map(lambda x, p=piece: x[p], start), solver, before)
                 for piece in pieces
             ]
             left = []
             for piece, job in zip(pieces, jobs, strict=True):
                 left.append(job.result())
-                if progress is not None and steps == rounds[-1]:
+                if progress is not None and solver is rounds[-1]:
                     progress(cells - index[piece.stop :].size, cells)
             index = np.concatenate([i for i, _ in left])
-            if steps == rounds[-1] or index.size == 0:
+            if solver is rounds[-1] or index.size == 0:
                 break
             start = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(ends for _, ends in left))
-            before += steps
+            before += solver.max_steps
     finally:
         pool.shutdown(cancel_futures=True)  # an error or Ctrl-C must not wait for the rest of the grid
 
@@ -310,26 +310,26 @@ def _usable_cores() -> int:
 def _dataset(out, axes, fixed, builder, first: Problem, settings: dict[str, Any]):
     import xarray as xr  # a third of a second that only sweeps need
 
-    dims = tuple(axes)
-    groups = group_names(first.groups.num_groups)
-    coords: dict[str, Any] = {name: (name, axis, _argument_attrs(name)) for name, axis in axes.items()}
+    dims, words = tuple(axes), words_of(first.result)
+    described = _words_of_arguments(first)
+    coords: dict[str, Any] = {name: (name, axis, _attrs(name, described)) for name, axis in axes.items()}
     for name, value in fixed.items():
         if np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf":
-            coords[name] = ((), np.asarray(value), _argument_attrs(name))
+            coords[name] = ((), np.asarray(value), _attrs(name, described))
     variables = {}
     for name, array in out.items():
-        long_name, units, extra = DESCRIPTIONS[name]
-        attrs: dict[str, Any] = {"long_name": long_name, "units": units}
+        attrs: dict[str, Any] = _attrs(name, words)
         codes = {"phase": Phase, "status": Status}.get(name)
         if codes is not None:
             attrs |= {"flag_values": np.array(list(codes), np.int8), "flag_meanings": " ".join(c.name for c in codes)}
-        variables[name] = (dims + extra, array, attrs)
-        for dim in extra:
-            coords[dim] = (dim, groups, {"long_name": "group of equal classes"})
+        variables[name] = (dims + words[name].dims, array, attrs)
+        for dim, size in zip(words[name].dims, array.shape[len(dims) :], strict=True):
+            labels, long_name = first.result.coordinate(dim, size)
+            coords[dim] = (dim, labels, {"long_name": long_name})
     attrs = {
         "title": f"optima of {type(first).__name__}",
         "builder": getattr(builder, "__qualname__", repr(builder)),
-        "loss": type(first.loss).__name__,
+        **({"loss": type(loss).__name__} if (loss := getattr(first, "loss", None)) is not None else {}),
         **settings,
         "device": str(jax.devices()[0]),
         "lpmjax_version": version("lpmjax"),
@@ -339,6 +339,13 @@ def _dataset(out, axes, fixed, builder, first: Problem, settings: dict[str, Any]
     return xr.Dataset(variables, coords, attrs)
 
 
-def _argument_attrs(name: str) -> dict[str, str]:
-    long_name, units = _ARGUMENTS.get(name, (name, "1"))
+def _words_of_arguments(problem: Problem) -> dict[str, Words]:
+    """Of what builders take: parameters of the problem and of what it is made of, and the words of ClassGroups."""
+    parts = [getattr(problem, f.name) for f in dataclasses.fields(problem)]
+    nested = [words_of(part) for part in parts if dataclasses.is_dataclass(part)]
+    return functools.reduce(operator.or_, nested, dict(ClassGroups.words)) | words_of(problem)
+
+
+def _attrs(name: str, words: dict[str, Words]) -> dict[str, Any]:
+    long_name, units = words[name][:2] if name in words else (name, "1")
     return {"long_name": long_name, "units": units}

@@ -2,7 +2,7 @@
 
 Invariant logits are ``Z = (+)_g within_g (I - J/K_g) + sum_jg between_jg 1_j 1_gᵀ / sqrt(K_j K_g)``: ``within_g`` is a
 singular value of multiplicity K_g - 1 (times omega_g), and the G x G matrix ``between`` carries the rest.
-Functions are elementwise over leading batch axes, and take traced arrays or NumPy's (``x.__array_namespace__()`` tells),
+Functions are elementwise over leading batch axes, and take traced arrays or NumPy's,
 so that the certificate can be evaluated on the host by the very same expressions. Absent groups (0 classes) have zero
 coordinates.
 """

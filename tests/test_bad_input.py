@@ -89,6 +89,13 @@ CALLS = {
         "max_steps": ("integer?", 1), "optimizer": ("object?", None), "per_sample": ("flag", False),
         "projected": ("flag", False), "start": ("object?", None),
     }),
+    "ClosedForm": (lpm.ClosedForm, {"max_steps": ("integer", 60)}),
+    "TwoGroup": (lpm.TwoGroup, {"max_steps": ("integer", 60)}),
+    "Grouped": (lpm.Grouped, {"max_steps": ("integer", 60), "width": ("integer?", None)}),
+    "Factored": (lpm.Factored, {
+        "max_steps": ("integer", 1), "restarts": ("integer", 1), "optimizer": ("object?", None),
+        "per_sample": ("flag", False), "projected": ("flag", False),
+    }),
     "best": (lpm.best, {"solutions": ("object", None)}),
     "certify": (lpm.certify, {
         "problem": ("object", PROBLEM), "solution": ("object", SOLVED), "tol": ("object?", None),
@@ -176,8 +183,16 @@ def test_every_public_function_is_tried():
         if name[0] != "_" and callable(value) and getattr(value, "__module__", "").startswith(("lpmjax", "lpm"))
         and (module is lpm or value.__module__ == module.__name__)
     }  # fmt: skip
-    made_by_functions = {"Diagnosis", "Phase", "Solution", "Verification", "SimplexDeviations", "NeuralCollapse"}
-    without_arguments = {"Status", "Loss", "Problem", "CrossEntropy", "SquaredError"}
+    made_by_functions = {
+        "Diagnosis",
+        "Phase",
+        "Result",
+        "Solution",
+        "Verification",
+        "SimplexDeviations",
+        "NeuralCollapse",
+    }
+    without_arguments = {"Status", "Loss", "Problem", "GroupedProblem", "CrossEntropy", "SquaredError"}
     assert public - tried <= made_by_functions | without_arguments | {"sweep"}  # sweep: test_sweep.py
 
 

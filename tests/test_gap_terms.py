@@ -11,6 +11,7 @@ from dual_bound import EXTENDED, LONG, Statement, all_bounds, bounds
 
 import lpmjax as lpm
 from lpmjax.duality import Program, duality_gap
+from lpmjax.objectives.of_groups import GroupCoordinates
 
 pytestmark = pytest.mark.skipif(not EXTENDED, reason="long doubles are doubles on this processor")
 LOSSES = {
@@ -130,9 +131,10 @@ def test_nonnegative_features_pay_for_their_columns(rng):
 
     def build(classes, n, lambda_):
         groups = lpm.ClassGroups(classes, n)
-        return Program.of(lpm.UnconstrainedFeatures(groups, lambda_, lambda_, nonnegative=True))
+        return lpm.UnconstrainedFeatures(groups, lambda_, lambda_, nonnegative=True).objective()
 
-    proof = duality_gap(jax.tree.map(np.asarray, jax.vmap(build)(classes, n, lambda_)), margin, None)
+    objective = jax.tree.map(np.asarray, jax.vmap(build)(classes, n, lambda_))
+    proof = objective.prove(GroupCoordinates(margin, None))
     K = classes.sum(-1, keepdims=True)
     pi = n / np.sum(classes * n, -1, keepdims=True)
     norm = margin * np.sqrt(n * (1 - 1 / K))  # of a column of (I - J/K) diag(margin), times omega

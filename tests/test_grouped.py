@@ -270,7 +270,7 @@ def test_a_narrow_factorisation_or_few_steps_are_not_certified():
     problem = lpm.LayerPeeled(lpm.ClassGroups.long_tail(8, 10.0), 1.0, 5.0)
     from lpmjax.solve import _solve
 
-    narrow = _solve(problem, jnp.asarray(1e-8), None, "grouped", 1000, 3)
+    narrow = _solve(problem, jnp.asarray(1e-8), None, lpm.Grouped(max_steps=1000, width=3))
     assert narrow.status in (lpm.Status.stalled, lpm.Status.max_steps)
     assert lpm.solve(problem, max_steps=1).status == lpm.Status.max_steps
     warm = lpm.solve(problem, start=lpm.solve(problem))

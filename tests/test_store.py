@@ -1,6 +1,5 @@
 """What was saved is loaded bit by bit, and what is not a solution is refused by name."""
 
-import importlib
 import json
 import subprocess
 import sys
@@ -11,9 +10,9 @@ import numpy as np
 import pytest
 
 import lpmjax as lpm
-from lpmjax.solution import DESCRIPTIONS
+from lpmjax.fields import words_of
 
-INTEGERS = importlib.import_module("lpmjax.sweep")._INTEGERS  # the package has a function of that name
+INTEGERS = {"status": np.int8, "phase": np.int8, "rank": np.int32, "steps": np.int32, "restarts": np.int32}
 
 
 def solved(rng, batch=(), dtype=jnp.float64):
@@ -28,7 +27,11 @@ def solved(rng, batch=(), dtype=jnp.float64):
     def whole(name, kind):
         return jnp.full(batch, {"status": lpm.Status.stalled, "phase": lpm.Phase.merged}.get(name, 17), kind)
 
-    described = {name: floats(*(3,) * len(extra)) for name, (_, _, extra) in DESCRIPTIONS.items()}
+    described = {
+        name: floats(*(3,) * len(extra))
+        for name, (_, _, extra, *_) in words_of(lpm.Solution).items()
+        if name not in INTEGERS
+    }
     described |= {name: whole(name, kind) for name, kind in INTEGERS.items()}
     described["slack"] = described["slack"].at[..., 0].set(jnp.nan)
     more = {"tol": jnp.asarray(1e-9, dtype), "bias": floats(3), "W": floats(7, 4), "H": floats(4, 7)}

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import lpmjax as lpm
-from lpmjax.solvers.grouped import solve_grouped
+from lpmjax.solvers.grouped import Grouped
 
 from ..rows import Row, judge, missing, row, too_long
 from ..settings import Settings
@@ -30,8 +30,8 @@ def descent_work(problem: Any, steps: float, width: int | None) -> dict[str, Any
     G = problem.groups.num_groups
     every = _EVERY[G > 64]
     tol = jnp.asarray(1e-8, problem.groups.weights.dtype)
-    descent = partial(solve_grouped, max_steps=4000, tol=tol, width=width)
-    return count(descent, problem, trips=[steps / every, every, _LINE_SEARCH])
+    descent = Grouped(width=width)
+    return count(lambda problem: descent(problem.objective(), tol), problem, trips=[steps / every, every, _LINE_SEARCH])
 
 
 def many_groups(settings: Settings) -> Iterator[Row]:

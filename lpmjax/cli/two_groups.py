@@ -9,8 +9,9 @@ from rich.table import Table
 
 from .. import boundary as boundaries
 from ..codes import Phase, Status
+from ..fields import words_of
 from ..files import check_writable, json_text, write_json
-from ..solution import DESCRIPTIONS, Solution, group_names
+from ..solution import Solution, group_names
 from ..solve import solve as solve_problem
 from .common import K_A, K_B, Json, LambdaH, LambdaW, Out, exit_by, parsed_list, print_table
 from .interrupt import interruptible
@@ -62,7 +63,7 @@ def solve(
 
 
 def _record(solution: Solution) -> dict[str, Any]:
-    record: dict[str, Any] = {name: np.asarray(getattr(solution, name)) for name in DESCRIPTIONS}
+    record: dict[str, Any] = {name: np.asarray(getattr(solution, name)) for name in words_of(solution)}
     record["status"] = Status(int(solution.status)).name
     record["phase"] = Phase(int(solution.phase)).name
     record["groups"] = group_names(solution.problem.groups.num_groups)

@@ -3,15 +3,16 @@
 from typing import Any, ClassVar
 
 import equinox as eqx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from ..arguments import is_positive, require_positive
+from ..fields import parameter
 from ..groups import ClassGroups
-from ..losses import CrossEntropy, Loss
-from .problem import Problem, at_dtype, check_static, common_dtype
+from ..losses import Loss
+from .grouped import GroupedProblem, as_loss, common_dtype
+from .problem import as_dim
 
 
-class LayerPeeled(Problem):
+class LayerPeeled(GroupedProblem):
     r"""Layer-Peeled Model:
 
     .. math:: \min_{W, H} \sum_k \pi_k\, \frac{1}{n_k} \sum_i \ell(W h_{k,i}, k) \quad\text{s.t.}\quad
@@ -37,19 +38,21 @@ class LayerPeeled(Problem):
     """
 
     groups: ClassGroups
-    E_W: Float[Array, ""]
-    E_H: Float[Array, ""]
+    E_W: Float[Array, "*batch"] = eqx.field(
+        metadata=parameter("budget: mean squared norm of a classifier row", "It is a mean squared norm.")
+    )
+    E_H: Float[Array, "*batch"] = eqx.field(
+        metadata=parameter("budget: mean squared norm of a feature", "It is a mean squared norm.")
+    )
     loss: Loss
     dim: int | None = eqx.field(static=True)
     bias_decay: ClassVar[None] = None
     free_bias: ClassVar[bool] = False
-    nonnegative: ClassVar[bool] = False
 
     def __init__(self, groups: ClassGroups, E_W: Any, E_H: Any, loss: Loss | None = None, dim: int | None = None):
-        loss = CrossEntropy() if loss is None else loss
-        self.dim = check_static(loss, dim)
+        self.dim = as_dim(dim)
         self.groups, budgets = common_dtype(groups, E_W=E_W, E_H=E_H)
-        self.loss = at_dtype(loss, self.groups)
+        self.loss = as_loss(loss, self.groups)
         self.E_W, self.E_H = budgets["E_W"], budgets["E_H"]
         self.check()
 
@@ -78,12 +81,3 @@ class LayerPeeled(Problem):
         """sqrt(E_W / E_H)."""
         nx = self.E_W.__array_namespace__()
         return nx.sqrt(self.E_W) / nx.sqrt(self.E_H)
-
-    def check(self) -> None:
-        """Raise ValueError for the first bad entry of concrete (also batched) leaves."""
-        self.groups.check()
-        require_positive("It is a mean squared norm.", E_W=self.E_W, E_H=self.E_H)
-
-    def is_valid(self) -> Bool[Array, ""]:
-        """The same conditions as a traced flag."""
-        return self.groups.is_valid() & is_positive(self.E_W) & is_positive(self.E_H)

@@ -5,16 +5,23 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from .. import symmetry
-from ..arguments import is_positive, require, require_flag, require_positive
+from ..arguments import require_flag
+from ..duality import Program
+from ..fields import parameter
 from ..groups import ClassGroups
 from ..losses import CrossEntropy, Loss
-from .problem import Problem, at_dtype, check_static, common_dtype
+from ..objectives.of_groups import GroupObjective
+from ..objectives.orthogonal import OrthogonalObjective
+from ..solvers.factored import Factored
+from ..solvers.orthogonal import Orthogonal
+from ..solvers.solver import AbstractSolver
+from .grouped import GroupedProblem, as_loss, common_dtype
+from .problem import as_dim
 
 
-class UnconstrainedFeatures(Problem):
+class UnconstrainedFeatures(GroupedProblem):
     r"""Unconstrained features model with weight decay on classifier and features:
 
     .. math:: \min_{W, H, b} \sum_k \pi_k\, \frac{1}{n_k} \sum_i \ell(W h_{k,i} + b, k)
@@ -48,10 +55,20 @@ class UnconstrainedFeatures(Problem):
     """
 
     groups: ClassGroups
-    lambda_W: Float[Array, ""]
-    lambda_H: Float[Array, ""]
+    lambda_W: Float[Array, "*batch"] = eqx.field(
+        metadata=parameter("weight decay of the classifier", "It is a weight decay.")
+    )
+    lambda_H: Float[Array, "*batch"] = eqx.field(
+        metadata=parameter("weight decay of the features", "It is a weight decay.")
+    )
     loss: Loss
-    bias_decay: Float[Array, ""] | None
+    bias_decay: Float[Array, "*batch"] | None = eqx.field(
+        metadata=parameter(
+            "weight decay of the last-layer bias",
+            "It is a weight decay; 0.0 is a free bias, None no bias.",
+            allowed="finite and >= 0",  # and a free one is None here
+        )
+    )
     free_bias: bool = eqx.field(static=True)
     nonnegative: bool = eqx.field(static=True)
     dim: int | None = eqx.field(static=True)
@@ -66,17 +83,16 @@ class UnconstrainedFeatures(Problem):
         nonnegative: bool = False,
         dim: int | None = None,
     ):
-        loss = CrossEntropy() if loss is None else loss
-        self.dim = check_static(loss, dim)
+        self.dim = as_dim(dim)
         biased = {} if bias_decay is None else {"bias_decay": bias_decay}
         self.groups, decays = common_dtype(groups, lambda_W=lambda_W, lambda_H=lambda_H, **biased)
         self.lambda_W, self.lambda_H = decays["lambda_W"], decays["lambda_H"]
         # The caller's own value: under a trace arrays made of Python numbers are traced as well.
         self.free_bias = bool(biased) and not isinstance(bias_decay, Tracer) and bool(np.asarray(bias_decay) == 0)
         self.bias_decay = None if self.free_bias else decays.get("bias_decay")
-        self.loss = at_dtype(loss, self.groups)
+        self.loss = as_loss(loss, self.groups)
         self.nonnegative = require_flag("nonnegative", nonnegative)
-        if self.nonnegative and (type(loss) is not CrossEntropy or bias_decay is not None):
+        if self.nonnegative and (type(self.loss) is not CrossEntropy or bias_decay is not None):
             raise ValueError(
                 "nonnegative = True is out of range: ReLU features need loss=CrossEntropy() and bias_decay=None."
             )
@@ -100,21 +116,13 @@ class UnconstrainedFeatures(Problem):
         nx = self.lambda_W.__array_namespace__()
         return nx.sqrt(self.lambda_H) / nx.sqrt(self.lambda_W)
 
-    def frames(self, within, between, omega, scale):
-        """As for every problem, or with orthogonal non-negative features."""
-        if not self.nonnegative:
-            return super().frames(within, between, omega, scale)
-        return symmetry.orthogonal_frames(within, between, omega, scale, self.groups.classes)
+    def objective(self) -> GroupObjective:
+        """As for every problem of groups, or with orthogonal non-negative features."""
+        if self.nonnegative:
+            return OrthogonalObjective(Program.of(self), self.classifier_scale)
+        return super().objective()
 
-    def check(self) -> None:
-        """Raise ValueError for the first bad entry of concrete (also batched) leaves."""
-        self.groups.check()
-        require_positive("It is a weight decay.", lambda_W=self.lambda_W, lambda_H=self.lambda_H)
-        if self.bias_decay is not None:
-            remedy = "It is a weight decay; 0.0 is a free bias, None no bias."
-            require("bias_decay", self.bias_decay, "finite and >= 0", is_positive, remedy)
-
-    def is_valid(self) -> Bool[Array, ""]:
-        """The same conditions as a traced flag."""
-        valid = self.groups.is_valid() & is_positive(self.lambda_W) & is_positive(self.lambda_H)
-        return valid if self.bias_decay is None else valid & is_positive(self.bias_decay)
+    @property
+    def solvers(self) -> tuple[AbstractSolver, ...]:
+        """As for every problem of groups; ReLU features have a closed form."""
+        return (Orthogonal(), Factored()) if self.nonnegative else super().solvers

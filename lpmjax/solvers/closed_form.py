@@ -1,49 +1,40 @@
-"""Closed forms: one group of equal classes (the simplex ETF, or zero), and non-negative features."""
+"""Closed form of one group of equal classes: the simplex ETF, or zero."""
 
 import jax.numpy as jnp
 
-from .. import symmetry
-from .coordinates import Coordinates, log_partition, margin_at
+from ..objectives.of_groups import GroupCoordinates
+from .margins import log_partition, margin_at
+from .solver import Candidate, TracedSolver
 
 
-def solve_closed_form(problem, max_steps: int) -> Coordinates:
+class ClosedForm(TracedSolver):
     """Balanced cross-entropy optimum ``Z = a (I - J/K)`` (``proofs``: ``lpm.balanced``, ``ufm.balanced``).
 
     Absent groups (0 classes) are ignored, so it also serves padded problems of which one group is left.
     """
-    if problem.nonnegative:
-        return _solve_nonnegative(problem)
-    groups, omega = problem.groups, problem.omega
-    here = groups.classes > 0
-    K = jnp.max(groups.classes)
-    weight = jnp.max(jnp.where(here, groups.weights, 0.0))
-    scale = jnp.max(jnp.where(here, omega, 0.0))
-    if problem.penalty is None:
-        # where, not maximum: at K = 2 a maximum would halve the derivative by K.
-        a = problem.budget / (jnp.where(K > 1, K - 1, 1.0) * scale)
-        log_inv_t = log_partition(a, 1 / K)
-    else:
-        log_inv_t = jnp.log(weight) - jnp.log(scale) - jnp.log(problem.penalty)
-        alive = log_inv_t > 0
-        a = jnp.where(alive, margin_at(jnp.where(alive, log_inv_t, 1.0), -jnp.log(K)), 0.0)
-    # Absent groups get the slack their weight would have.
-    shift = jnp.log(groups.weights / weight) - jnp.log(omega / scale)
-    G = groups.num_groups
-    return Coordinates(
-        within=jnp.where(here, a, 0.0),
-        between=jnp.zeros((G, G), a.dtype),
-        slack=log_inv_t + shift,
-        steps=jnp.int32(0),
-        converged=jnp.bool_(True),
-    )
 
+    name = "closed_form"
 
-def _solve_nonnegative(problem) -> Coordinates:
-    """Weight decay with features H >= 0: every class by itself, ``Z = (I - J/K) diag(within)``."""
-    classes, omega = problem.groups.classes, problem.omega
-    K = jnp.sum(classes)
-    price = problem.penalty * jnp.sqrt(K / (K - 1))
-    slack = jnp.log(problem.groups.weights) - jnp.log(omega) - jnp.log(price)
-    alive = (slack > 0) & (classes > 0)
-    within = jnp.where(alive, margin_at(jnp.where(alive, slack, 1.0), -jnp.log(K)), 0.0)
-    return Coordinates(within, symmetry.centred_diagonal(within, classes), slack, jnp.int32(0), jnp.bool_(True))
+    def __call__(self, objective, tol, start=None) -> Candidate:
+        """Of the only group that is present."""
+        program = objective.program
+        omega, here = program.omega, program.classes > 0
+        K = jnp.max(program.classes)
+        weight = jnp.max(jnp.where(here, program.weights, 0.0))
+        scale = jnp.max(jnp.where(here, omega, 0.0))
+        log_rate = jnp.log(weight) - jnp.log(scale)
+        if program.penalty is None:
+            # where, not maximum: at K = 2 a maximum would halve the derivative by K.
+            a = program.budget / (jnp.where(K > 1, K - 1, 1.0) * scale)
+            log_inv_t = log_partition(a, 1 / K)
+            log_multiplier = log_rate - log_inv_t
+        else:
+            log_multiplier = jnp.log(program.penalty)
+            log_inv_t = log_rate - log_multiplier
+            alive = log_inv_t > 0
+            a = jnp.where(alive, margin_at(jnp.where(alive, log_inv_t, 1.0), -jnp.log(K)), 0.0)
+        # Absent groups get the slack their weight would have.
+        slack = log_inv_t + jnp.log(program.weights / weight) - jnp.log(omega / scale)
+        G = omega.shape[-1]
+        at = GroupCoordinates(jnp.where(here, a, 0.0), jnp.zeros((G, G), a.dtype), slack=slack)
+        return Candidate(at, log_multiplier, jnp.int32(0), jnp.bool_(True))

@@ -1,6 +1,7 @@
 """The non-convex program as it is written: W and H of a given dimension, no symmetry assumed, from random starts."""
 
-from typing import Any, NamedTuple
+import dataclasses
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -8,14 +9,39 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from ..arguments import require_flag, require_integer, require_type
 from ..losses import Loss
 from .descent import descend
 from .implicit import attach
+from .solver import AbstractSolver
 
 #: relative stationarity that a descent aims at, and that it must reach to count as converged
 _GOAL, _ACCEPT = 1e-11, 1e-7
 #: where a loss can vanish, the least value that stationarity is relative to
 _LEAST = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Factored(AbstractSolver):
+    """L-BFGS over W and H from ``restarts`` random starts, or another optax ``optimizer``: see :func:`lpmjax.factored`,
+    which runs it, for one feature ``per_sample`` and budgets held by projection (``projected``)."""
+
+    max_steps: int = 4000
+    restarts: int = 8
+    optimizer: optax.GradientTransformation | None = None
+    per_sample: bool = False
+    projected: bool = False
+    name: ClassVar[str] = "factored"
+    tol: ClassVar[float] = 1e-8
+    exact: ClassVar[bool] = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_integer("restarts", self.restarts, 1)
+        described = "an optax.GradientTransformation such as optax.adam(1e-2), or None"
+        require_type("optimizer", self.optimizer, (optax.GradientTransformation, type(None)), described)
+        require_flag("per_sample", self.per_sample)
+        require_flag("projected", self.projected)
 
 
 class Columns(eqx.Module):
@@ -31,12 +57,12 @@ class Columns(eqx.Module):
     penalties: Any  #: pair or None; on the same two, halved
     bias_decay: Any  #: or None without a bias that pays
     biased: bool = eqx.field(static=True)
-    nonnegative: bool = eqx.field(static=True)
+    squared: bool = eqx.field(static=True)  #: features are squares, for they are >= 0
     projected: bool = eqx.field(static=True)  #: budgets held by projection; otherwise by scaling
 
 
 class Pair(NamedTuple):
-    """Classifier, features (their square roots if non-negative; times omega) and bias."""
+    """Classifier, features (their square roots if ``squared``; times omega) and bias."""
 
     W: Float[Array, "K d"]
     H: Float[Array, "d C"]
@@ -65,7 +91,7 @@ def random_pair(key: Array, program: Columns, dim: int) -> Pair:
     H = jax.random.normal(second, (dim, C), dtype)
     W = jnp.where(program.rows[:, None], W, 0.0)
     H = jnp.where(program.weights[None, :] > 0, H, 0.0)
-    if program.nonnegative:
+    if program.squared:
         H = jnp.abs(H)
     spread = jnp.sqrt(jnp.mean(program.omega) / jnp.sqrt(jnp.asarray(dim, dtype)))
     sizes = (spread, spread) if program.budgets is None else _radii(program, W, H)
@@ -81,7 +107,7 @@ def _may_spare(program: Columns) -> bool:
 
 def _radii(program: Columns, W, H):
     assert program.budgets is not None
-    features = H * H if program.nonnegative else H
+    features = H * H if program.squared else H
     E_W, E_H = program.budgets
     return jnp.sqrt(E_W / jnp.sum(W * W)), jnp.sqrt(E_H / jnp.sum(features * features))
 
@@ -131,14 +157,14 @@ def unscaled(pair: Pair, program: Columns) -> Pair:
     """Variables of the descent from W and H of the model: the inverse of what :class:`Found` returns."""
     balance = _balance(program)
     H = pair.H * program.omega[None, :] * jnp.sqrt(balance)
-    x = Pair(pair.W / jnp.sqrt(balance), jnp.sqrt(H) if program.nonnegative else H, pair.bias)
+    x = Pair(pair.W / jnp.sqrt(balance), jnp.sqrt(H) if program.squared else H, pair.bias)
     if not _may_spare(program):
         return x
     return x._replace(spare=jnp.sqrt(jnp.maximum(_budget(program) - _cost(x, program), 0.0)))
 
 
 def _features(x: Pair, program: Columns):
-    return x.H * x.H if program.nonnegative else x.H
+    return x.H * x.H if program.squared else x.H
 
 
 def _balance(program: Columns):

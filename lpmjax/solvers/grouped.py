@@ -8,20 +8,23 @@ what a certificate asks for, from a loss of log K down to one of 1e-40. No local
 than the rank: there the duality gap closes, and it alone stops the descent.
 """
 
+import dataclasses
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import spectral, symmetry
+from ..arguments import require_integer
 from ..dual_points import positive, split_off_bias
 from ..duality import Program, duality_gap, evaluate, gradient, largest_term, log_price, slacks
 from ..losses import row_sums
-from .coordinates import Coordinates
+from ..objectives.of_groups import GroupCoordinates
 from .descent import descend
 from .implicit import attach
+from .solver import Candidate, TracedSolver
 
 #: relative gap that the descent aims at, and as a share of what is asked for: coordinates, which are of first order in
 #: it, shall be accurate too
@@ -37,44 +40,57 @@ class Point(NamedTuple):
     bias: Any  #: (G,) over :func:`_unit_of_bias`; None without a bias, and where the best one has a closed form
 
 
-def solve_grouped(
-    problem, max_steps: int, tol, start: Coordinates | None = None, width: int | None = None
-) -> Coordinates:
-    """Optimum for any groups. ``start``: coordinates of a nearby optimum. ``width`` of the factorisation, static."""
-    program = Program.of(problem)
-    fixed = jax.lax.stop_gradient(program)
-    G = program.classes.shape[-1]
-    full_rank = G if program.full else max(G - 1, 1)
-    width = full_rank if width is None else min(width, full_rank)
-    if start is None:
-        point = _first_point(fixed, width)
-    else:
-        point = _point_near(start.within, start.between, start.bias, fixed, width)
-    goal = jnp.maximum(max(_GOAL, 50 * float(jnp.finfo(program.weights.dtype).eps)), _SHARE * tol)
-    if program.unbound is not None:  # nothing to look for
-        goal = jnp.where(fixed.unbound, jnp.inf, goal)
-    found = descend(
-        lambda x, fixed: _objective(x, fixed, _loss_of_fixed(fixed)),
-        _relative_gap,
-        point,
-        fixed,
-        goal=goal,
-        accept=jnp.asarray(tol, goal.dtype),
-        max_steps=max_steps,
-        every=10 if G <= 64 else 25,
-        refresh=lambda x, fixed: _point_near(*_coordinates(x, fixed), fixed, width),
-        # What a narrow factorisation needs where it comes to rest is more width.
-        restarts=10 if width == full_rank else 0,
-    )
-    point = attach(_objective, _reduced(found.x, fixed), program)
-    within, between, bias = _coordinates(point, program)
-    log_multiplier = log_multiplier_at(within, between, bias, program)
-    within = jnp.where(program.classes == 1, _limit_margin(within, between, bias, program, log_multiplier), within)
-    if program.unbound is not None:
-        ideal = program.ideal()
-        within, between = (jnp.where(program.unbound, x, y) for x, y in zip(ideal, (within, between), strict=True))
-    slack = slacks(program, log_multiplier)
-    return Coordinates(within, between, slack, found.steps, found.finished, bias, found.restarts)
+@dataclasses.dataclass(frozen=True)
+class Grouped(TracedSolver):
+    """Optimum for any groups. ``width`` of the factorisation: by default as wide as any optimum."""
+
+    max_steps: int = 4000
+    width: int | None = None
+    name: ClassVar[str] = "grouped"
+    tol: ClassVar[float] = 1e-8
+    exact: ClassVar[bool] = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.width is not None:
+            require_integer("width", self.width, 1)
+
+    def __call__(self, objective, tol, start=None) -> Candidate:
+        """Descent from ``start``, or from the best of the points that a steepest descent reaches."""
+        program = objective.program
+        fixed = jax.lax.stop_gradient(program)
+        G = program.classes.shape[-1]
+        full_rank = G if program.full else max(G - 1, 1)
+        width = full_rank if self.width is None else min(self.width, full_rank)
+        if start is None:
+            point = _first_point(fixed, width)
+        else:
+            point = _point_near(start.within, start.between, start.bias, fixed, width)
+        goal = jnp.maximum(max(_GOAL, 50 * float(jnp.finfo(program.weights.dtype).eps)), _SHARE * tol)
+        if program.unbound is not None:  # nothing to look for
+            goal = jnp.where(fixed.unbound, jnp.inf, goal)
+        found = descend(
+            lambda x, fixed: _objective(x, fixed, _loss_of_fixed(fixed)),
+            _relative_gap,
+            point,
+            fixed,
+            goal=goal,
+            accept=jnp.asarray(tol, goal.dtype),
+            max_steps=self.max_steps,
+            every=10 if G <= 64 else 25,
+            refresh=lambda x, fixed: _point_near(*_coordinates(x, fixed), fixed, width),
+            # What a narrow factorisation needs where it comes to rest is more width.
+            restarts=10 if width == full_rank else 0,
+        )
+        point = attach(_objective, _reduced(found.x, fixed), program)
+        within, between, bias = _coordinates(point, program)
+        log_multiplier = log_multiplier_at(within, between, bias, program)
+        within = jnp.where(program.classes == 1, _limit_margin(within, between, bias, program, log_multiplier), within)
+        if program.unbound is not None:
+            ideal = program.ideal()
+            within, between = (jnp.where(program.unbound, x, y) for x, y in zip(ideal, (within, between), strict=True))
+        at = GroupCoordinates(within, between, bias, slacks(program, log_multiplier))
+        return Candidate(at, log_multiplier, found.steps, found.finished, found.restarts)
 
 
 def _cost(x: Point, program: Program):

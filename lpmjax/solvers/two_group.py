@@ -12,14 +12,17 @@ is the optimum of one convex problem and that optimum is unique (``proofs``: ``l
 Everything is elementwise and stays in the log domain: R = 1e20 and s = 100 are ordinary.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from .closed_form import solve_closed_form
-from .coordinates import Coordinates, log_partition, margin_at
+from ..duality import Program
+from ..objectives.of_groups import GroupCoordinates
+from .closed_form import ClosedForm
+from .margins import log_partition, margin_at
 from .scalar import increasing_root
+from .solver import Candidate, TracedSolver
 
 
 class Lane(NamedTuple):
@@ -165,28 +168,32 @@ def _merging_guess(lane: Lane, upper):
     return jnp.minimum(guess, 0.999 * upper)
 
 
-def _order(problem) -> tuple[Lane, Bool[Array, ""]]:
-    """The lane with its majority first, and whether the caller's groups were swapped to get there.
+def _order(program: Program) -> tuple[Lane, Bool[Array, ""], Array]:
+    """The lane with its majority first, whether the caller's groups were swapped for it, and its log(weight / omega).
 
     The majority is the group with the larger margin at the ETF angle, so that the root has chi >= 0.
     """
-    classes, omega = problem.groups.classes, problem.omega
-    log_rate = jnp.log(problem.groups.weights) - jnp.log(omega)
-    if problem.penalty is None:
+    classes, omega = program.classes, program.omega
+    log_rate = jnp.log(program.weights) - jnp.log(omega)
+    if program.penalty is None:
         swap = log_rate[1] > log_rate[0]
     else:
-        log_inv_t = log_rate - jnp.log(problem.penalty)
+        log_inv_t = log_rate - jnp.log(program.penalty)
         alive = log_inv_t > 0
         at_etf = margin_at(jnp.where(alive, log_inv_t, 1.0), -jnp.log(jnp.sum(classes)))
         margin = jnp.where(alive, omega * at_etf, log_inv_t)
         swap = margin[1] > margin[0]
     first, second = jnp.where(swap, 1, 0), jnp.where(swap, 0, 1)
-    if problem.penalty is None:
-        resource = problem.budget / omega[first]
+    if program.penalty is None:
+        resource = program.budget / omega[first]
     else:
-        resource = log_rate[first] - jnp.log(problem.penalty)
+        resource = log_rate[first] - jnp.log(program.penalty)
     log_ratio = log_rate[first] - log_rate[second]
-    return Lane(classes[first], classes[second], log_ratio, omega[second] / omega[first], resource), swap
+    return (
+        Lane(classes[first], classes[second], log_ratio, omega[second] / omega[first], resource),
+        swap,
+        log_rate[first],
+    )
 
 
 def merging_angle(lane: Lane, max_steps: int):
@@ -246,39 +253,47 @@ def rank_one(K_A, K_B, x, y):
     return (x * K_B / K, -y * mean_root), (-x * mean_root, y * K_A / K)
 
 
-def solve_two_group(problem, max_steps: int) -> Coordinates:
+class TwoGroup(TracedSolver):
     """Optimum of a two-group cross-entropy problem, budget or penalty form, in any phase and for any group sizes."""
-    lane, swap = _order(problem)
-    lone = jnp.any(problem.groups.classes == 0)  # an absent group leaves a balanced problem
-    # where, not maximum: a maximum would halve the derivative by K at one class.
-    lane = lane._replace(K_A=jnp.where(lane.K_A >= 1, lane.K_A, 1.0), K_B=jnp.where(lane.K_B >= 1, lane.K_B, 1.0))
-    solve_lane = _solve_budget if problem.penalty is None else _solve_penalty
-    root, state, annihilated = solve_lane(lane, max_steps)
 
-    angle = angle_at(root.x, lane.K_A, lane.K_B)
-    alive = ~annihilated & (state.sigma > 0)
-    sigma = jnp.where(alive, state.sigma, 0.0)
-    # A group of one class keeps the limit of its in-group margin: no logit feels it, but derivatives by K do.
-    within_A = state.a
-    within_B = jnp.where(alive, state.e, 0.0)
-    block = rank_one(lane.K_A, lane.K_B, angle.cosine * sigma, angle.sine * sigma / lane.omega)
-    slack_A = state.log_inv_t_A
-    slack_B = slack_A - lane.log_ratio
+    name = "two_group"
 
-    def in_order(first, second):
-        return jnp.where(swap, second, first), jnp.where(swap, first, second)
+    def __call__(self, objective, tol, start=None) -> Candidate:
+        """Root of one scalar equation, and the block that belongs to it."""
+        program = objective.program
+        lane, swap, log_rate = _order(program)
+        lone = jnp.any(program.classes == 0)  # an absent group leaves a balanced problem
+        # where, not maximum: a maximum would halve the derivative by K at one class.
+        lane = lane._replace(K_A=jnp.where(lane.K_A >= 1, lane.K_A, 1.0), K_B=jnp.where(lane.K_B >= 1, lane.K_B, 1.0))
+        solve_lane = _solve_budget if program.penalty is None else _solve_penalty
+        root, state, annihilated = solve_lane(lane, self.max_steps)
 
-    within = jnp.stack(in_order(within_A, within_B))
-    slack = jnp.stack(in_order(slack_A, slack_B))
-    (AA, AB), (BA, BB) = block
-    AA, BB = in_order(AA, BB)
-    AB, BA = in_order(AB, BA)
-    between = jnp.stack([AA, AB, BA, BB]).reshape(2, 2)
-    balanced = solve_closed_form(problem, max_steps)
-    return Coordinates(
-        within=jnp.where(lone, balanced.within, within),
-        between=jnp.where(lone, 0.0, between),
-        slack=jnp.where(lone, balanced.slack, slack),
-        steps=root.steps,
-        converged=root.converged | lone,
-    )
+        angle = angle_at(root.x, lane.K_A, lane.K_B)
+        alive = ~annihilated & (state.sigma > 0)
+        sigma = jnp.where(alive, state.sigma, 0.0)
+        # A group of one class keeps the limit of its in-group margin: no logit feels it, but derivatives by K do.
+        within_A = state.a
+        within_B = jnp.where(alive, state.e, 0.0)
+        block = rank_one(lane.K_A, lane.K_B, angle.cosine * sigma, angle.sine * sigma / lane.omega)
+        slack_A = state.log_inv_t_A
+        slack_B = slack_A - lane.log_ratio
+
+        def in_order(first, second):
+            return jnp.where(swap, second, first), jnp.where(swap, first, second)
+
+        within = jnp.stack(in_order(within_A, within_B))
+        slack = jnp.stack(in_order(slack_A, slack_B))
+        (AA, AB), (BA, BB) = block
+        AA, BB = in_order(AA, BB)
+        AB, BA = in_order(AB, BA)
+        between = jnp.stack([AA, AB, BA, BB]).reshape(2, 2)
+        alone: GroupCoordinates
+        of_alone: Any
+        alone, of_alone, *_ = ClosedForm()(objective, tol)
+        at = GroupCoordinates(
+            within=jnp.where(lone, alone.within, within),
+            between=jnp.where(lone, 0.0, between),
+            slack=jnp.where(lone, alone.slack, slack),
+        )
+        priced = of_alone if program.budget is None else jnp.where(lone, of_alone, log_rate - slack_A)
+        return Candidate(at, priced, root.steps, root.converged | lone)

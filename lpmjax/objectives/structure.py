@@ -1,21 +1,12 @@
 """Phase and rank of an optimum, and which classes have vanished, from its coordinates and its gradient."""
 
-from typing import NamedTuple
+from jaxtyping import Array
 
-from jaxtyping import Array, Bool, Int
-
-from . import spectral, symmetry
-from .codes import Phase
-from .dual_points import positive
-from .duality import Certificate, Program
-
-
-class Structure(NamedTuple):
-    """What optimal logits look like."""
-
-    phase: Int[Array, "*batch"]
-    rank: Array
-    gone: Bool[Array, "*batch G"]  #: groups whose classifier rows and features are zero, whatever noise they have
+from .. import spectral, symmetry
+from ..codes import Phase
+from ..dual_points import positive
+from ..duality import Certificate, Program
+from .objective import Structure
 
 
 def structure(program: Program, proof: Certificate, multiplier: Array) -> Structure:
@@ -32,17 +23,14 @@ def structure(program: Program, proof: Certificate, multiplier: Array) -> Struct
     in_groups = nx.sum(nx.where(proof.within > 0, symmetry.repeats(classes), 0), axis=-1)
     count = nx.rint(nx.sum(classes, axis=-1))
     nothing = nx.zeros_like(classes, dtype=bool)
-    if program.nonnegative:  # Z = (I - J/K) diag(within)
-        alive = nx.rint(nx.sum(nx.where(proof.within > 0, classes, 0), axis=-1))
-        phase = nx.where(alive == count, Phase.separated, Phase.annihilated)
-        return Structure(phase, nx.minimum(alive, count - 1), nothing)
     distinct = nx.all((classes <= 1) | (proof.within > 0), axis=-1)  # no two classes of one group coincide
     if spectral.is_thin(proof.between, full):
         connected = nx.max(nx.abs(proof.between), axis=(-2, -1)) > 0
         lone = nx.sum(classes > 0, axis=-1) == 1
         phase = nx.where(connected, Phase.merged, Phase.annihilated)
         phase = nx.where(distinct & (connected | lone), Phase.separated, phase)
-        return Structure(phase, nx.rint(nx.where(connected, in_groups + 1, in_groups)), nothing)
+        rank = nx.rint(nx.where(connected, in_groups + 1, in_groups))
+        return Structure(phase, rank, rank, nothing)
     left, primal, right = spectral.singular_vectors(proof.between * program.omega[..., None, :])
     own = symmetry.repeats(classes) * program.omega * nx.abs(proof.within)
     rows = own + nx.sum(primal[..., None, :] * left * left, axis=-1)
@@ -58,13 +46,4 @@ def structure(program: Program, proof: Certificate, multiplier: Array) -> Struct
     counts = nx.where((multiplier > 0)[..., None], counts, primal > rounding)
     rank = nx.rint(in_groups + nx.sum(nx.where(counts, nx.ones_like(classes), 0), axis=-1))
     phase = nx.where(distinct & (rank >= count - 1), Phase.separated, Phase.merged)
-    return Structure(nx.where(nx.any(gone, axis=-1), Phase.annihilated, phase), rank, gone)
-
-
-def without(gone, classes, within, between):
-    """Coordinates in which what is gone is exactly zero, so that it has no direction."""
-    nx = gone.__array_namespace__()
-    here = ~gone
-    # That of a group of one class is a limit, which derivatives by the number of classes need.
-    within = nx.where(here | (classes == 1), within, 0.0)
-    return within, nx.where(here[..., :, None] & here[..., None, :], between, 0.0)
+    return Structure(nx.where(nx.any(gone, axis=-1), Phase.annihilated, phase), rank, rank, gone)

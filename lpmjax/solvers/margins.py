@@ -1,22 +1,8 @@
-"""What every solver returns, and the margin formula that they share."""
-
-from typing import NamedTuple
+"""The in-group margin of an active group at a multiplier, and its inverse: what the exact solvers share."""
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
-
-
-class Coordinates(NamedTuple):
-    """Group coordinates of the logits and where the multiplier stands; no certificate, no view of them."""
-
-    within: Float[Array, " G"]
-    between: Float[Array, "G G"]
-    slack: Float[Array, " G"]
-    steps: Int[Array, ""]
-    converged: Bool[Array, ""]
-    bias: Float[Array, " G"] | None = None
-    restarts: Int[Array, ""] | int = 0  #: times that a descent began anew from where it had come to rest
+from jaxtyping import Array
 
 
 def margin_at(log_inv_t: Array, log_k: Array) -> Array:

@@ -1,0 +1,35 @@
+"""What the rounding of a problem's numbers leaves open of its certificate."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..duality import Certificate, Program, evaluate, largest_term
+from ..written import Rounding
+
+
+def left_open(program: Program, proof: Certificate, bias: Any, rounding: Rounding | None):
+    """(...,) by how much the optimum of what was written can be below what ``proof`` says, to first order.
+
+    At the dual point of the proof every number of the problem enters the bound linearly or as a factor of the norm.
+    """
+    if rounding is None:
+        return np.zeros_like(proof.value)
+    classes, weights = program.classes, program.weights
+    loss, others, *_ = evaluate(program, proof.within, proof.between, bias)
+    each = np.abs(loss.wrong)
+    moved = weights * (np.abs(loss.total) + np.sum(others * each, axis=-2))
+    moved_at_all = np.sum(classes * moved, axis=-1)
+    paid = proof.value if program.budget is None else proof.norm * program.budget
+    size = 1 + largest_term(program, proof.within, proof.between, bias)
+    parameter = sum(np.abs(x) for x in jax.tree.leaves(program.loss))
+    exposed = moved_at_all if program.offsets is not None else moved_at_all + parameter
+    change = rounding.weights * (proof.value + 2 * paid + 2 * size * moved_at_all)
+    change = change + (rounding.omega + rounding.price) * paid + 2 * rounding.loss * (size + parameter) * exposed
+    if program.bias_decay is not None:
+        received = np.sum(np.swapaxes(others, -1, -2) * weights[..., None, :] * each, axis=-1)
+        unbalanced = np.sum(classes * (rounding.weights[..., None] * (moved + received)) ** 2, axis=-1)
+        change = change + unbalanced / program.bias_decay
+        change = change + rounding.bias_decay * program.bias_decay * np.sum(classes * bias * bias, axis=-1)
+    return change

@@ -1,0 +1,69 @@
+"""The convex program in the logits: loss plus the nuclear norm of ``Z Omega``, on a budget or at a price."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import spectral, symmetry
+from ..duality import Certificate, Program, duality_gap, evaluate, log_multiplier_of
+from .objective import Structure
+from .of_groups import GroupCoordinates, GroupObjective
+from .structure import structure
+
+
+class NuclearObjective(GroupObjective):
+    """Two factors W and H of any signs (Schatten variational form: ``proofs``, ``lpm.relaxation``)."""
+
+    program: Program
+    scale: Float[Array, "*batch"]
+
+    def prove(self, at: GroupCoordinates) -> Certificate:
+        """:func:`lpmjax.duality.duality_gap`."""
+        return duality_gap(self.program, at.within, at.between, at.bias)
+
+    def lagrangian(self, at: GroupCoordinates, multiplier: Any) -> Float[Array, ""]:
+        """Loss, what is paid, and the budget at its multiplier."""
+        program = self.program
+        classes, omega = program.classes, program.omega
+        loss = evaluate(program, at.within, at.between, at.bias).loss
+        objective = jnp.sum(classes * program.weights * loss.value)
+        if program.bias_decay is not None:
+            objective = objective + 0.5 * program.bias_decay * jnp.sum(classes * at.bias * at.bias)
+        cost = symmetry.spectral_cost(at.within, at.between, classes, omega, program.full)
+        if program.penalty is None:
+            return objective + multiplier * (cost - program.budget)
+        return objective + program.penalty * cost
+
+    def log_multiplier(self, proof: Certificate) -> Float[Array, "*batch"]:
+        """Of the gradient's norm on a budget, else of the penalty."""
+        return log_multiplier_of(self.program, proof)
+
+    def structure(self, proof: Certificate, price: Any) -> Structure:
+        """:func:`lpmjax.objectives.structure.structure`."""
+        return structure(self.program, proof, price)
+
+    def grams(self, within, between):
+        """From the symmetric roots of ``Z Omega² Zᵀ`` and ``Omega Zᵀ Z Omega``."""
+        return symmetry.frames(within, between, self.program.omega, self.scale, self.program.full)
+
+    def factors(self, Z, group, dim):
+        """From the singular vectors of ``Z Omega``, at balanced norms."""
+        omega, d = self.program.omega[group], Z.shape[0] - 1 if dim is None else dim
+        left, singular, right = spectral.svd(Z * omega[None, :])
+        root, scale = jnp.sqrt(singular), jnp.sqrt(self.scale)
+        W, H = scale * left * root[None, :], root[:, None] * right / (omega * scale)[None, :]
+        keep = min(d, root.size)
+        return jnp.pad(W[:, :keep], ((0, 0), (0, d - keep))), jnp.pad(H[:keep], ((0, d - keep), (0, 0)))
+
+    def coordinates_of(self, Z):
+        """No margin within a group, all of the logits between them."""
+        return GroupCoordinates(jnp.zeros(Z.shape[-1], Z.dtype), Z)
+
+    def dim_of(self, within, rank):
+        """Its rank."""
+        return rank
+
+    def widest(self, num_classes):
+        """One less where logits sum to zero over classes."""
+        return num_classes if self.program.full else max(num_classes - 1, 1)

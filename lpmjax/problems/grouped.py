@@ -1,0 +1,111 @@
+"""Problems of classes in groups: a loss of the logits and a spectral cost of them, as a hard budget or at a price."""
+
+import abc
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..arguments import require_type, scalars
+from ..duality import Program
+from ..groups import ClassGroups
+from ..losses import CrossEntropy, Loss
+from ..objectives.nuclear import NuclearObjective
+from ..objectives.of_groups import GroupObjective
+from ..solution import Solution
+from ..solvers.closed_form import ClosedForm
+from ..solvers.factored import Factored
+from ..solvers.grouped import Grouped
+from ..solvers.solver import AbstractSolver
+from ..solvers.two_group import TwoGroup
+from ..written import Rounding, as_written
+from .problem import Problem
+
+
+class GroupedProblem(Problem):
+    """Minimise ``sum_k weights_k loss(z_k, k)`` with ``||Z diag(omega)||_*`` within a budget or at a price."""
+
+    groups: eqx.AbstractVar[ClassGroups]
+    loss: eqx.AbstractVar[Loss]
+    #: decay of the last-layer bias, or None for a model without one that pays
+    bias_decay: eqx.AbstractVar[Float[Array, ""] | None]
+    #: whether there is a last-layer bias that costs nothing (static)
+    free_bias: eqx.AbstractVar[bool]
+    result: ClassVar[type[Solution]] = Solution
+
+    @property
+    @abc.abstractmethod
+    def omega(self) -> Float[Array, " G"]:
+        """(G,) weight of each class's logit column in the spectral cost."""
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether there is a last-layer bias, free or decayed."""
+        return self.free_bias or self.bias_decay is not None
+
+    @property
+    def budget(self) -> Float[Array, ""] | None:
+        """Largest spectral cost allowed, or None for a penalised problem."""
+        return None
+
+    @property
+    def penalty(self) -> Float[Array, ""] | None:
+        """Price of the spectral cost, or None for a constrained problem."""
+        return None
+
+    @property
+    @abc.abstractmethod
+    def classifier_scale(self) -> Float[Array, ""]:
+        """sqrt(E_W / E_H) or its like: W Wᵀ is this times (Z Omega² Zᵀ)^(1/2), and Hᵀ H that over this."""
+
+    def objective(self) -> GroupObjective:
+        """The convex program in the logits."""
+        return NuclearObjective(Program.of(self), self.classifier_scale)
+
+    @property
+    def solvers(self) -> tuple[AbstractSolver, ...]:
+        """Closed forms and a scalar root for cross-entropy without a bias; a descent for all."""
+        plain = type(self.loss) is CrossEntropy and not self.has_bias
+        exact = {1: (ClosedForm(),), 2: (TwoGroup(),)}.get(self.groups.num_groups, ()) if plain else ()
+        return (*exact, Grouped(), Factored())
+
+    @property
+    def size(self) -> int:
+        """G."""
+        return self.groups.num_groups
+
+    def as_written(self) -> tuple["GroupedProblem", Rounding | None]:
+        """With whole numbers and weights restored (:func:`lpmjax.written.as_written`)."""
+        return as_written(self)
+
+    @property
+    def unordered(self) -> "GroupedProblem":
+        """The same without the order of the classes: only logits and factors need it."""
+        # __init__ would refuse the batch axes of a batched solution; copy.copy would leave the groups for ever in
+        # equinox's set of modules under construction.
+        groups = object.__new__(ClassGroups)
+        for name in self.groups.__dataclass_fields__:
+            object.__setattr__(groups, name, None if name == "order" else getattr(self.groups, name))
+        return eqx.tree_at(lambda p: p.groups, self, groups)
+
+
+def as_loss(loss: Any, groups: Any) -> Loss:
+    """The loss, by default cross-entropy, with its parameters in the dtype of the groups."""
+    loss = CrossEntropy() if loss is None else loss
+    known = "lpmjax.CrossEntropy(), LogitAdjusted(tau), LabelSmoothing(epsilon) or SquaredError()"
+    require_type("loss", loss, Loss, known)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, groups.weights.dtype), loss)
+
+
+def common_dtype(groups: Any, **values: Any) -> tuple[ClassGroups, dict[str, Array]]:
+    """Groups and parameters as leaves of one dtype."""
+    require_type("groups", groups, ClassGroups, "a lpmjax.ClassGroups")
+    if groups.weights.ndim != 1:
+        raise ValueError(f"groups are batched, of shape {groups.weights.shape}: build the problem inside jax.vmap.")
+    arrays = scalars(**values, groups=groups.weights[0])
+    dtype = arrays.pop("groups").dtype
+    if dtype != groups.weights.dtype:
+        groups = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), groups)
+    return groups, arrays

@@ -1,0 +1,54 @@
+"""What every solver is, and what it returns."""
+
+import abc
+import dataclasses
+from typing import Any, ClassVar, NamedTuple
+
+from jaxtyping import Array, Bool, Float, Int
+
+from ..arguments import require_integer
+
+#: relative gap asked of any method in float32, where no gap certifies
+_TOL_FLOAT32 = 1e-3
+
+
+class Candidate(NamedTuple):
+    """Where a solver came to rest; no certificate, no view of it. Differentiable by the objective's numbers."""
+
+    coordinates: Any
+    #: of the spectral cost; None: the objective knows it from the coordinates, or as a price
+    log_multiplier: Float[Array, ""] | None
+    steps: Int[Array, ""]
+    converged: Bool[Array, ""]  #: ended by its own criterion, not by the step limit
+    restarts: Int[Array, ""] | int = 0  #: times that a descent began anew from where it had come to rest
+
+
+@dataclasses.dataclass(frozen=True)
+class AbstractSolver(abc.ABC):
+    """A method with its constants, as an object: ``solve(problem, method=Grouped(max_steps=10**5))``.
+
+    Equal solvers share compilations. ``max_steps`` limits steps of root-finding or of a descent.
+    """
+
+    max_steps: int = 60
+    name: ClassVar[str]
+    #: relative duality gap of ``certified`` in float64
+    tol: ClassVar[float] = 1e-10
+    #: whether coordinates are exactly zero where the optimum's are; then phases are known without the gap
+    exact: ClassVar[bool] = True
+
+    def __post_init__(self):
+        require_integer("max_steps", self.max_steps, 1)
+
+    def default_tol(self, dtype: Any) -> float:
+        """Relative gap asked for in a precision."""
+        return self.tol if dtype == "float64" else _TOL_FLOAT32
+
+
+class TracedSolver(AbstractSolver):
+    """A solver that works under ``jax.jit`` and ``vmap``."""
+
+    @abc.abstractmethod
+    def __call__(self, objective: Any, tol: Any, start: Any = None) -> Candidate:
+        """Coordinates of least objective. ``start``: those of a nearby optimum; ``tol``: relative gap that will be
+        asked for."""
