@@ -101,7 +101,7 @@ def solve_factored(
         )
     index, program = columns(objective, problem.groups, solver)
     full = objective.widest(int(program.rows.size))
-    run = partial(_run, index=ClassOrder(index), max_steps=solver.max_steps, optimizer=solver.optimizer)
+    run = partial(_run, index=ClassOrder(index), solver=solver)
     if start is not None:
         return run(problem, program, limit, _from_solution(start, program, problem.dim or full))
     keys = jax.random.split(key, solver.restarts)
@@ -188,10 +188,8 @@ def per_class(problem: GroupedProblem, index: np.ndarray) -> GroupedProblem:
     return eqx.tree_at(lambda p: p.groups, problem, single)
 
 
-@partial(jax.jit, static_argnames=("index", "max_steps", "optimizer"))
-def _run(
-    problem: GroupedProblem, program: Columns, tol, starts: Pair, index: ClassOrder, max_steps: int, optimizer
-) -> Solution:
+@partial(jax.jit, static_argnames=("index", "solver"))
+def _run(problem: GroupedProblem, program: Columns, tol, starts: Pair, index: ClassOrder, solver: Factored) -> Solution:
     group = index.group_of_class
 
     def concluded(found: Found) -> Any:
@@ -203,7 +201,7 @@ def _run(
         return conclude(problem, claim, tol, problem.is_valid() & counted, Factored.name)
 
     with jax.default_matmul_precision("highest"):
-        return jax.vmap(concluded)(solve_pairs(program, starts, max_steps, optimizer))
+        return jax.vmap(concluded)(solve_pairs(program, starts, solver.max_steps, solver.optimizer))
 
 
 def class_logits(program: Columns, pair: Pair) -> Array:
@@ -237,7 +235,8 @@ def claim_of_pair(problem: GroupedProblem, program: Columns, tol, found: Found, 
         gap=jax.lax.stop_gradient(unscale * proof.gap),
         log_multiplier=log_multiplier,
         structure=Structure(single.structure(proof, price).phase, rank, jnp.zeros_like(rank)),  # it has the dimension
-        description=_means(problem, program, found.pair, Z, at.within, log_multiplier, index),
+        description={"slack": slacks(problem.objective().program, log_multiplier)}
+        | _means(problem.groups.classes, program, found.pair, Z, at.within, index),
         proved=proved,
         finished=found.finished,
         steps=found.steps,
@@ -247,12 +246,12 @@ def claim_of_pair(problem: GroupedProblem, program: Columns, tol, found: Found, 
     )
 
 
-def _means(problem: GroupedProblem, program: Columns, pair: Pair, Z, flat, log_multiplier, index) -> dict[str, Any]:
+def _means(classes, program: Columns, pair: Pair, Z, flat, index) -> dict[str, Any]:
     """What a Solution says of each group: means over its classes, the least of their margins, and W and H."""
-    W, H, groups, K = pair.W, pair.H, problem.groups, index.size
-    member = (jnp.asarray(index)[:, None] == jnp.arange(groups.num_groups)[None, :]).astype(Z.dtype)
-    size = symmetry.present(groups.classes)
-    within, between = symmetry.average(Z, jnp.asarray(index), groups.classes)
+    W, H, K = pair.W, pair.H, index.size
+    member = (jnp.asarray(index)[:, None] == jnp.arange(classes.size)[None, :]).astype(Z.dtype)
+    size = symmetry.present(classes)
+    within, between = symmetry.average(Z, jnp.asarray(index), classes)
     eye = jnp.eye(K, dtype=bool)
     rivals = jnp.where(eye | ~program.rows[:, None], jnp.inf, jnp.diagonal(Z)[None, :] - Z)
     margins = jnp.where(member > 0, jnp.min(rivals, axis=0)[:, None], jnp.inf)
@@ -261,8 +260,7 @@ def _means(problem: GroupedProblem, program: Columns, pair: Pair, Z, flat, log_m
         ones, program.label, K
     )
     return {
-        "slack": slacks(problem.objective().program, log_multiplier),
-        "cosine": jnp.diagonal(symmetry.mean_cosines(W, jnp.asarray(index), groups.num_groups)),
+        "cosine": jnp.diagonal(symmetry.mean_cosines(W, jnp.asarray(index), classes.size)),
         "w_norm2": member.T @ jnp.sum(W * W, axis=1) / size,
         "h_norm2": member.T @ h_norm2 / size,
         "margin": jnp.min(margins, axis=0),

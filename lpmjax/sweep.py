@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -45,9 +45,9 @@ def sweep(
 ) -> Any:
     """Solve ``builder(**arguments)`` at every point of a grid.
 
-    Every keyword whose value is a list, tuple, range or one-dimensional array becomes a dimension of that name; the
-    others are passed as they are (numbers among them become scalar coordinates). The values of an axis may repeat and
-    come in any order: each has its cell, but ``ds.sel`` finds only values that do not repeat.
+    Every keyword whose value is a list, range or one-dimensional array becomes a dimension of that name; the others
+    (a tuple is one value) are passed as they are (numbers among them become scalar coordinates). The values of an axis
+    may repeat and come in any order: each has its cell, but ``ds.sel`` finds only values that do not repeat.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def sweep(
         solve_batch = partial(_solve_batch, names=kept, tol=limit)
         lanes = _lanes(solver, first.size, math.prod(shape))
         rounds = _rounds(solver, math.prod(shape))
-        _fill(out, builder, axes, fixed, solve_batch, rounds, lanes, dtype == "float64", progress)
+        _fill(out, _Grid(builder, axes, fixed), solve_batch, rounds, lanes, progress)
         if falls_back and _solve_factored(out, builder, axes, fixed, tol):
             title += ", factored where dim is below the rank"
         settings = {"method": title, "tol": limit, "dtype": dtype}
@@ -138,7 +138,7 @@ def _names(variables: Sequence[str] | None, problem: Problem) -> tuple[str, ...]
 
 
 def _is_axis(value: Any) -> bool:
-    return isinstance(value, (list, tuple, range)) or (hasattr(value, "ndim") and value.ndim > 0)
+    return isinstance(value, (list, range)) or (hasattr(value, "ndim") and value.ndim > 0)
 
 
 def _axis(name: str, value: Any, dtype: str) -> np.ndarray:
@@ -255,21 +255,34 @@ def _lanes(solver: AbstractSolver, rows: int, cells: int) -> int:
     return min(most, max(1 if descent else _LANES_ON_CPU, cells))
 
 
-def _fill(
-    out, builder, axes, fixed, solve_batch, rounds: list[AbstractSolver], lanes: int, x64: bool, progress
-) -> None:
-    shape = tuple(axis.size for axis in axes.values())
-    cells = math.prod(shape)
-    flat = {name: array.reshape(cells, *array.shape[len(shape) :]) for name, array in out.items()}
+class _Grid(NamedTuple):
+    """A builder at every combination of the values of its axes, and what it takes beside them."""
+
+    builder: Callable[..., Problem]
+    axes: dict[str, np.ndarray]
+    fixed: dict[str, Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(axis.size for axis in self.axes.values())
+
+    def values(self, cells: np.ndarray) -> dict[str, np.ndarray]:
+        """Of each axis at these cells, counted in C order."""
+        points = np.unravel_index(cells, self.shape or (1,))
+        return {name: axis[at] for (name, axis), at in zip(self.axes.items(), points, strict=bool(self.axes))}
+
+
+def _fill(out, grid: _Grid, solve_batch, rounds: list[AbstractSolver], lanes: int, progress) -> None:
+    cells, x64 = math.prod(grid.shape), bool(jax.config.read("jax_enable_x64"))
+    flat = {name: array.reshape(cells, *array.shape[len(grid.shape) :]) for name, array in out.items()}
     # Compiled for this sweep only, which is cheap; the solver is compiled once for all sweeps of a structure.
-    build = jax.jit(jax.vmap(lambda values, _: builder(**values, **fixed)))
+    build = jax.jit(jax.vmap(lambda values, _: grid.builder(**values, **grid.fixed)))
 
     def work(index: np.ndarray, start: Any, solver: AbstractSolver, before: int) -> tuple[np.ndarray, Any]:
         """Solve the cells of ``index``; those that another round continues, and where they are."""
         last = solver is rounds[-1]
         padded = np.arange(lanes) % index.size
-        points = np.unravel_index(index[padded], shape or (1,))
-        values = {name: axis[at] for (name, axis), at in zip(axes.items(), points, strict=bool(axes))}
+        values = grid.values(index[padded])
         with jax.enable_x64(x64), jax.debug_nans(False):  # they are thread-local; NaN is a value here
             start = jax.tree.map(lambda leaf: leaf[padded], start)
             found, status, ends = solve_batch(build(values, np.zeros(lanes)), start, solver=solver, last=last)

@@ -6,12 +6,12 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from .. import plot as figures
 from ..arguments import require_positive
 from ..counts.files import read
 from ..diagnose import diagnose as diagnose_counts
 from ..figure_files import check_figure, write_figure
 from ..files import check_writable, json_text, write_json
+from ..plot.collapse import diagnosis as draw_diagnosis
 from .common import Json, LambdaH, LambdaW, ProgressBar, exclude, exit_by, option, together
 from .interrupt import interruptible
 
@@ -77,7 +77,7 @@ def diagnose(
     print(json_text(record) if json_ else diagnosis)
     if files is not None:
         write_json(files[0], record)
-        write_figure(files[1], figures.diagnosis(diagnosis)[0].figure)
+        write_figure(files[1], draw_diagnosis(diagnosis)[0].figure)
         if not json_:
             print("", *(f"wrote {file}" for file in files), sep="\n")
     exit_by(np.array([diagnosis.solution.status, *(remedy.status for remedy in diagnosis.remedies)]))

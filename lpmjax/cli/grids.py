@@ -11,10 +11,11 @@ import typer
 from rich import box
 from rich.table import Table
 
-from .. import plot as figures
 from ..codes import Phase, Status
 from ..figure_files import check_figure, write_figure
 from ..files import check_writable, json_text, write_dataset
+from ..plot.cosines import cosine as draw_cosine
+from ..plot.phases import phase_diagram as draw_phases
 from ..problems.layer_peeled import LayerPeeled
 from ..sweep import sweep as sweep_grid
 from .common import K_A, K_B, Json, PlotFile, ProgressBar, exit_by, parsed, parsed_list, print_table
@@ -95,8 +96,8 @@ def _drawing(builder: Any, arguments: dict[str, Any], names: list[str] | None) -
     budgets = [name for name in ("E_W", "E_H") if name in lengths]
     if "R" not in lengths or len(lengths) > 2 or len(lengths) - len(budgets) > 1:
         raise ValueError(f"--plot needs R and at most one of E-W, E-H as axes, got {', '.join(lengths) or 'none'}.")
-    draw = figures.phase_diagram if len(budgets) == 1 and lengths[budgets[0]] > 8 else figures.cosine
-    shown = "phase" if draw is figures.phase_diagram else "cosine"
+    draw = draw_phases if len(budgets) == 1 and lengths[budgets[0]] > 8 else draw_cosine
+    shown = "phase" if draw is draw_phases else "cosine"
     if names is not None and shown not in names:
         raise ValueError(f"--plot draws {shown}, so --variables must name it.")
     return draw
@@ -136,7 +137,7 @@ def phase_diagram(
         lines = grid(R=10 ** (np.arange(41) / 10), E_H=parsed_list("budgets", budgets))
     if not json_:
         _print_sweep(ds)
-    drawn = {"phase_diagram.png": figures.phase_diagram(ds).figure, "cosine.png": figures.cosine(lines).figure}
+    drawn = {"phase_diagram.png": draw_phases(ds).figure, "cosine.png": draw_cosine(lines).figure}
     write_dataset(paths["phase_diagram.nc"], ds)
     write_dataset(paths["cosine.nc"], lines)
     for name, figure in drawn.items():

@@ -32,7 +32,7 @@ def weight_decay(forms: Forms) -> Comparison:
     K = K_A + K_B
     c = share * closed_form(forms["threshold"], K)
     lambda_W, lambda_H = c / np.sqrt(n) * split, c / np.sqrt(n) / split
-    s = decayed((K_A, K_B), (n, n), lambda_W, lambda_H)
+    s = decayed((K_A, K_B), (n, n), (lambda_W, lambda_H))
     alive = share < 1
     errors = [claimed(np.all(s.margin[~alive] == 0, axis=-1))]
     at = [x[alive] for x in (K, n, lambda_W, lambda_H)]
@@ -48,7 +48,7 @@ def label_smoothing(forms: Forms) -> Comparison:
     K = K_A + K_B
     c = share * (1 - epsilon) / K
     decay = c / np.sqrt(n)
-    s = decayed((K_A, K_B), (n, n), 2 * decay, decay / 2, loss=LabelSmoothing, of_loss=(epsilon,))
+    s = decayed((K_A, K_B), (n, n), (2 * decay, decay / 2), loss=LabelSmoothing, of_loss=(epsilon,))
     alive = epsilon + c * K < 1
     at = [x[alive] for x in (K, epsilon, c)]
     return report(

@@ -72,16 +72,15 @@ def layer_peeled(K_A, K_B, R, E_W, E_H, w: Any = 1.0) -> Solution:
     return _in_lanes(_solve_layer_peeled, _rows(K_A, K_B, R, w, E_W, E_H))
 
 
-def decayed(
-    classes, samples, lambda_W, lambda_H, weights=None, loss: type[Loss] = CrossEntropy, of_loss=()
-) -> Solution:
-    """The same with weight decay and any number of groups, one column each; ``weights`` defaults to the samples.
+def decayed(classes, samples, decays, weights=None, loss: type[Loss] = CrossEntropy, of_loss=()) -> Solution:
+    """The same with decays lambda_W, lambda_H and any number of groups, one column each; ``weights`` defaults to the
+    samples.
 
     ``of_loss`` are columns of parameters of the class ``loss``.
     """
     weights = samples if weights is None else weights
     solver = partial(_solve_decayed, G=len(classes), loss=loss)
-    return _in_lanes(solver, _rows(*classes, *samples, *weights, lambda_W, lambda_H, *of_loss))
+    return _in_lanes(solver, _rows(*classes, *samples, *weights, *decays, *of_loss))
 
 
 def cosines(s: Solution) -> np.ndarray:

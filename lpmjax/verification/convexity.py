@@ -81,7 +81,7 @@ def budget_gap(forms: Forms) -> Comparison:
 def penalty_gap(forms: Forms) -> Comparison:
     """Whether the gap of perturbed penalised optima bounds, and what it is at any point, loss and bias."""
     K_A, K_B, n_A, decay = grid([2, 5, 50], [2, 20], [3, 100, 5000], np.geomspace(1e-5, 0.1, 9))
-    s = decayed((K_A, K_B), (n_A, 1.0), decay, 2 * decay)
+    s = decayed((K_A, K_B), (n_A, 1.0), (decay, 2 * decay))
     priced = [_paid_by_factors(lambda_) for lambda_ in (1e-3, 1e-2)]
     return report("perturbed optima, K x K matrices", [s], _bounded(s)[0], dense_gap.errors(), *priced)
 

@@ -68,7 +68,7 @@ def grouped(forms: Forms) -> Comparison:
     errors, solved = [], []
     for seed, classes in enumerate(_SIZES):
         samples, weights, price = _random(classes, seed)
-        s = decayed(classes, samples, 2 * price, price / 2, weights)
+        s = decayed(classes, samples, (2 * price, price / 2), weights)
         dense = _dense(classes, s)
         for point, full in ((s, dense), (off := perturbed(s), _dense(classes, off))):
             errors += _coordinates(forms, classes, point, full)
@@ -143,7 +143,7 @@ def rank(forms: Forms) -> Comparison:
     for seed, classes in enumerate((*_TWO_OF_FOUR, *_SIZES, (1, 1, 1, 1))):
         for equal in (False, True):
             samples, weights, price = _random(classes, seed, equal)
-            s = decayed(classes, samples, price, price, weights)
+            s = decayed(classes, samples, (price, price), weights)
             dense = _dense(classes, s)
             active = np.asarray(classes) * (s.slack > 0)
             A = active.sum(axis=1)
@@ -181,7 +181,7 @@ def _more_than_active() -> tuple[Solution, np.ndarray]:
 
     price = float(MULTIPLIER) / sum(WEIGHTS)
     absent = (1,)
-    s = decayed((1, 1, 1, 0), (*np.square(OMEGA), *absent), price, price, (*WEIGHTS, *absent))
+    s = decayed((1, 1, 1, 0), (*np.square(OMEGA), *absent), (price, price), (*WEIGHTS, *absent))
     dense = _dense((1, 1, 1, 0), s)
     near = np.abs(dense.Z[0, :2].ravel() - np.array(NEARBY, float)) < 1e-5
     return s, claimed(near.all(), (s.slack[0, :3] > 0).sum() == ACTIVE, dense.rank == s.rank, s.rank == ACTIVE + 1)
@@ -195,7 +195,7 @@ def squared_error(forms: Forms) -> Comparison:
     N = classes @ n
     limit = n[rng.integers(4, size=120), np.arange(120)] * np.repeat([0.01, 0.3, 1 - 1e-4, 1 + 1e-4, 1.5, 100], 20)
     lambda_W, lambda_H = 2 * np.sqrt(limit) / N, np.sqrt(limit) / (2 * N)
-    s = decayed(classes, n, lambda_W, lambda_H, loss=SquaredError)
+    s = decayed(classes, n, (lambda_W, lambda_H), loss=SquaredError)
     alive = (n > closed_form(forms["threshold"], N, lambda_W, lambda_H)).T
 
     def form(name) -> np.ndarray:

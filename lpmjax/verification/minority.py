@@ -18,7 +18,7 @@ def merging(forms: Forms) -> Comparison:
     K_A, K_B, R, E_H = grid([2, 5, 300], [2, 20], [1.5, 30, 1e3, 1e6], [0.2, 2, 10])
     budget = layer_peeled(K_A, K_B, R, 1.0, E_H)
     K_A, K_B, n_A, n_B, decay = grid([2, 20], [2, 5], [3, 100, 5000], [1, 10], np.geomspace(1e-5, 0.1, 10))
-    priced = decayed((K_A, K_B), (n_A, n_B), decay, 2 * decay)
+    priced = decayed((K_A, K_B), (n_A, n_B), (decay, 2 * decay))
     N = K_A * n_A + K_B * n_B
     # Hong and Ling's count, a little more and a little less.
     count = closed_form(forms["threshold_count"], N, decay, 2 * decay)

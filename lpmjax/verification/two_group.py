@@ -73,7 +73,7 @@ def unique(forms: Forms) -> Comparison:
     K_A, K_B, R, E_H = grid([2, 5, 300], [1, 20], [1.5, 30, 1e4], np.geomspace(0.1, 10, 8))
     s = layer_peeled(K_A, K_B, R, 1.0, E_H)
     # At the multiplier of the budget as the price the other solver must find the same optimum.
-    priced = decayed((K_A, K_B), (1.0, 1.0), s.multiplier, s.multiplier, weights=(R, 1.0))
+    priced = decayed((K_A, K_B), (1.0, 1.0), (s.multiplier, s.multiplier), weights=(R, 1.0))
     a, _, x, y = four_scalars(s)
     alive = np.hypot(x, y) > 0
     share = np.sqrt(K_B / (K_A + K_B))
