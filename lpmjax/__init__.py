@@ -20,6 +20,7 @@ from .diagnose import diagnose as diagnose
 from .factored import best as best
 from .factored import factored as factored
 from .groups import ClassGroups as ClassGroups
+from .losses import ConvexLoss as ConvexLoss
 from .losses import CrossEntropy as CrossEntropy
 from .losses import LabelSmoothing as LabelSmoothing
 from .losses import LogitAdjusted as LogitAdjusted

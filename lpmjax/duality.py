@@ -16,13 +16,13 @@ from jaxtyping import Array, Float
 
 from . import spectral, symmetry
 from .dual_points import aligned
-from .losses import GroupLoss, Loss, row_sums
+from .losses.loss import ConvexLoss, GroupLoss, row_sums
 
 
 class Program(eqx.Module):
     """The numbers of a problem that its certificate needs; exactly one of ``budget`` and ``penalty`` is given."""
 
-    loss: Loss
+    loss: ConvexLoss
     classes: Float[Array, "*batch G"]
     weights: Float[Array, "*batch G"]
     omega: Float[Array, "*batch G"]
@@ -39,25 +39,26 @@ class Program(eqx.Module):
     def of(problem: Any) -> "Program":
         """Evaluate the derived quantities (omega, budget or penalty) of a Problem."""
         nx = problem.groups.classes.__array_namespace__()
-        groups, budget, unbound = problem.groups, problem.budget, None
+        groups, granted, unbound = problem.groups, problem.budget, None
+        budget, omega = granted, problem.omega
         if budget is not None and problem.loss.coercive:
             # What the minimiser of the loss costs is enough: more of a budget changes no optimum.
             within, between, attained = _minimiser(problem.loss, groups.classes)
             full = not problem.loss.shift_invariant
-            enough = symmetry.spectral_cost(within, between, groups.classes, problem.omega, full)
+            enough = symmetry.spectral_cost(within, between, groups.classes, omega, full)
             unbound = attained & (budget >= enough)
             budget = nx.where(unbound, enough, budget)
         return Program(
             problem.loss,
             groups.classes,
             groups.weights,
-            problem.omega,
+            omega,
             budget,
             problem.penalty,
             problem.loss.offsets(groups.samples),
             None if problem.free_bias else problem.bias_decay,
             unbound,
-            problem.budget,
+            granted,
             problem.free_bias,
         )
 
@@ -76,7 +77,7 @@ class Program(eqx.Module):
         return not self.loss.shift_invariant
 
 
-def _minimiser(loss: Loss, classes):
+def _minimiser(loss: ConvexLoss, classes):
     """Logits at which the loss is least, m (I - J/K), or m I if it is not shift-invariant; and whether any are."""
     nx = classes.__array_namespace__()
     margin = loss.least_at(nx.sum(classes, axis=-1))

@@ -13,7 +13,8 @@ import jax.export
 from jax.tree_util import PyTreeDef, default_registry
 
 from .groups import ClassGroups, ClassOrder
-from .losses import CrossEntropy, LabelSmoothing, LogitAdjusted, SquaredError
+from .losses.softmax import CrossEntropy, LabelSmoothing, LogitAdjusted
+from .losses.squared_error import SquaredError
 from .problems.layer_peeled import LayerPeeled
 from .problems.unconstrained import UnconstrainedFeatures
 from .solution import Solution

@@ -259,8 +259,10 @@ def _means(classes, program: Columns, pair: Pair, Z, flat, index) -> dict[str, A
     h_norm2 = jax.ops.segment_sum(jnp.sum(H * H, axis=0), program.label, K) / jax.ops.segment_sum(
         ones, program.label, K
     )
+    pairwise = symmetry.mean_cosines(W, jnp.asarray(index), classes.size)
     return {
-        "cosine": jnp.diagonal(symmetry.mean_cosines(W, jnp.asarray(index), classes.size)),
+        "cosine": jnp.diagonal(pairwise),
+        "pairwise": pairwise,
         "w_norm2": member.T @ jnp.sum(W * W, axis=1) / size,
         "h_norm2": member.T @ h_norm2 / size,
         "margin": jnp.min(margins, axis=0),

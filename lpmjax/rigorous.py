@@ -17,7 +17,7 @@ from jax.core import Tracer
 from . import symmetry
 from .arguments import is_positive, require, require_type, scalars
 from .files import json_text, write_json
-from .losses import CrossEntropy
+from .losses.softmax import CrossEntropy
 from .solution import Solution
 from .written import as_written
 

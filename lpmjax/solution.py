@@ -13,7 +13,6 @@ from . import symmetry
 from .arguments import require_integer, require_precision
 from .fields import variable
 from .result import Result
-from .settings import nan_is_a_value
 
 _LARGEST_MATRIX = 2**31  #: bytes of K x K logits; making them takes some times as much
 
@@ -39,6 +38,7 @@ class Solution(Result):
         ``within`` is the limit of its margin from K_g > 1, which no logit depends on.
     cosine, w_norm2, h_norm2, margin : (G,) within-group cosine of classifier rows (NaN where undefined), squared
         norms of a classifier row and of a feature, least logit margin.
+    pairwise : (G, G) what :meth:`cosines` returns.
     bias : (G,) last-layer bias of one class of each group (sum zero over classes), or None if the model has none.
     W, H : what the ``factored`` method found, in the caller's class order, else None; then ``within`` and ``between``
         are the group average of the logits, and norms and cosines are means over the group.
@@ -69,6 +69,7 @@ class Solution(Result):
     between: Float[Array, "*batch G G"] = eqx.field(
         metadata=variable("between-group block of the logits", dims=("logit_group", "group"))
     )
+    pairwise: Float[Array, "*batch G G"]
     bias: Float[Array, "*batch G"] | None
     W: Float[Array, "*batch K d"] | None = None
     H: Float[Array, "*batch d N"] | None = None
@@ -78,13 +79,9 @@ class Solution(Result):
         """Names of the groups."""
         return group_names(size), "group of equal classes"
 
-    @nan_is_a_value
-    def cosines(self) -> Float[Array, "G G"]:
+    def cosines(self) -> Float[Array, "*batch G G"]:
         """(..., G, G) cosine between classifier rows of two groups (within a group on the diagonal)."""
-        require_precision(solution=self)
-        if self.W is not None:
-            return symmetry.mean_cosines(self.W, jnp.asarray(self.problem.groups.class_index), self.within.shape[-1])
-        return _classifier_cosines(self.problem.unordered.objective(), self.within, self.between, self.w_norm2)
+        return self.pairwise
 
     def logits(self, num_classes: int | None = None) -> Float[Array, "K K"]:
         """(K, K) logit matrix; column k holds the logits of every sample of class k, in the caller's class order.
@@ -156,14 +153,6 @@ class Solution(Result):
             cells = f"{classes:8g} {samples:9.4g} {slack:9.4f} {cosine:8.5f} {w:9.4g} {h:9.4g} {margin:8.4f}"
             lines.append(f"{name:>5} {cells}")
         return lines
-
-
-@jax.jit  # seventy small compilations otherwise
-def _classifier_cosines(objective: Any, within, between, w_norm2):
-    grams = objective.grams(within, between)
-    gone = w_norm2 == 0  # whatever noise its coordinates have
-    either = gone[..., :, None] | gone[..., None, :]
-    return jnp.where(either, jnp.nan, symmetry.cosines(grams[0], objective.program.classes))
 
 
 def _class_features(H: Array, groups: Any) -> Array:

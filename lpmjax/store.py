@@ -12,7 +12,7 @@ from .archive import archive_path, read, restore
 from .codes import Phase, Status
 from .fields import words_of
 from .groups import ClassGroups
-from .losses import Loss
+from .losses.loss import Loss
 from .problems.problem import Problem
 from .result import Result
 from .solution import Solution

@@ -132,6 +132,7 @@ class Geometry(NamedTuple):
     """What collapses and what does not, per group."""
 
     cosine: Float[Array, "*batch G"]
+    pairwise: Float[Array, "*batch G G"]  #: cosines of classifier rows of two groups
     w_norm2: Float[Array, "*batch G"]
     h_norm2: Float[Array, "*batch G"]
     margin: Float[Array, "*batch G"]
@@ -185,7 +186,8 @@ def geometry(grams: tuple[Frame, Frame], within, between, classes) -> Geometry:
     counts = rivals(classes)
     margin = nx.min(nx.where(counts > 0, margins(within, between, classes), nx.inf), axis=-2)
     w_norm2, h_norm2 = (norms2(frame, classes) for frame in grams)
-    return Geometry(diagonal(cosines(grams[0], classes)), w_norm2, h_norm2, margin)
+    pairwise = cosines(grams[0], classes)
+    return Geometry(diagonal(pairwise), pairwise, w_norm2, h_norm2, margin)
 
 
 def average(logits, group_of_class, classes):

@@ -29,7 +29,7 @@ class Mutant(NamedTuple):
     catcher: str
 
 
-CERTIFICATE, LOSSES = "lpmjax/duality.py", "lpmjax/losses.py"
+CERTIFICATE, LOSSES = "lpmjax/duality.py", "lpmjax/losses/softmax.py"
 MUTANTS = (
     Mutant(
         "bias decay's share of the gap",
@@ -76,7 +76,7 @@ MUTANTS = (
     Mutant("smoothing's floor", LOSSES, "/ (1 + nx.sum(others", "/ (nx.sum(others", f"{GAP} -k smoothed"),
     Mutant(
         "squared error's Fenchel gap",
-        LOSSES,
+        "lpmjax/losses/squared_error.py",
         "return 0.5 * (right * right + nx.sum(others * change",
         "return 0.25 * (right * right + nx.sum(others * change",
         f"{GAP} -k squared",
@@ -100,7 +100,7 @@ MUTANTS = (
     ),
     Mutant(
         "mean gradient taken out twice",
-        LOSSES,
+        "lpmjax/losses/squared_error.py",
         "wrong = at.wrong - mean",
         "wrong = at.wrong - 2 * mean",
         f"{GAP} -k squared-free",

@@ -34,7 +34,13 @@ def solved(rng, batch=(), dtype=jnp.float64):
     }
     described |= {name: whole(name, kind) for name, kind in INTEGERS.items()}
     described["slack"] = described["slack"].at[..., 0].set(jnp.nan)
-    more = {"tol": jnp.asarray(1e-9, dtype), "bias": floats(3), "W": floats(7, 4), "H": floats(4, 7)}
+    more = {
+        "tol": jnp.asarray(1e-9, dtype),
+        "pairwise": floats(3, 3),
+        "bias": floats(3),
+        "W": floats(7, 4),
+        "H": floats(4, 7),
+    }
     return lpm.Solution(problem=problem, method="factored", **described, **more)
 
 

@@ -10,7 +10,7 @@ from ties import Against, Implicit, Tie
 from lpmjax import boundary, spectral, symmetry
 from lpmjax.duality import Program, duality_gap, gradient, shrinkage
 from lpmjax.groups import ClassGroups
-from lpmjax.losses import CrossEntropy
+from lpmjax.losses.softmax import CrossEntropy
 from lpmjax.problems.layer_peeled import LayerPeeled
 from lpmjax.problems.unconstrained import UnconstrainedFeatures
 from lpmjax.solve import solve

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from ..groups import ClassGroups
-from ..losses import CrossEntropy, LabelSmoothing, LogitAdjusted, Loss, SquaredError
+from ..losses.loss import ConvexLoss
+from ..losses.softmax import CrossEntropy, LabelSmoothing, LogitAdjusted
+from ..losses.squared_error import SquaredError
 from ..problems.layer_peeled import LayerPeeled
 from ..problems.problem import Problem
 from ..problems.unconstrained import UnconstrainedFeatures
@@ -37,7 +39,7 @@ Bias = Annotated[
 ]
 Dim = Annotated[int | None, typer.Option("--dim", help="Feature dimension.", show_default="as large as useful")]
 
-_LOSSES: dict[str, Callable[..., Loss]] = {
+_LOSSES: dict[str, Callable[..., ConvexLoss]] = {
     "cross-entropy": CrossEntropy,
     "label-smoothing": LabelSmoothing,
     "logit-adjusted": LogitAdjusted,
@@ -87,7 +89,7 @@ def decayed_two_groups(
     lambda_W: Any,
     lambda_H: Any,
     n_B: Any = 1.0,
-    loss: Loss | None = None,
+    loss: ConvexLoss | None = None,
     bias_decay: Any = None,
     dim: int | None = None,
 ) -> UnconstrainedFeatures:
@@ -97,7 +99,7 @@ def decayed_two_groups(
     return UnconstrainedFeatures(groups, lambda_W, lambda_H, loss=loss, bias_decay=bias_decay, dim=dim)
 
 
-def _loss(text: str) -> Loss:
+def _loss(text: str) -> ConvexLoss:
     name, *parameter = text.split(":")
     try:
         return _LOSSES[name](*map(float, parameter))

@@ -11,7 +11,8 @@ from jaxtyping import Array, Float
 from ..arguments import require_type, scalars
 from ..duality import Program
 from ..groups import ClassGroups
-from ..losses import CrossEntropy, Loss
+from ..losses.loss import ConvexLoss
+from ..losses.softmax import CrossEntropy
 from ..objectives.nuclear import NuclearObjective
 from ..objectives.of_groups import GroupObjective
 from ..solution import Solution
@@ -28,7 +29,7 @@ class GroupedProblem(Problem):
     """Minimise ``sum_k weights_k loss(z_k, k)`` with ``||Z diag(omega)||_*`` within a budget or at a price."""
 
     groups: eqx.AbstractVar[ClassGroups]
-    loss: eqx.AbstractVar[Loss]
+    loss: eqx.AbstractVar[ConvexLoss]
     #: decay of the last-layer bias, or None for a model without one that pays
     bias_decay: eqx.AbstractVar[Float[Array, ""] | None]
     #: whether there is a last-layer bias that costs nothing (static)
@@ -91,11 +92,11 @@ class GroupedProblem(Problem):
         return eqx.tree_at(lambda p: p.groups, self, groups)
 
 
-def as_loss(loss: Any, groups: Any) -> Loss:
+def as_loss(loss: Any, groups: Any) -> ConvexLoss:
     """The loss, by default cross-entropy, with its parameters in the dtype of the groups."""
     loss = CrossEntropy() if loss is None else loss
     known = "lpmjax.CrossEntropy(), LogitAdjusted(tau), LabelSmoothing(epsilon) or SquaredError()"
-    require_type("loss", loss, Loss, known)
+    require_type("loss", loss, ConvexLoss, known)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, groups.weights.dtype), loss)
 
 

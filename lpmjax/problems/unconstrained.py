@@ -11,7 +11,8 @@ from ..arguments import require_flag
 from ..duality import Program
 from ..fields import parameter
 from ..groups import ClassGroups
-from ..losses import CrossEntropy, Loss
+from ..losses.loss import ConvexLoss
+from ..losses.softmax import CrossEntropy
 from ..objectives.of_groups import GroupObjective
 from ..objectives.orthogonal import OrthogonalObjective
 from ..solvers.factored import Factored
@@ -61,7 +62,7 @@ class UnconstrainedFeatures(GroupedProblem):
     lambda_H: Float[Array, "*batch"] = eqx.field(
         metadata=parameter("weight decay of the features", "It is a weight decay.")
     )
-    loss: Loss
+    loss: ConvexLoss
     bias_decay: Float[Array, "*batch"] | None = eqx.field(
         metadata=parameter(
             "weight decay of the last-layer bias",
@@ -78,7 +79,7 @@ class UnconstrainedFeatures(GroupedProblem):
         groups: ClassGroups,
         lambda_W: Any,
         lambda_H: Any,
-        loss: Loss | None = None,
+        loss: ConvexLoss | None = None,
         bias_decay: Any = None,
         nonnegative: bool = False,
         dim: int | None = None,

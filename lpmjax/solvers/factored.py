@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from ..arguments import require_flag, require_integer, require_type
-from ..losses import Loss
+from ..losses.loss import Loss
 from .descent import descend
 from .implicit import attach
 from .solver import AbstractSolver

@@ -20,7 +20,7 @@ from .. import spectral, symmetry
 from ..arguments import require_integer
 from ..dual_points import positive, split_off_bias
 from ..duality import Program, duality_gap, evaluate, gradient, largest_term, log_price, slacks
-from ..losses import row_sums
+from ..losses.loss import row_sums
 from ..objectives.of_groups import GroupCoordinates
 from .descent import descend
 from .implicit import attach

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..losses import LabelSmoothing
-from .comparison import Comparison, Forms, claimed, cosines, decayed, grid, layer_peeled, relative, relative2, report
+from ..losses.softmax import LabelSmoothing
+from .comparison import Comparison, Forms, claimed, decayed, grid, layer_peeled, relative, relative2, report
 from .formula import closed_form
 
 
@@ -14,7 +14,7 @@ def balanced(forms: Forms) -> Comparison:
     K = K_A + K_B
     exact = {name: closed_form(forms[name], K, E_W, E_H) for name in ("margin", "value", "multiplier")}
     cosine = closed_form(forms["cosine"], K)
-    found = cosines(s)
+    found = s.cosines()
     shown = np.isfinite(found)  # the cosine within a group of one class is not defined
     return report(
         "two-group solver at R = 1",

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..codes import Status
 from ..groups import ClassGroups
-from ..losses import CrossEntropy, Loss
+from ..losses.loss import Loss
+from ..losses.softmax import CrossEntropy
 from ..problems.layer_peeled import LayerPeeled
 from ..problems.unconstrained import UnconstrainedFeatures
 from ..solution import Solution
@@ -52,9 +53,6 @@ def _solve_decayed(rows, G, loss):
     return jax.vmap(one)(rows)
 
 
-_cosines = jax.jit(Solution.cosines, compiler_options=_QUICK)
-
-
 def _in_lanes(function, batch) -> Any:
     """``function`` of a pytree of leaves with equal leading axes, a fixed number of entries at a time."""
     cells = len(jax.tree.leaves(batch)[0])
@@ -81,11 +79,6 @@ def decayed(classes, samples, decays, weights=None, loss: type[Loss] = CrossEntr
     weights = samples if weights is None else weights
     solver = partial(_solve_decayed, G=len(classes), loss=loss)
     return _in_lanes(solver, _rows(*classes, *samples, *weights, *decays, *of_loss))
-
-
-def cosines(s: Solution) -> np.ndarray:
-    """``s.cosines()``."""
-    return _in_lanes(_cosines, s)
 
 
 def full_logits(classes, s: Solution) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..duality import Certificate, Program, duality_gap
 from ..groups import ClassGroups
-from ..losses import CrossEntropy
+from ..losses.softmax import CrossEntropy
 from ..problems.unconstrained import UnconstrainedFeatures
 from ..solution import Solution
 from ..solve import solve

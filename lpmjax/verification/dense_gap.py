@@ -8,7 +8,9 @@ import numpy as np
 
 from ..duality import Program, duality_gap
 from ..groups import ClassGroups
-from ..losses import CrossEntropy, LabelSmoothing, LogitAdjusted, Loss, SquaredError
+from ..losses.loss import ConvexLoss
+from ..losses.softmax import CrossEntropy, LabelSmoothing, LogitAdjusted
+from ..losses.squared_error import SquaredError
 from ..problems.unconstrained import UnconstrainedFeatures
 from .comparison import relative
 
@@ -27,7 +29,7 @@ def errors() -> np.ndarray:
     return np.concatenate(found)
 
 
-def _at_random_point(rng, loss: Loss, decay: float | None) -> list[np.ndarray]:
+def _at_random_point(rng, loss: ConvexLoss, decay: float | None) -> list[np.ndarray]:
     n = 10 ** rng.uniform(0, 2, len(_CLASSES))
     lambda_ = 10 ** rng.uniform(-2.5, -1)
     problem = UnconstrainedFeatures(ClassGroups(_CLASSES, n), 2 * lambda_, lambda_ / 2, loss, bias_decay=decay)

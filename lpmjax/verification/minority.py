@@ -6,7 +6,7 @@ from .. import boundary
 from ..codes import Phase
 from ..diagnose import diagnose
 from ..solution import Solution
-from .comparison import Comparison, Forms, claimed, cosines, decayed, grid, layer_peeled, relative, report
+from .comparison import Comparison, Forms, claimed, decayed, grid, layer_peeled, relative, report
 from .formula import closed_form
 
 _FOUND = 1e-5  # relative error of a remedy, found by solving on both sides of it
@@ -108,7 +108,7 @@ def oversampling(forms: Forms) -> Comparison:
         "phases on both sides of w = R/R0, cosines at w = R",
         [too_little, enough, full, plain, oversampled],
         _phases(Phase.merged, enough, too_little),
-        relative(cosines(full), etf, 1.0),
+        relative(full.cosines(), etf, 1.0),
         relative(oversampled.value, plain.value),
         relative(oversampled.within, plain.within, 1.0),
         *(_remedies(*case) for case in ((5, 5, 1.0), (3, 4, 0.5))),

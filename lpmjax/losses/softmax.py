@@ -1,96 +1,19 @@
-"""Losses of the logits, written on groups: margins of one class over the others and how many others there are.
+"""Cross-entropy and what is made of it: logit adjustment, label smoothing."""
 
-A loss is convex in the logits and brings its Fenchel gap, so that every solution can be certified.
-"""
-
-import abc
 import math
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .arguments import scalars
-from .fields import check_ranges, parameter
+from ..arguments import scalars
+from ..fields import check_ranges, parameter
+from .loss import ConvexLoss, GroupLoss, row_sums
 
 
-class GroupLoss(NamedTuple):
-    """Loss of one sample of each group, and its gradient by the logits."""
-
-    value: Float[Array, "*batch G"]  #: nats (squared error: squared logits)
-    wrong: Float[Array, "*batch J G"]  #: [j, g] derivative by the logit of one wrong class of group j
-    total: Float[Array, "*batch G"]  #: sum of the derivatives by all logits, the right one's included
-    log_right: Float[Array, "*batch G"]  #: log-probability of the right class (squared error: 0)
-    softmax: Float[Array, "*batch J G"]  #: [j, g] probability of one wrong class of group j (squared error: 0)
-    log_softmax: Float[Array, "*batch J G"]  #: its logarithm, finite where it underflows
-
-
-class Loss(eqx.Module):
-    """A convex loss of one sample: a function of its logits and its class, the same for every class."""
-
-    #: whether adding one number to all logits leaves the loss alone; then optimal logits sum to zero over classes
-    shift_invariant: ClassVar[bool] = True
-    #: whether finite logits minimise it: a norm budget that reaches them does not bind
-    coercive: ClassVar[bool] = False
-    #: whether the minimum is 0 and attained: its logarithm has no minimum, and a gap no value to be relative to
-    vanishing: ClassVar[bool] = False
-
-    @abc.abstractmethod
-    def on_groups(self, margins: Any, others: Any, own: Any = None) -> GroupLoss:
-        """Evaluate at ``margins[j, g]``, the margin of a class of group g over each of ``others[j, g]`` in group j.
-
-        ``own`` (G,), the logit of the right class, is needed by losses that are not shift-invariant.
-        """
-
-    @abc.abstractmethod
-    def fenchel_gap(self, at: GroupLoss, others: Any, wrong: Any, total: Any) -> Float[Array, "*batch G"]:
-        """``loss(z) + conjugate(y) - <y, z> >= 0`` for another gradient y, given as in :class:`GroupLoss`."""
-
-    @abc.abstractmethod
-    def without_row_sums(self, at: GroupLoss, others: Any, classes: Any, weights: Any) -> tuple[Any, Any]:
-        """(wrong, total) of a nearby dual point whose weighted gradients sum to zero over samples, for a free bias."""
-
-    def best_bias(self, sums: Any, decay: Any) -> Any:
-        """(G,) bias at which the loss plus ``decay / 2`` times its square is least, where that has a closed form:
-        ``sums`` are the derivatives of the loss by it at a bias of zero."""
-        return None
-
-    def noise(self, rounding: Any, others: Any) -> Any:
-        """(G,) Fenchel gap between a computed gradient and the exact one, where logits are rounded by ``rounding``.
-
-        Of a loss that is not shift-invariant; elsewhere rounding is relative to the loss.
-        """
-        raise NotImplementedError
-
-    def offsets(self, samples: Any) -> Any:
-        """(G,) constants that the loss adds to the logits of each class, or None."""
-        return None
-
-    def least_at(self, num_classes: Any) -> Any:
-        """Margin of the right class over every other one where a ``coercive`` loss is least."""
-        raise NotImplementedError(f"{type(self).__name__} is not coercive.")
-
-    def log_scale(self, margins: Any, others: Any) -> Any:
-        """c >= 0 such that the loss is ``exp(-c)`` times that at ``margins - c`` to rounding: it may underflow."""
-        nx = margins.__array_namespace__()
-        return nx.zeros(margins.shape[:-2], margins.dtype)
-
-    @property
-    def contrast(self) -> Any:
-        """Derivative by the logit of a wrong class less that of the right one, where the two are equal."""
-        return 1.0
-
-    def margin_of(self, wrong: Any, at: GroupLoss, own: Any, others: Any) -> Any:
-        """(G,) margin >= 0 over one more wrong class whose derivative is to be ``wrong``; the others' mass is left."""
-        nx = wrong.__array_namespace__()
-        right = nx.exp(at.log_right)
-        reached = (wrong > 0) & (wrong < right)
-        return nx.where(reached, at.log_right - nx.log(nx.where(reached, wrong, 1.0)), 0.0)
-
-
-class CrossEntropy(Loss):
+class CrossEntropy(ConvexLoss):
     """Softmax cross-entropy, ``-log softmax(z)[k]`` in nats. Convex, with entropy as its conjugate."""
 
     def on_groups(self, margins, others, own=None) -> GroupLoss:
@@ -157,7 +80,7 @@ class LogitAdjusted(CrossEntropy):
         return self.tau[..., None] * (logs - nx.mean(logs, axis=-1, keepdims=True))
 
 
-class LabelSmoothing(Loss):
+class LabelSmoothing(ConvexLoss):
     """Cross-entropy with the target ``(1 - epsilon) e_k + epsilon / K``, 0 <= epsilon < 1, in nats.
 
     Source: Szegedy et al. (2016); its neural collapse: Zhou et al. (2022), "Are all losses created equal".
@@ -219,63 +142,6 @@ class LabelSmoothing(Loss):
         """Round the softmax to the marginals of the targets."""
         floor = self._floor(others)[..., None, :]
         return _transport(at, others, classes, weights) - floor, at.total
-
-
-class SquaredError(Loss):
-    """Half squared error against one-hot targets, ``|z - e_k|^2 / 2``."""
-
-    shift_invariant: ClassVar[bool] = False
-    coercive: ClassVar[bool] = True
-    vanishing: ClassVar[bool] = True
-
-    def least_at(self, num_classes):
-        """The one-hot targets themselves."""
-        nx = num_classes.__array_namespace__()
-        return nx.ones_like(num_classes)
-
-    def margin_of(self, wrong, at, own, others):
-        """Where the wrong class's logit is ``wrong``."""
-        nx = wrong.__array_namespace__()
-        return nx.maximum(own - wrong, 0.0)
-
-    def on_groups(self, margins, others, own=None) -> GroupLoss:
-        """Needs ``own``."""
-        nx = margins.__array_namespace__()
-        wrong = own[..., None, :] - margins
-        right = own - 1
-        value = 0.5 * (right * right + nx.sum(others * wrong * wrong, axis=-2))
-        zero = nx.zeros_like(wrong)
-        return GroupLoss(value, wrong, right + nx.sum(others * wrong, axis=-2), nx.zeros_like(own), zero, zero)
-
-    def fenchel_gap(self, at, others, wrong, total):
-        """Half the squared distance of the two gradients."""
-        nx = at.value.__array_namespace__()
-        change = wrong - at.wrong
-        right = total - at.total - nx.sum(others * change, axis=-2)
-        return 0.5 * (right * right + nx.sum(others * change * change, axis=-2))
-
-    def without_row_sums(self, at, others, classes, weights):
-        """Subtract the weighted mean gradient from every sample's."""
-        nx = at.value.__array_namespace__()
-        mean = row_sums(at.wrong, others, weights, at.total)
-        wrong = at.wrong - mean[..., :, None]
-        return wrong, at.total - mean - nx.sum(others * mean[..., :, None], axis=-2)
-
-    def best_bias(self, sums, decay):
-        """The loss curves by the sum of all weights, which is 1."""
-        return -sums / (1 + decay)
-
-    def noise(self, rounding, others):
-        """Half the squared rounding of every logit."""
-        nx = rounding.__array_namespace__()
-        return 0.5 * (rounding * rounding)[..., None] * (1 + nx.sum(others, axis=-2))
-
-
-def row_sums(wrong, others, weights, total):
-    """(G,) derivative of the loss by the bias of one class of each group; arguments as in :class:`GroupLoss`."""
-    nx = wrong.__array_namespace__()
-    right = weights * (total - nx.sum(others * wrong, axis=-2))
-    return right + nx.sum(nx.swapaxes(others, -1, -2) * weights[..., None, :] * wrong, axis=-1)
 
 
 def _divergence(at, others, other_wrong):

@@ -1,0 +1,8 @@
+"""Losses of the logits."""
+
+from .loss import ConvexLoss as ConvexLoss
+from .loss import Loss as Loss
+from .softmax import CrossEntropy as CrossEntropy
+from .softmax import LabelSmoothing as LabelSmoothing
+from .softmax import LogitAdjusted as LogitAdjusted
+from .squared_error import SquaredError as SquaredError
