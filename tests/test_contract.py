@@ -133,7 +133,8 @@ def check_views(case: Case, s: Any, strength: float, close: float):
     index, n, weights = case.classes
     K, G, several = len(index), case.G, np.array(GROUPS[case.G][0]) > 1
     member = (index[:, None] == np.arange(G)).astype(float)
-    W, H = (np.asarray(x, float) for x in s.factors())
+    dim = K if case.loss == "squared" and s.W is None else None  # test_factors_have_as_many_dimensions_as_the_rank
+    W, H = (np.asarray(x, float) for x in s.factors(dim))
     logits = np.asarray(s.logits(), float)
     bias = np.zeros(K) if s.bias is None else np.asarray(s.bias, float)[index]
     Z = W @ H
@@ -228,6 +229,13 @@ def test_nothing_has_no_rank():
     s = lpm.solve(Case("decays", "adjusted", 0.0, 3).problem(2.0**-5), method="factored")
     assert s.status == Status.certified
     assert (int(s.rank), s.phase) == (0, lpm.Phase.annihilated)
+
+
+@pytest.mark.xfail(strict=True, reason="by default K - 1 dimensions, where the logits of squared errors have rank K")
+def test_factors_have_as_many_dimensions_as_the_rank():
+    s = lpm.solve(Case("budgets", "squared", None, 1).problem(0.25))
+    W, H = s.factors()
+    np.testing.assert_allclose(W @ H, s.logits(), atol=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))
