@@ -1,6 +1,7 @@
 """Status and Phase: the codes in which a result says how far it can be trusted and what it looks like."""
 
 import enum
+from typing import SupportsIndex
 
 from .arguments import require_integer
 
@@ -20,7 +21,7 @@ class Status(enum.IntEnum):
     max_steps = 5
 
     @staticmethod
-    def message(code: int) -> str:
+    def message(code: SupportsIndex) -> str:
         """Meaning of a status code and the remedy; ValueError for anything else."""
         whole = require_integer("code", code, 0)
         if whole > max(Status):

@@ -28,6 +28,9 @@ from .solvers.factored import Columns, Factored, Found, Pair, random_pair, solve
 from .solvers.grouped import log_multiplier_at
 from .spectral import singular_values
 
+#: share of the objective below which a singular value is what a descent left of zero
+_NOTHING = 1e-6
+
 
 @nan_is_a_value
 def factored(
@@ -227,7 +230,10 @@ def claim_of_pair(problem: GroupedProblem, program: Columns, tol, found: Found, 
         log_multiplier = log_multiplier_at(at.within, at.between, bias, single.program)
     price = jax.lax.stop_gradient(jnp.exp(log_multiplier + proof.log_scale))
     values = singular_values(Z * single.program.omega[None, :])
-    rank = jnp.sum(values > 1e-6 * values[0])
+    counts = values > 1e-6 * values[0]
+    if single.program.penalty is not None:  # what next to nothing is paid for is left of nothing
+        counts = counts & (price * values > jnp.minimum(tol, _NOTHING) * scaled)
+    rank = jnp.sum(counts)
     proved = single.closes(proof, tol)
     return Claim(
         value=unscale * scaled,

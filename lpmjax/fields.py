@@ -55,7 +55,7 @@ def check_ranges(module: Any) -> None:
             require(name, value, words[name].allowed, words[name].accepts, words[name].remedy)
 
 
-def in_range(module: Any) -> Bool[Array, ""]:
+def in_range(module: Any) -> Bool[Array, "*batch"]:
     """The same as a traced flag."""
     valid, words = jnp.bool_(True), words_of(module)
     for name, value in _fields(module):

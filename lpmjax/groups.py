@@ -66,9 +66,9 @@ class ClassGroups(eqx.Module):
         kinds of weights are given.
     """
 
-    classes: Float[Array, " G"]
-    samples: Float[Array, " G"]
-    weights: Float[Array, " G"]
+    classes: Float[Array, "*batch G"]
+    samples: Float[Array, "*batch G"]
+    weights: Float[Array, "*batch G"]
     order: ClassOrder | None = eqx.field(static=True, default=None)
     #: what the constructors' arguments are
     words: ClassVar[dict[str, Words]] = {
@@ -116,7 +116,7 @@ class ClassGroups(eqx.Module):
         """Raise ValueError for the first bad entry of concrete (also batched) leaves."""
         self._check_raw(self.weights)
 
-    def is_valid(self) -> Bool[Array, ""]:
+    def is_valid(self) -> Bool[Array, "*batch"]:
         """The same conditions as a traced flag."""
         each = _is_count(self.classes) & is_positive(self.samples) & is_positive(self.weights)
         return jnp.all(each, -1) & (self.num_classes >= 2)
@@ -127,7 +127,7 @@ class ClassGroups(eqx.Module):
         return self.classes.shape[-1]
 
     @property
-    def num_classes(self) -> Float[Array, ""]:
+    def num_classes(self) -> Float[Array, "*batch"]:
         """K = sum of ``classes``: a value, not a shape."""
         return self.classes.__array_namespace__().sum(self.classes, -1)
 

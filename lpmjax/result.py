@@ -43,7 +43,7 @@ class Result(eqx.Module):
     method: str = eqx.field(static=True, kw_only=True)
 
     @property
-    def certified(self) -> Bool[Array, ""]:
+    def certified(self) -> Bool[Array, "*batch"]:
         """Which entries are certified: ``status == Status.certified``."""
         return self.status == Status.certified
 

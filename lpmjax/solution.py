@@ -39,7 +39,8 @@ class Solution(Result):
     cosine, w_norm2, h_norm2, margin : (G,) within-group cosine of classifier rows (NaN where undefined), squared
         norms of a classifier row and of a feature, least logit margin.
     pairwise : (G, G) what :meth:`cosines` returns.
-    bias : (G,) last-layer bias of one class of each group (sum zero over classes), or None if the model has none.
+    bias : (G,) last-layer bias of one class of each group, or None if the model has none; the sum over classes is zero,
+        except for squared errors, which feel it.
     W, H : what the ``factored`` method found, in the caller's class order, else None; then ``within`` and ``between``
         are the group average of the logits, and norms and cosines are means over the group.
     status, phase : int8 codes of :class:`Status` and :class:`Phase`, to compare with their members, not with strings;

@@ -74,7 +74,12 @@ def sweep(
 
     Example
     -------
-    >>> sweep(LayerPeeled.two_group, K_A=5, K_B=5, R=[1, 10, 100], E_W=1.0, E_H=[1.0, 5.0])
+    >>> import lpmjax as lpm
+    >>> ds = lpm.sweep(lpm.LayerPeeled.two_group, K_A=5, K_B=5, R=[1, 10, 100], E_W=1.0, E_H=[1.0, 5.0])
+    >>> dict(ds["cosine"].sizes)
+    {'R': 3, 'E_H': 2, 'group': 2}
+    >>> ds["cosine"].sel(group="B").round(3).values.tolist()  # nan: its classifiers are zero
+    [[-0.111, -0.111], [nan, 0.517], [nan, 1.0]]
     """
     if dtype not in ("float64", "float32"):
         raise ValueError(f"dtype = {dtype!r} is out of range: use 'float64' or 'float32'.")

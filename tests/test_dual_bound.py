@@ -1,15 +1,11 @@
 """The reference bounds in extended precision, against Clarabel's optimum and at points that are not optimal."""
 
-import warnings
-
-import cvxpy as cp
 import numpy as np
 import pytest
 from dual_bound import EXTENDED, LONG, Statement, bounds
+from reference import LOSSES, convex_optimum
 
 pytestmark = pytest.mark.skipif(not EXTENDED, reason="long doubles are doubles on this processor")
-_TIGHT = {"tol_gap_abs": 1e-13, "tol_gap_rel": 1e-13, "tol_feas": 1e-13}
-LOSSES = ("cross-entropy", "adjusted", "smoothed", "squared")
 CASES = [(loss, bias, decays) for loss in LOSSES for decays in (True, False) for bias in ("none", "free", "decayed")]
 CASES = [case for case in CASES if case[2] or case[1] == "none"]  # budgets come without a bias
 
@@ -26,31 +22,19 @@ def draw(rng, loss, bias, decays, classes=(2, 1, 3)):
 
 
 def clarabel(s):
-    """Value, logits and bias of the convex program, every class by itself."""
+    """Value, logits and bias of the first problem, and the group of each class."""
     index = np.repeat(np.arange(s.classes.shape[1]), s.classes[0])
-    n, weights = s.samples[0][index], s.weights[0][index] / s.weights[0][index].sum()
-    K, price = len(index), float(np.sqrt(s.first[0] * s.second[0]))
-    Z, b = cp.Variable((K, K)), cp.Variable(K)
-    shift = 0 if s.bias == "none" else b
-    if s.loss == "adjusted":
-        shift = shift + s.parameter[0] * np.log(n)
-    smooth = s.parameter[0] if s.loss == "smoothed" else 0.0
-    total = 0
-    for k, w in enumerate(weights):
-        z, target = Z[:, k] + shift, (1 - smooth) * np.eye(K)[k] + smooth / K
-        total += w * (cp.sum_squares(z - target) / 2 if s.loss == "squared" else cp.log_sum_exp(z) - target @ z)
-    if s.bias == "decayed":
-        total += s.bias_decay[0] / 2 * cp.sum_squares(b)
-    limits = []
-    if s.decays:
-        total += price * cp.normNuc(Z @ np.diag(np.sqrt(n)))
-    else:
-        limits = [cp.normNuc(Z) <= K * price]
-    program = cp.Problem(cp.Minimize(total), limits)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "may be inaccurate": more is asked for than is needed
-        program.solve(solver=cp.CLARABEL, **_TIGHT)
-    return program.value, Z.value, np.zeros(K) if s.bias == "none" else b.value, index
+    pair = (float(s.first[0]), float(s.second[0]))
+    optimum = convex_optimum(
+        s.loss,
+        s.samples[0][index],
+        s.weights[0][index],
+        decays=pair if s.decays else None,
+        budgets=None if s.decays else pair,
+        bias=float(s.bias_decay[0]) if s.bias == "decayed" else {"none": None, "free": 0.0}[s.bias],
+        parameter=None if s.parameter is None else s.parameter[0],
+    )
+    return *optimum, index
 
 
 def grouped(s, Z, b, index):

@@ -1,51 +1,23 @@
 """Any number of groups: against Clarabel, the exact solvers, known values and the boundaries, with derivatives."""
 
 import dataclasses
-import warnings
 
 import chex
-import cvxpy as cp
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference import convex_optimum
 
 import lpmjax as lpm
 
-_TIGHT = {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12}
 LOSSES = {
     "cross-entropy": lpm.CrossEntropy(),
     "smoothed": lpm.LabelSmoothing(0.1),
     "squared": lpm.SquaredError(),
     "adjusted": lpm.LogitAdjusted(0.7),
 }
-
-
-def clarabel(n, weights, omega, loss="cross-entropy", budget=None, price=None, bias=None):
-    """Nuclear-norm form, every class by itself."""
-    K = len(n)
-    Z, b = cp.Variable((K, K)), cp.Variable((K, 1))
-    F = Z if bias is None else Z + b @ np.ones((1, K))
-    if loss == "adjusted":
-        F = F + (0.7 * np.log(n))[:, None] * np.ones((1, K))
-    smooth = 0.1 if loss == "smoothed" else 0.0
-    if loss == "squared":
-        total = sum(w * 0.5 * cp.sum_squares(F[:, k] - np.eye(K)[k]) for k, w in enumerate(weights))
-    else:
-        total = sum(
-            w * (cp.log_sum_exp(F[:, k]) - (1 - smooth) * F[k, k] - smooth / K * cp.sum(F[:, k]))
-            for k, w in enumerate(weights)
-        )
-    cost = cp.normNuc(Z @ np.diag(omega))
-    if bias:
-        total = total + bias / 2 * cp.sum_squares(b)
-    program = cp.Problem(cp.Minimize(total if price is None else total + price * cost))
-    if budget is not None:
-        program = cp.Problem(cp.Minimize(total), [cost <= budget])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "may be inaccurate": 1e-12 is asked for, 1e-8 is needed
-        program.solve(solver=cp.CLARABEL, **_TIGHT)
-    return program.value
+PARAMETERS = {"adjusted": 0.7, "smoothed": 0.1}
 
 
 def counts(seed, K=5):
@@ -71,11 +43,12 @@ def test_weight_decay_matches_clarabel(loss, bias):
     for seed in range(2):
         n, weights, price = counts(seed)
         groups = lpm.ClassGroups.per_class(n, weights)
-        problem = lpm.UnconstrainedFeatures(groups, 2 * price, price / 2, loss=LOSSES[loss], bias_decay=bias)
+        decays = (2 * price, price / 2)
+        problem = lpm.UnconstrainedFeatures(groups, *decays, loss=LOSSES[loss], bias_decay=bias)
         s = lpm.solve(problem, method="grouped").check()
         assert s.status == lpm.Status.certified
-        reference = clarabel(n, weights, np.sqrt(n), loss, price=price, bias=bias)
-        assert float(s.value) == pytest.approx(reference, abs=1e-8)
+        reference = convex_optimum(loss, n, weights, decays=decays, bias=bias, parameter=PARAMETERS.get(loss))
+        assert float(s.value) == pytest.approx(reference.value, abs=1e-8)
         assert lpm.certify(problem, s).status == lpm.Status.certified
         for field, shift in (("between", 1e-2), ("bias", 1e-2)):
             if getattr(s, field) is not None and float(jnp.max(jnp.abs(s.between))) > 0:
@@ -89,8 +62,8 @@ def test_budgets_match_clarabel(loss):
     for seed in range(3):
         n, weights, _ = counts(seed)
         s = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.per_class(n, weights), 0.7, 0.9, loss=LOSSES[loss])).check()
-        reference = clarabel(n, weights, np.ones(5), loss, budget=5 * np.sqrt(0.63))
-        assert float(s.value) == pytest.approx(reference, abs=1e-8)
+        reference = convex_optimum(loss, n, weights, budgets=(0.7, 0.9), parameter=PARAMETERS.get(loss))
+        assert float(s.value) == pytest.approx(reference.value, abs=1e-8)
 
 
 @pytest.mark.slow
@@ -102,12 +75,12 @@ def test_random_counts_match_clarabel(seed):
     if seed % 2:
         bias = (None, 0.0, 0.05)[seed % 3]
         s = lpm.solve(lpm.UnconstrainedFeatures(groups, price, price, bias_decay=bias), method="grouped").check()
-        reference = clarabel(n, weights, np.sqrt(n), price=price, bias=bias)
+        reference = convex_optimum("cross-entropy", n, weights, decays=(price, price), bias=bias)
     else:
         s = lpm.solve(lpm.LayerPeeled(groups, 1.0, 10 * price)).check()
-        reference = clarabel(n, weights, np.ones(K), budget=K * np.sqrt(10 * price))
+        reference = convex_optimum("cross-entropy", n, weights, budgets=(1.0, 10 * price))
     assert s.status == lpm.Status.certified
-    assert float(s.value) == pytest.approx(reference, abs=1e-8)
+    assert float(s.value) == pytest.approx(reference.value, abs=1e-8)
 
 
 def test_hundred_distinct_counts():

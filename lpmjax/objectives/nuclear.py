@@ -49,7 +49,7 @@ class NuclearObjective(GroupObjective):
 
     def factors(self, Z, group, dim):
         """From the singular vectors of ``Z Omega``, at balanced norms."""
-        omega, d = self.program.omega[group], Z.shape[0] - 1 if dim is None else dim
+        omega, d = self.program.omega[group], self.widest(Z.shape[0]) if dim is None else dim
         left, singular, right = spectral.svd(Z * omega[None, :])
         root, scale = jnp.sqrt(singular), jnp.sqrt(self.scale)
         W, H = scale * left * root[None, :], root[:, None] * right / (omega * scale)[None, :]

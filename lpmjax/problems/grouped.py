@@ -31,14 +31,14 @@ class GroupedProblem(Problem):
     groups: eqx.AbstractVar[ClassGroups]
     loss: eqx.AbstractVar[ConvexLoss]
     #: decay of the last-layer bias, or None for a model without one that pays
-    bias_decay: eqx.AbstractVar[Float[Array, ""] | None]
+    bias_decay: eqx.AbstractVar[Float[Array, "*batch"] | None]
     #: whether there is a last-layer bias that costs nothing (static)
     free_bias: eqx.AbstractVar[bool]
     result: ClassVar[type[Solution]] = Solution
 
     @property
     @abc.abstractmethod
-    def omega(self) -> Float[Array, " G"]:
+    def omega(self) -> Float[Array, "*batch G"]:
         """(G,) weight of each class's logit column in the spectral cost."""
 
     @property
@@ -47,18 +47,18 @@ class GroupedProblem(Problem):
         return self.free_bias or self.bias_decay is not None
 
     @property
-    def budget(self) -> Float[Array, ""] | None:
+    def budget(self) -> Float[Array, "*batch"] | None:
         """Largest spectral cost allowed, or None for a penalised problem."""
         return None
 
     @property
-    def penalty(self) -> Float[Array, ""] | None:
+    def penalty(self) -> Float[Array, "*batch"] | None:
         """Price of the spectral cost, or None for a constrained problem."""
         return None
 
     @property
     @abc.abstractmethod
-    def classifier_scale(self) -> Float[Array, ""]:
+    def classifier_scale(self) -> Float[Array, "*batch"]:
         """sqrt(E_W / E_H) or its like: W Wᵀ is this times (Z Omega² Zᵀ)^(1/2), and Hᵀ H that over this."""
 
     def objective(self) -> GroupObjective:

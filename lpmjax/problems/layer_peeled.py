@@ -64,20 +64,20 @@ class LayerPeeled(GroupedProblem):
         return LayerPeeled(ClassGroups.two_group(K_A, K_B, R), E_W, E_H, loss, dim)
 
     @property
-    def omega(self) -> Float[Array, " G"]:
+    def omega(self) -> Float[Array, "*batch G"]:
         """Ones: both budgets average over classes."""
         weights = self.groups.weights
         return weights.__array_namespace__().ones_like(weights)
 
     @property
-    def budget(self) -> Float[Array, ""]:
+    def budget(self) -> Float[Array, "*batch"]:
         """K sqrt(E_W E_H)."""
         # The product of the roots does not underflow where the root of the product would.
         nx = self.E_W.__array_namespace__()
         return self.groups.num_classes * nx.sqrt(self.E_W) * nx.sqrt(self.E_H)
 
     @property
-    def classifier_scale(self) -> Float[Array, ""]:
+    def classifier_scale(self) -> Float[Array, "*batch"]:
         """sqrt(E_W / E_H)."""
         nx = self.E_W.__array_namespace__()
         return nx.sqrt(self.E_W) / nx.sqrt(self.E_H)

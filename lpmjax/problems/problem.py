@@ -65,7 +65,7 @@ class Problem(eqx.Module):
         """Raise ValueError for the first bad entry of concrete (also batched) leaves."""
         check_ranges(self)
 
-    def is_valid(self) -> Bool[Array, ""]:
+    def is_valid(self) -> Bool[Array, "*batch"]:
         """The same conditions as a traced flag: a bad traced lane becomes NaN with status ``invalid``."""
         return in_range(self)
 

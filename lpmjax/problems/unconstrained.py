@@ -100,19 +100,19 @@ class UnconstrainedFeatures(GroupedProblem):
         self.check()
 
     @property
-    def omega(self) -> Float[Array, " G"]:
+    def omega(self) -> Float[Array, "*batch G"]:
         """Square roots of the samples per class: every sample has its own decayed feature."""
         samples = self.groups.samples
         return samples.__array_namespace__().sqrt(samples)
 
     @property
-    def penalty(self) -> Float[Array, ""]:
+    def penalty(self) -> Float[Array, "*batch"]:
         """sqrt(lambda_W lambda_H)."""
         nx = self.lambda_W.__array_namespace__()
         return nx.sqrt(self.lambda_W) * nx.sqrt(self.lambda_H)
 
     @property
-    def classifier_scale(self) -> Float[Array, ""]:
+    def classifier_scale(self) -> Float[Array, "*batch"]:
         """sqrt(lambda_H / lambda_W)."""
         nx = self.lambda_W.__array_namespace__()
         return nx.sqrt(self.lambda_H) / nx.sqrt(self.lambda_W)
