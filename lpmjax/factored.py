@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from . import symmetry
 from .arguments import require_key, require_positive, require_precision, require_type, scalars
-from .codes import Status
+from .codes import Phase, Status
 from .conclude import Claim, conclude
 from .duality import slacks
 from .groups import ClassGroups, ClassOrder
@@ -234,13 +234,14 @@ def claim_of_pair(problem: GroupedProblem, program: Columns, tol, found: Found, 
     if single.program.penalty is not None:  # what next to nothing is paid for is left of nothing
         counts = counts & (price * values > jnp.minimum(tol, _NOTHING) * scaled)
     rank = jnp.sum(counts)
+    phase = jnp.where(rank > 0, single.structure(proof, price).phase, Phase.annihilated)
     proved = single.closes(proof, tol)
     return Claim(
         value=unscale * scaled,
         log_value=found.log_value,
         gap=jax.lax.stop_gradient(unscale * proof.gap),
         log_multiplier=log_multiplier,
-        structure=Structure(single.structure(proof, price).phase, rank, jnp.zeros_like(rank)),  # it has the dimension
+        structure=Structure(phase, rank, jnp.zeros_like(rank)),  # it has the dimension
         description={"slack": slacks(problem.objective().program, log_multiplier)}
         | _means(problem.groups.classes, program, found.pair, Z, at.within, index),
         proved=proved,
