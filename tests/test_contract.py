@@ -33,8 +33,8 @@ GROUPS = {
 #: E_H of norm budgets, all of which bind, and weight decays of the features
 STRENGTHS = {"budgets": (0.0625, 0.25, 0.75), "decays": (2.0**-5, 2.0**-7, 2.0**-10)}
 E_W = LAMBDA_W = 0.5**3
-#: relative: gap that a certificate of float32 is asked for, and how closely views of one optimum agree
-TOL32, CLOSE = 1e-3, {"float64": 1e-7, "float32": 5e-3}
+#: relative gap that a certificate of float32 is asked for
+TOL32 = 1e-3
 EACH = ("slack", "cosine", "w_norm2", "h_norm2", "margin", "within")
 NUMBERS = ("value", "log_value", "lower_bound", "gap", "tol", "multiplier")
 CODES = {"status": "int8", "phase": "int8", "rank": "int32", "steps": "int32", "restarts": "int32"}
@@ -121,15 +121,28 @@ def check_bounds(s: Any):
     """A gap that holds, and finite numbers in every phase."""
     assert (np.asarray(s.gap) >= 0).all()
     assert (np.asarray(s.lower_bound) <= np.asarray(s.value)).all()
-    assert (np.asarray(s.gap) <= np.asarray(s.tol) * np.abs(s.value)).all()
     np.testing.assert_allclose(s.lower_bound, s.value - s.gap, rtol=1e-6)
     np.testing.assert_allclose(s.log_value, np.log(s.value), atol=1e-5)
     for name in ("slack", "within", "between", "w_norm2", "h_norm2", "multiplier"):
         assert np.isfinite(getattr(s, name)).all(), name
 
 
-def check_views(case: Case, s: Any, strength: float, close: float):
+def closed(s: Any) -> Any:
+    """Lanes whose gap is what was asked for."""
+    return np.asarray(s.gap) <= np.asarray(s.tol) * np.abs(s.value)
+
+
+def check_status(case: Case, s: Any, method: str, proof: Status):
+    """Every lane is proved, except that non-negative features may leave a descent at an optimum that is only local."""
+    local = case.model == "nonnegative" and method == "factored"
+    assert closed(s).all() or local
+    assert s.status.tolist() == [proof if right else Status.converged for right in closed(s)]
+
+
+def check_views(case: Case, s: Any, strength: float):
     """Logits, factors, norms, cosines, margins and rank are those of one optimum, and its value is attained."""
+    # Classes of a group differ in W and H of a descent, by the root of what it leaves of the gap.
+    close = {"float64": 1e-7, "float32": 5e-3}[s.value.dtype.name] if s.W is None else float(s.tol) ** 0.5
     index, n, weights = case.classes
     K, G, several = len(index), case.G, np.array(GROUPS[case.G][0]) > 1
     member = (index[:, None] == np.arange(G)).astype(float)
@@ -174,14 +187,15 @@ def check_views(case: Case, s: Any, strength: float, close: float):
         assert H.min() >= 0
     if case.bias:
         value += case.bias / 2 * np.sum(bias * bias)
-    assert value == pytest.approx(float(s.value), rel=close)
+    assert value == pytest.approx(float(s.value), rel=2 * float(s.tol))
 
 
 def check_optimum(case: Case, proved: dict[str, Any]):
     """Intervals that all hold the optimum, which is Clarabel's."""
     for one, other in itertools.product(proved.values(), repeat=2):
         assert (one.lower_bound <= other.value).all()
-        assert (np.abs(one.value - other.value) <= np.maximum(one.tol, other.tol) * np.abs(one.value)).all()
+        close = np.abs(one.value - other.value) <= np.maximum(one.tol, other.tol) * np.abs(one.value)
+        assert (close | ~closed(one) | ~closed(other)).all()
     if case.model == "nonnegative":
         return
     _, n, weights = case.classes
@@ -205,16 +219,16 @@ def test_every_solver_keeps_the_contract(dtype, case):
     for method in case.methods:
         with jax.enable_x64(dtype == "float64"):
             s = answered(case, method)
-            assert s.status.tolist() == [Status.certified if dtype == "float64" else Status.converged] * 3
+            check_status(case, s, method, Status.certified if dtype == "float64" else Status.converged)
             check_form(case, s, dtype, method)
             check_bounds(s)
             for lane, strength in enumerate(case.strengths):
-                check_views(case, jax.tree.map(lambda x, i=lane: x[i], s), strength, CLOSE[dtype])
+                check_views(case, jax.tree.map(lambda x, i=lane: x[i], s), strength)
         if dtype == "float64" and method == "factored":  # proved by itself; certify has its own tests
             proved[method] = s
             continue
         proved[method] = again = lpm.certify(s.problem, s, tol=None if dtype == "float64" else TOL32)
-        assert (again.status == Status.certified).all()
+        check_status(case, again, method, Status.certified)
         check_form(case, jax.tree.map(jnp.asarray, again), "float64", method)
         check_bounds(again)
         np.testing.assert_allclose(again.value, s.value, rtol=1e-12 if dtype == "float64" else 1e-5)
