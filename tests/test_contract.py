@@ -79,13 +79,11 @@ MODELS = [("budgets", loss, None) for loss in LOSSES]
 MODELS += [("decays", *choice) for choice in itertools.product(LOSSES, BIASES)]
 MODELS += [("nonnegative", "cross-entropy", None)]
 CASES = [Case(*model, G) for model in MODELS for G in GROUPS]
-#: every model, loss, bias and solver, in one precision or the other; the slow run has the whole matrix
+#: one number of groups and one precision for each model, loss and bias, in turn; the whole matrix would take an hour
+DRAWN = [(("float64", "float32")[i % 2], Case(*model, 1 + i % 3)) for i, model in enumerate(MODELS)]
 QUICK = [
     ("float64", Case("budgets", "cross-entropy", None, 2)),
-    ("float64", Case("decays", "adjusted", 0.0, 3)),
-    ("float64", Case("decays", "squared", 0.05, 2)),
     ("float64", Case("nonnegative", "cross-entropy", None, 3)),
-    ("float32", Case("budgets", "smoothed", None, 3)),
     ("float32", Case("decays", "cross-entropy", None, 2)),
 ]
 
@@ -210,7 +208,7 @@ def check_optimum(case: Case, proved: dict[str, Any]):
     ("dtype", "case"),
     [
         pytest.param(dtype, case, id=f"{dtype}-{'-'.join(map(str, case))}", marks=() if quick else pytest.mark.slow)
-        for dtype, case in itertools.product(("float64", "float32"), CASES)
+        for dtype, case in dict.fromkeys([*QUICK, *DRAWN])
         for quick in [(dtype, case) in QUICK]
     ],
 )
