@@ -22,7 +22,7 @@ def positive(primal, dual, price, objective, noise):
     nx = primal.__array_namespace__()
     price = price[..., None]
     share = price * primal / nx.where(objective > 0, objective, 1.0)[..., None]
-    rounding = primal.shape[-1] * nx.finfo(primal.dtype).eps * nx.max(primal, axis=-1, keepdims=True)
+    rounding = 64 * primal.shape[-1] * nx.finfo(primal.dtype).eps * nx.max(primal, axis=-1, keepdims=True)
     short = price - dual - nx.where(primal > rounding, noise[..., None], 0.0)
     return (primal > 0) & (share * price > short)
 

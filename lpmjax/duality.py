@@ -201,7 +201,7 @@ def _gap(program: Program, at: _Primal, dual, price, shrink):
     # Rounding. The computed gradient is a dual point of its own, so what counts is how its products and its norm are
     # added up; and a logit carries its size in ulps into its loss, an exponent into its probability.
     ulps, size = _ulps(program), at.size
-    moved = weights * (nx.abs(total) + nx.sum(others * nx.abs(wrong), axis=-2))
+    moved = nx.where(classes > 0, weights * (nx.abs(total) + nx.sum(others * nx.abs(wrong), axis=-2)), 0.0)
     slack = nx.zeros_like(used) if program.budget is None else price * (program.budget - at.cost)
     if program.penalty is not None or program.free_bias:
         scaled = used[..., None]

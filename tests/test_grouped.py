@@ -180,6 +180,77 @@ def test_decays_as_small_as_the_rounding_of_the_gradient(groups, decays, loss, b
     assert s.phase == lpm.Phase.separated
 
 
+@pytest.mark.parametrize(
+    ("groups", "decays", "loss", "bias_decay", "optimum"),  # within 1e-10 of the lower bounds
+    [
+        (
+            ([23497, 431182, 25542, 76017, 1138, 26], [24, 3.796e7, 170700, 17, 2.96e6, 6.033e6]),
+            (8.166e-17, 5.812e-20),
+            lpm.CrossEntropy(),
+            None,
+            1.929998624466e-07,
+        ),
+        (
+            (
+                [1437, 1, 1, 256539, 1, 239390],
+                [299, 6751, 59, 670100, 9.976e7, 6.864e6],
+                [0.01221, 0.001816, 707.6, 0.9157, 164.1, 946.9],
+            ),
+            (3.608e-18, 5.174e-18),
+            lpm.LogitAdjusted(-0.0371),
+            0.0,
+            1.166067438840e-07,
+        ),
+        (
+            (
+                [164930, 474, 883, 1, 1, 1],
+                [2.11e7, 1.985e6, 1.355e7, 30, 2.174e6, 3],
+                [0.001936, 0.06426, 5.521, 6.932, 142.4, 0.003101],
+            ),
+            (1.194e-12, 5.608e-12),
+            lpm.LabelSmoothing(0.03587),
+            0.0,
+            6.152278887899e-01,
+        ),
+        (
+            ([3455, 1, 74988, 1], [7510, 222, 36040, 1.105e7], [0.03347, 310.7, 0.002019, 1.664]),
+            (2.398e-8, 1.21e-8),
+            lpm.SquaredError(),
+            4.4518e-4,
+            1.350647108486e-01,
+        ),
+    ],
+    ids=["cross-entropy", "adjusted, free bias", "smoothed, free bias", "squared, decayed bias"],
+)
+def test_where_first_order_descent_rests_newtons_method_goes_on(groups, decays, loss, bias_decay, optimum):
+    """Curvatures that differ by 10^15: the descent alone stopped at gaps of 4e-4 to 0.85."""
+    s = lpm.solve(lpm.UnconstrainedFeatures(lpm.ClassGroups(*groups), *decays, loss=loss, bias_decay=bias_decay))
+    assert s.status == lpm.Status.certified
+    assert float(s.value) == pytest.approx(optimum, rel=1e-10)
+
+
+def test_a_margin_at_the_threshold_of_merging_is_kept_where_the_objective_needs_it():
+    """The multiplier is the pull on 91886 classes: a margin of 3e-6 of each spends a hundredth of the budget."""
+    groups = lpm.ClassGroups(
+        [100, 1, 91886], [29, 63, 28670418], [0.6816911496157992, 1.5883495527458236, 0.8528222547270777]
+    )
+    loss = lpm.LogitAdjusted(0.3006996858047495)
+    x = lpm.LayerPeeled(groups, 0.020221730773719977, 1.4046390580441474e-06, loss=loss)
+    s = lpm.solve(x)
+    assert s.status == lpm.Status.certified
+    assert float(s.within[2]) * 91885 > 0.01 * float(x.budget)
+
+
+@pytest.mark.parametrize(
+    ("groups", "budgets"),
+    [(([53573, 0, 0], [3, 1.595e7, 11]), (0.002976, 97.48)), (([4, 0], [480, 1], [0.3133, 7.17]), (8.042, 0.1242))],
+)
+def test_weights_of_absent_groups_are_no_rounding(groups, budgets):
+    s = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups(*groups), *budgets, loss=lpm.SquaredError()), method="grouped")
+    assert s.status == lpm.Status.certified
+    assert float(s.gap / s.value) < 1e-9
+
+
 def test_blocks_that_no_machine_holds_are_refused():
     """XLA would end the process."""
     with pytest.raises(ValueError, match=r"G = 1000000 groups.*7.45e\+03 GiB.*from_counts"):

@@ -95,7 +95,7 @@ class _Progress(NamedTuple):
 def _iterate(method: _Method, residual, goal, accept, max_steps: int, every: int, most: int) -> Descent:
     def body(at: _Progress) -> _Progress:
         state, best, idle, restarts, fruitful = at.state, at.best, at.idle, at.restarts, at.fruitful
-        if method.begin_anew is not None:
+        if method.begin_anew is not None and most > 0:
             resting = idle >= _PATIENCE
             state = jax.lax.cond(resting, method.begin_anew, lambda state: state, state)
             best, idle = jnp.where(resting, jnp.inf, best), jnp.where(resting, 0, idle)

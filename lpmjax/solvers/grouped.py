@@ -5,7 +5,8 @@ The in-group margins are squares and the G x G block is a product U V, so that t
 logits are scaled onto it, which leaves no constraint (a budget that does not bind is known beforehand, and so is its
 optimum: the loss's own minimiser). What is minimised is the *logarithm* of the objective, whose relative accuracy is
 what a certificate asks for, from a loss of log K down to one of 1e-40. No local minimum is spurious once U is wider
-than the rank: there the duality gap closes, and it alone stops the descent.
+than the rank: there the duality gap closes, and it alone stops the descent. Where it comes to rest before, Newton's
+method takes over if few groups pay a penalty (:mod:`.smoothed`); else the descent begins anew.
 """
 
 import dataclasses
@@ -24,11 +25,14 @@ from ..losses.loss import row_sums
 from ..objectives.of_groups import GroupCoordinates
 from .descent import descend
 from .implicit import attach
+from .smoothed import Logits, follow
 from .solver import Candidate, TracedSolver
 
 #: relative gap that the descent aims at, and as a share of what is asked for: coordinates, which are of first order in
 #: it, shall be accurate too
 _GOAL, _SHARE = 1e-11, 1e-3
+#: groups up to which a Hessian is worth its time where the descent has come to rest
+_FEW = 16
 
 
 class Point(NamedTuple):
@@ -62,6 +66,7 @@ class Grouped(TracedSolver):
         G = program.classes.shape[-1]
         full_rank = G if program.full else max(G - 1, 1)
         width = full_rank if self.width is None else min(self.width, full_rank)
+        curved = program.penalty is not None and width == full_rank and G <= _FEW
         if start is None:
             point = _first_point(fixed, width)
         else:
@@ -79,10 +84,19 @@ class Grouped(TracedSolver):
             max_steps=self.max_steps,
             every=10 if G <= 64 else 25,
             refresh=lambda x, fixed: _point_near(*_coordinates(x, fixed), fixed, width),
-            # What a narrow factorisation needs where it comes to rest is more width.
-            restarts=10 if width == full_rank else 0,
+            # Where a narrow factorisation comes to rest, it is more width that it needs.
+            restarts=0 if width < full_rank else 3 if curved else 10,
         )
-        point = attach(_objective, _reduced(found.x, fixed), program)
+        point, steps, settled = found.x, found.steps, jnp.bool_(False)
+        if curved:
+            needed = ~found.converged & (found.steps < self.max_steps)
+            within, between, bias = _coordinates(found.x, fixed)
+            logits = Logits(within, between * fixed.omega[None, :], bias)
+            logits, gap, more = follow(fixed, logits, found.residual, goal, needed)
+            settled = gap < found.residual
+            other = _factors(logits, fixed, width)
+            point, steps = jax.tree.map(partial(jnp.where, settled), other, point), steps + more
+        point = attach(_objective, _reduced(point, fixed, settled), program)
         within, between, bias = _coordinates(point, program)
         log_multiplier = log_multiplier_at(within, between, bias, program)
         within = jnp.where(program.classes == 1, _limit_margin(within, between, bias, program, log_multiplier), within)
@@ -90,7 +104,7 @@ class Grouped(TracedSolver):
             ideal = program.ideal()
             within, between = (jnp.where(program.unbound, x, y) for x, y in zip(ideal, (within, between), strict=True))
         at = GroupCoordinates(within, between, bias, slacks(program, log_multiplier))
-        return Candidate(at, log_multiplier, found.steps, found.finished, found.restarts)
+        return Candidate(at, log_multiplier, steps, found.finished, found.restarts)
 
 
 def _cost(x: Point, program: Program):
@@ -129,6 +143,11 @@ def _bias(x: Point, within, between, program: Program) -> Any:
     if program.free_bias and not program.full:  # no loss feels the mean over classes: it is zero
         bias = bias - jnp.sum(classes * bias) / jnp.sum(classes)
     return bias
+
+
+def _closed(program: Program) -> bool:
+    """Whether no bias has to be looked for: there is none, or it has a closed form."""
+    return not program.has_bias or program.loss.best_bias(0.0, 0.0) is not None
 
 
 def _unit_of_bias(program: Program):
@@ -198,7 +217,8 @@ def _relative_gap(x: Point, program: Program):
     if program.loss.coercive:  # where decays are tiny the gradient is little more than the rounding of the logits
         size = 1 + largest_term(program, within, between, bias)
         ulps = 4 * max(2, program.classes.size) * jnp.finfo(size.dtype).eps
-        noise = ulps * size * (size + jnp.max(program.weights / program.omega) * cost)
+        heaviest = jnp.max(jnp.where(program.classes > 0, program.weights / program.omega, 0.0))
+        noise = ulps * size * (size + heaviest * cost)
         stationary = jnp.maximum(stationary - noise, 0.0)
     return jnp.maximum(proof.gap, stationary) / proof.value
 
@@ -214,11 +234,12 @@ def log_multiplier_at(within, between, bias, program: Program):
     return log_price(program, worth, log_scale)
 
 
-def _reduced(x: Point, program: Program) -> Point:
+def _reduced(x: Point, program: Program, settled) -> Point:
     """Balanced factors of the same logits, with what is zero at the optimum set to zero exactly.
 
-    The block's singular values stay as they are where zeros would raise the objective: where decays are tiny the
-    gradient, by which zeros are known, can be all rounding.
+    In-group margins, and the block's singular values, stay as they are where zeros would raise the objective: the
+    gradient, by which zeros are known, is off by what the descent has left, and where decays are tiny all rounding.
+    Singular values also stay where what is zero is ``settled``.
     """
     within, between, bias = _coordinates(x, program)
     log_multiplier = log_multiplier_at(within, between, bias, program)
@@ -231,17 +252,17 @@ def _reduced(x: Point, program: Program) -> Point:
     price = jnp.where(price > 0, price, 1.0)
     dual, objective = spectral.singular_values(proof.block), proof.value + price * scale * _cost(x, program)
     kept = positive(scale * values, dual, price, objective, proof.noise)
+    kept = jnp.where(settled, values > values.size * jnp.finfo(values.dtype).eps * values[0], kept)
     lone = jnp.sqrt(_limit_margin(within, between, bias, program, log_multiplier) * program.omega / scale)
-    q = jnp.where(program.classes == 1, lone, jnp.where(inactive, 0.0, x.q))
 
-    def balanced(values):
-        root = jnp.sqrt(values[:rank])
+    def balanced(fewer_margins, fewer_values):
+        q = jnp.where(program.classes == 1, lone, jnp.where(fewer_margins & inactive, 0.0, x.q))
+        root = jnp.sqrt(jnp.where(fewer_values & ~kept, 0.0, values))[:rank]
         return Point(q, left[:, :rank] * root[None, :], root[:, None] * right[:rank], x.bias)
 
-    whole, cut = balanced(values), balanced(jnp.where(kept, values, 0.0))
-    raised = _objective(cut, program) - _objective(whole, program)
-    lower = raised <= 1e3 * jnp.finfo(values.dtype).eps
-    return jax.tree.map(lambda x, y: jnp.where(lower, x, y), cut, whole)
+    trials = jax.vmap(balanced)(jnp.array([False, True, False]), jnp.array([False, False, True]))
+    logs = jax.vmap(lambda x: _objective(x, program))(trials)
+    return balanced(*(logs[1:] - logs[0] <= 1e3 * jnp.finfo(values.dtype).eps))
 
 
 def _limit_margin(within, between, bias, program: Program, log_multiplier):
@@ -307,13 +328,22 @@ def _toward(within, between, bias, program: Program, width: int, step) -> Point:
     if not program.full:
         unit = jnp.sqrt(classes / jnp.sum(classes))
         left = left - unit[:, None] * (unit @ left)[None, :]
-    here, closed = classes > 0, program.loss.best_bias(0.0, 0.0) is not None
+    here = classes > 0
     return Point(
         q=jnp.sqrt(repeats * (omega * jnp.abs(within) + share * (descent_in + 0.01 * norm))),
         left=jnp.where(here[:, None], left * root[None, :], 0.0),
         right=jnp.where(here[None, :], root[:, None] * right[:width], 0.0),
-        bias=None if bias is None or closed else bias / _unit_of_bias(program),
+        bias=None if _closed(program) else bias / _unit_of_bias(program),
     )
+
+
+def _factors(logits: Logits, program: Program, width: int) -> Point:
+    """Balanced factors of these logits."""
+    left, values, right = spectral.singular_vectors(logits.weighted)
+    root = jnp.sqrt(values[:width])
+    q = jnp.sqrt(symmetry.repeats(program.classes) * program.omega * jnp.maximum(logits.within, 0.0))
+    bias = None if _closed(program) else logits.bias / _unit_of_bias(program)
+    return Point(q, left[:, :width] * root[None, :], root[:, None] * right[:width], bias)
 
 
 def _scaled(x: Point, factor) -> Point:
