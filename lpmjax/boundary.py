@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .arguments import is_class_count, is_positive, leaves, require_class_counts, require_flag, require_positive
-from .solvers.two_group import Lane, annihilated_log_ratio, merged_log_ratio
+from .solvers.two_group import TwoGroupProgram, annihilated_log_ratio, merged_log_ratio
 
 _MAX_STEPS = 60
 
@@ -89,6 +89,6 @@ def _log_ratio(K_A, K_B, s, kind):
     exists = valid & ((K_B >= 2) if kind == "merged" else (K_A >= 2))
     # Where there is no boundary the lane solves a harmless problem, so that its derivative stays clean.
     K_A, K_B, s = (jnp.where(exists, x, 2.0).astype(x.dtype) for x in (K_A, K_B, s))
-    lane = Lane(K_A, K_B, jnp.zeros_like(s), jnp.ones_like(s), (K_A + K_B) * s)
+    lane = TwoGroupProgram(K_A, K_B, jnp.zeros_like(s), jnp.ones_like(s), (K_A + K_B) * s)
     found = merged_log_ratio(lane, _MAX_STEPS) if kind == "merged" else annihilated_log_ratio(lane)
     return jnp.where(valid, jnp.where(exists, found, jnp.inf), jnp.nan)

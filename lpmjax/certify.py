@@ -75,7 +75,7 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         log_multiplier = objective.log_multiplier(proof)
         found = objective.structure(proof, np.exp(log_multiplier + proof.log_scale))
         limit = limit * np.ones_like(proof.value)
-        proved = objective.closes(proof, limit)
+        proved = objective.gap_within(proof, limit)
         claim = Claim(
             value=proof.value * np.exp(-proof.log_scale),
             log_value=np.log(proof.value) - proof.log_scale,
@@ -124,7 +124,7 @@ def _certify_factors(problem: GroupedProblem, solution: Solution, tol: np.ndarra
         proof = single.prove(at)
         gap = claim.gap + single.left_open(proof, at, rounding) * np.exp(-proof.log_scale)
         scaled = (np.exp(x) for x in (claim.log_value + proof.log_scale, np.log(gap) + proof.log_scale))
-        still = single.closes(proof._replace(**dict(zip(("value", "gap"), scaled, strict=True))), tol)
+        still = single.gap_within(proof._replace(**dict(zip(("value", "gap"), scaled, strict=True))), tol)
         claim = claim._replace(gap=gap, proved=claim.proved & still)
         result = conclude(double, claim, jnp.asarray(tol, jnp.float64), double.is_valid(), solution.method)
         return jax.tree.map(np.asarray, result)

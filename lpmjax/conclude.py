@@ -39,7 +39,7 @@ def claim_of(objective: AbstractObjective, candidate: Candidate, tol: Any, exact
     price = jnp.exp(log_multiplier + proof.log_scale)
     scaled = _optimal_value(proof.value, objective, candidate.coordinates, price)
     log_value = jnp.where(scaled > 0, jnp.log(jnp.where(scaled > 0, scaled, 1.0)) - proof.log_scale, -jnp.inf)
-    unscale, proved = jnp.exp(-proof.log_scale), fixed.closes(proof, tol)
+    unscale, proved = jnp.exp(-proof.log_scale), fixed.gap_within(proof, tol)
     found = fixed.structure(proof, jax.lax.stop_gradient(price))
     return Claim(
         value=unscale * scaled,

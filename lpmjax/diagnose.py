@@ -326,8 +326,8 @@ def _dual_margin(s: Solution) -> float:
     rank, repeats = int(s.rank), np.rint(program.classes).astype(int) - 1
     if not 0 <= rank < repeats.sum() + repeats.size - 1:
         return float("nan")
-    loss, others, *_ = evaluate(program, within, between, None)
-    pull, _ = gradient(loss.wrong, others, program.classes, program.weights, loss.total)
+    loss, rival_counts, *_ = evaluate(program, within, between, None)
+    pull, _ = gradient(loss.wrong, rival_counts, program.classes, program.weights, loss.total)
     block = duality_gap(program, within, between).block
     values = np.concatenate([np.repeat(pull / program.omega, repeats), np.linalg.svd(block, compute_uv=False)])
     return float(1 - np.sort(values)[::-1][rank] / float(s.multiplier))

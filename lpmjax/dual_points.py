@@ -52,14 +52,14 @@ def aligned(program: Any, pull, block, within, between, objective, noise):
     block = (rest - price[..., None] * nx.matmul(u, v)) * omega[..., None, :]
 
     K = symmetry.present(classes)
-    others = symmetry.rivals(classes)
+    rival_counts = symmetry.count_rivals(classes)
     own = symmetry.diagonal(block)
     inside = (pull + own) / (weights * K)
     across = block / (weights[..., None, :] * nx.sqrt(K[..., :, None] * K[..., None, :]))
     eye = nx.eye(within.shape[-1], dtype=bool)
-    wrong = nx.where(others > 0, nx.where(eye, inside[..., None, :], across), 0.0)
+    wrong = nx.where(rival_counts > 0, nx.where(eye, inside[..., None, :], across), 0.0)
     right_class = nx.where(classes > 1, inside - pull / weights, own / weights)
-    return wrong, right_class + nx.sum(others * wrong, axis=-2), pull, block
+    return wrong, right_class + nx.sum(rival_counts * wrong, axis=-2), pull, block
 
 
 def split_off_bias(weighted, classes, omega):

@@ -92,7 +92,7 @@ class Evaluation(NamedTuple):
     """The loss at some logits. It underflows before its margins overflow, so that a factor is taken out."""
 
     loss: GroupLoss  #: value and derivatives, all times exp(log_scale)
-    others: Float[Array, "*batch J G"]  #: number of rivals of each margin
+    rival_counts: Float[Array, "*batch J G"]  #: number of rivals of each margin
     log_scale: Float[Array, "*batch"]
 
 
@@ -117,16 +117,16 @@ def evaluate(program: Program, within, between, bias) -> Evaluation:
     """Loss on every group at these logits."""
     nx = program.weights.__array_namespace__()
     shift = program.offsets if bias is None else (bias if program.offsets is None else bias + program.offsets)
-    others = symmetry.rivals(program.classes)
+    rival_counts = symmetry.count_rivals(program.classes)
     margins = symmetry.shift_margins(symmetry.margins(within, between, program.classes), shift)
     own = symmetry.own_logits(within, between, program.classes, shift) if program.full else None
     scale = nx.zeros(margins.shape[:-2], margins.dtype)
     if program.budget is not None:  # a penalty or a bias that pays keeps the objective away from zero
-        scale = program.loss.log_scale(margins, others)
+        scale = program.loss.log_scale(margins, rival_counts)
     taken = scale[..., None, None]
     # A rival that counts 0 times is felt by derivatives only; where the loss underflows they are no use.
-    shifted = nx.where((others > 0) | (taken == 0), margins - taken, nx.maximum(margins, taken))
-    return Evaluation(program.loss.on_groups(shifted, others, own), others, scale)
+    shifted = nx.where((rival_counts > 0) | (taken == 0), margins - taken, nx.maximum(margins, taken))
+    return Evaluation(program.loss.on_groups(shifted, rival_counts, own), rival_counts, scale)
 
 
 def duality_gap(program: Program, within, between, bias: Any = None, nuclear: Any = None) -> Certificate:
@@ -147,19 +147,19 @@ def duality_gap(program: Program, within, between, bias: Any = None, nuclear: An
         within, between, cost = within * onto[..., None], between * onto[..., None, None], cost * onto
         nuclear = nuclear * onto
 
-    loss, others, log_scale = evaluate(program, within, between, bias)
+    loss, rival_counts, log_scale = evaluate(program, within, between, bias)
     value = nx.sum(classes * weights * loss.value, axis=-1)
     wrong, total = loss.wrong, loss.total
     if program.free_bias:
-        wrong, total = program.loss.without_row_sums(loss, others, classes, weights)
-    pull, block = gradient(wrong, others, classes, weights, total)
+        wrong, total = program.loss.without_row_sums(loss, rival_counts, classes, weights)
+    pull, block = gradient(wrong, rival_counts, classes, weights, total)
     weighted = block / omega[..., None, :]
     inside = nx.max(nx.where(repeats > 0, pull / omega, 0.0), axis=-1)
     norm = nx.maximum(inside, spectral.spectral_norm(weighted, full))
 
     size = 1 + largest_term(program, within, between, bias)
-    noise = _noise(program, loss, others, size)
-    at = _Primal(within, between, bias, loss, others, value, cost, nuclear, size)
+    noise = _noise(program, loss, rival_counts, size)
+    at = _Primal(within, between, bias, loss, rival_counts, value, cost, nuclear, size)
     if program.budget is not None:
         direct = gap = _gap(program, at, (wrong, total, pull, block), norm, None)
     else:
@@ -183,7 +183,7 @@ class _Primal(NamedTuple):
     between: Any
     bias: Any
     loss: GroupLoss
-    others: Any
+    rival_counts: Any
     value: Any
     cost: Any
     nuclear: Any
@@ -194,23 +194,23 @@ def _gap(program: Program, at: _Primal, dual, price, shrink):
     """Gap to the dual point ``(wrong, total, pull, block)``, of norm ``price`` at most after scaling by ``shrink``
     (None: as it is), with an allowance for rounding."""
     nx = program.weights.__array_namespace__()
-    classes, weights, omega, others = program.classes, program.weights, program.omega, at.others
+    classes, weights, omega, rival_counts = program.classes, program.weights, program.omega, at.rival_counts
     wrong, total, pull, block = dual
     used = nx.ones_like(price * at.cost) if shrink is None else shrink
     repeats = symmetry.repeats(classes)
     # Rounding. The computed gradient is a dual point of its own, so what counts is how its products and its norm are
     # added up; and a logit carries its size in ulps into its loss, an exponent into its probability.
     ulps, size = _ulps(program), at.size
-    moved = nx.where(classes > 0, weights * (nx.abs(total) + nx.sum(others * nx.abs(wrong), axis=-2)), 0.0)
+    moved = nx.where(classes > 0, weights * (nx.abs(total) + nx.sum(rival_counts * nx.abs(wrong), axis=-2)), 0.0)
     slack = nx.zeros_like(used) if program.budget is None else price * (program.budget - at.cost)
     if program.penalty is not None or program.free_bias:
         scaled = used[..., None]
-        divergence = program.loss.fenchel_gap(at.loss, others, scaled[..., None] * wrong, scaled * total)
+        divergence = program.loss.fenchel_gap(at.loss, rival_counts, scaled[..., None] * wrong, scaled * total)
         slack = slack + nx.sum(classes * weights * divergence, axis=-1)
     if program.bias_decay is not None:
         decay = program.bias_decay[..., None]
-        unbalanced = decay * at.bias + used[..., None] * row_sums(wrong, others, weights, total)
-        received = nx.sum(nx.swapaxes(others, -1, -2) * weights[..., None, :] * nx.abs(wrong), axis=-1)
+        unbalanced = decay * at.bias + used[..., None] * row_sums(wrong, rival_counts, weights, total)
+        received = nx.sum(nx.swapaxes(rival_counts, -1, -2) * weights[..., None, :] * nx.abs(wrong), axis=-1)
         unbalanced = nx.abs(unbalanced) + ulps * (decay * nx.abs(at.bias) + moved + received)
         slack = slack + 0.5 / program.bias_decay * nx.sum(classes * unbalanced * unbalanced, axis=-1)
     shrunk = used[..., None] * pull * at.within
@@ -224,7 +224,7 @@ def _gap(program: Program, at: _Primal, dual, price, shrink):
     if shrink is not None:  # and the norm decides by how much the dual point shrinks
         rounding = rounding + ulps * stretch / price * size * moved_at_all
     if program.full:  # the gradient has the logits' absolute rounding, to the square in the loss
-        noise = nx.sum(classes * weights * program.loss.noise(ulps * size, others), axis=-1)
+        noise = nx.sum(classes * weights * program.loss.noise(ulps * size, rival_counts), axis=-1)
         rounding = rounding + noise + 2 * nx.sqrt(noise * nx.maximum(slack, 0.0))
     return nx.maximum(in_groups, 0.0) + nx.maximum(across_groups, 0.0) + nx.maximum(slack, 0.0) + rounding
 
@@ -235,7 +235,7 @@ def _ulps(program: Program):
     return 2 * max(2, program.classes.shape[-1]) * nx.finfo(program.weights.dtype).eps
 
 
-def _noise(program: Program, loss: GroupLoss, others, size):
+def _noise(program: Program, loss: GroupLoss, rival_counts, size):
     """(...,) rounding of the gradient's G x G block over omega: relative in probabilities, absolute in logits.
 
     64 times over: a descent comes to rest some way above the rounding of a single gradient.
@@ -243,8 +243,8 @@ def _noise(program: Program, loss: GroupLoss, others, size):
     nx = program.weights.__array_namespace__()
     entries, sums = loss.softmax + nx.abs(loss.wrong), nx.abs(loss.total)
     if program.full:
-        entries, sums = entries + 1, sums + 1 + nx.sum(others, axis=-2)
-    _, block = gradient(entries, others, program.classes, program.weights, -sums)
+        entries, sums = entries + 1, sums + 1 + nx.sum(rival_counts, axis=-2)
+    _, block = gradient(entries, rival_counts, program.classes, program.weights, -sums)
     return 64 * _ulps(program) * size * nx.sqrt(nx.sum((block / program.omega[..., None, :]) ** 2, axis=(-2, -1)))
 
 
@@ -260,7 +260,7 @@ def largest_term(program: Program, within, between, bias):
     return largest
 
 
-def closes(program: Program, proof: Certificate, tol):
+def gap_within(program: Program, proof: Certificate, tol):
     """Whether the gap is within ``tol`` of the value.
 
     A loss that can vanish is zero to ``tol`` already where its root is ``tol`` times that of its value at zero logits
@@ -273,7 +273,7 @@ def closes(program: Program, proof: Certificate, tol):
     return (proof.gap <= allowed) & (nx.abs(proof.value) >= nx.finfo(proof.value.dtype).tiny)
 
 
-def gradient(wrong, others, classes, weights, total=None):
+def gradient(wrong, rival_counts, classes, weights, total=None):
     """Gradient of the loss in group coordinates: ``-pull`` on every in-group direction, and the G x G ``block``.
 
     In a group of one class, which has no such direction, ``pull`` is what there would be with a second one.
@@ -281,7 +281,7 @@ def gradient(wrong, others, classes, weights, total=None):
     """
     nx = wrong.__array_namespace__()
     eye = nx.eye(classes.shape[-1], dtype=bool)
-    across = nx.where(eye, 0.0, weights[..., None, :] * others * wrong)
+    across = nx.where(eye, 0.0, weights[..., None, :] * rival_counts * wrong)
     leaving = nx.sum(across, axis=-2)
     if total is not None:
         leaving = leaving - weights * total

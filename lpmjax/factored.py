@@ -235,7 +235,7 @@ def claim_of_pair(problem: GroupedProblem, program: Columns, tol, found: Found, 
         counts = counts & (price * values > jnp.minimum(tol, _NOTHING) * scaled)
     rank = jnp.sum(counts)
     phase = jnp.where(rank > 0, single.structure(proof, price).phase, Phase.annihilated)
-    proved = single.closes(proof, tol)
+    proved = single.gap_within(proof, tol)
     return Claim(
         value=unscale * scaled,
         log_value=found.log_value,

@@ -148,11 +148,11 @@ def _solve_wide(problem: Any, tol: Any, warm: GroupCoordinates | None, solver: G
     G, steps, taken, again = problem.size, 100, 0, 0
     part = max(8, G // 8)  # widths in few sizes, so that few are compiled
 
-    def room(slack) -> int:
+    def width_for(slack) -> int:
         active = float(jnp.sum(jnp.where(slack > 0, problem.groups.classes > 0, False)))
         return min(G, part * int(np.ceil((1.1 * active + 8) / part)))
 
-    width = G // 4 if warm is None else room(warm.slack)
+    width = G // 4 if warm is None else width_for(warm.slack)
     while True:
         narrow = dataclasses.replace(solver, max_steps=min(steps, solver.max_steps - taken), width=width)
         solution = _solve(problem, tol, warm, narrow)
@@ -161,7 +161,7 @@ def _solve_wide(problem: Any, tol: Any, warm: GroupCoordinates | None, solver: G
         if not failed or taken >= solver.max_steps or (width >= G and solution.status == Status.stalled):
             return dataclasses.replace(solution, steps=jnp.int32(taken), restarts=jnp.int32(again))
         again += 1
-        width = room(solution.slack) if warm is None else max(room(solution.slack), min(G, width + part))
+        width = width_for(solution.slack) if warm is None else max(width_for(solution.slack), min(G, width + part))
         steps, warm = solver.max_steps, _warm(solution, problem)
 
 

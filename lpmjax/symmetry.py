@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from . import spectral
 
 
-class Frame(NamedTuple):
+class Gram(NamedTuple):
     """Symmetric square root of Z Omega² Zᵀ (classifier side) or Omega Zᵀ Z Omega (feature side), in group blocks."""
 
     within: Float[Array, "*batch G"]
@@ -50,7 +50,7 @@ def margins(within, between, classes):
     return nx.where(eye, within[..., None, :], own[..., None, :] - other)
 
 
-def rivals(classes):
+def count_rivals(classes):
     """(G, G) number of wrong classes that each entry of :func:`margins` stands for; 0 where a group is absent."""
     nx = classes.__array_namespace__()
     eye = nx.eye(classes.shape[-1], dtype=bool)
@@ -97,13 +97,13 @@ def spectral_cost(within, between, classes, omega, full: bool = False):
     return nx.sum(repeats(classes) * omega * nx.abs(within), axis=-1) + across
 
 
-def norms2(frame: Frame, classes):
+def norms2(frame: Gram, classes):
     """(G,) squared norm of one row of each group."""
     K = present(classes)
     return frame.within * (1 - 1 / K) + diagonal(frame.block) / K
 
 
-def inner(frame: Frame, classes):
+def inner(frame: Gram, classes):
     """(G, G) inner product of rows of two groups; on the diagonal of two different rows of one group."""
     nx = frame.within.__array_namespace__()
     K = present(classes)
@@ -138,7 +138,7 @@ class Geometry(NamedTuple):
     margin: Float[Array, "*batch G"]
 
 
-def cosines(frame: Frame, classes):
+def cosines(frame: Gram, classes):
     """(G, G) cosine of rows of two groups (of two rows of one group on the diagonal); NaN where none is defined.
 
     Undefined: a zero row, an absent group, and the diagonal of a group of one class. Tangents there are zero.
@@ -146,7 +146,7 @@ def cosines(frame: Frame, classes):
     nx = frame.within.__array_namespace__()
     length2 = norms2(frame, classes)
     product = length2[..., :, None] * length2[..., None, :]
-    counts = rivals(classes)
+    counts = count_rivals(classes)
     defined = (product > 0) & (counts > 0)
     eye = nx.eye(classes.shape[-1], dtype=bool)
     # Coinciding rows (within = 0) have cosine 1 exactly, whatever a compiler makes of the divisions.
@@ -156,17 +156,17 @@ def cosines(frame: Frame, classes):
     return nx.where(defined, numerator / nx.where(defined, denominator, 1.0), nx.nan)
 
 
-def frames(within, between, omega, scale, full: bool = False) -> tuple[Frame, Frame]:
+def grams(within, between, omega, scale, full: bool = False) -> tuple[Gram, Gram]:
     """Gram matrices of classifier rows and of class features at balanced norms, W Wᵀ = scale (Z Omega² Zᵀ)^(1/2)."""
     nx = within.__array_namespace__()
     left, right = spectral.roots(between * omega[..., None, :], full)
     scale = nx.asarray(scale)[..., None]
     outer = omega[..., :, None] * omega[..., None, :]
-    classifier = Frame(scale * omega * within, scale[..., None] * left)
-    return classifier, Frame(within / (scale * omega), right / (scale[..., None] * outer))
+    classifier = Gram(scale * omega * within, scale[..., None] * left)
+    return classifier, Gram(within / (scale * omega), right / (scale[..., None] * outer))
 
 
-def orthogonal_frames(within, between, omega, scale, classes) -> tuple[Frame, Frame]:
+def orthogonal_grams(within, between, omega, scale, classes) -> tuple[Gram, Gram]:
     """Gram matrices where class features are orthogonal to one another, as non-negative ones are at an optimum.
 
     ``Z = S diag(within)``, S = I - J/K: column k has norm ``within_k sqrt((K-1)/K)``, and so has w_k h_kᵀ.
@@ -177,13 +177,13 @@ def orthogonal_frames(within, between, omega, scale, classes) -> tuple[Frame, Fr
     used = nx.where(share > 0, share, 1.0)
     inverse = nx.where(share > 0, 1 / used, 0.0)
     block = nx.matmul(between * inverse[..., None, :], nx.swapaxes(between, -1, -2))
-    return Frame(within * within * inverse, block), Frame(share, diagonal_matrix(share))
+    return Gram(within * within * inverse, block), Gram(share, diagonal_matrix(share))
 
 
-def geometry(grams: tuple[Frame, Frame], within, between, classes) -> Geometry:
+def geometry(grams: tuple[Gram, Gram], within, between, classes) -> Geometry:
     """Within-group cosine of the classifier, squared norms of classifier rows and features, least margin."""
     nx = grams[0].within.__array_namespace__()
-    counts = rivals(classes)
+    counts = count_rivals(classes)
     margin = nx.min(nx.where(counts > 0, margins(within, between, classes), nx.inf), axis=-2)
     w_norm2, h_norm2 = (norms2(frame, classes) for frame in grams)
     pairwise = cosines(grams[0], classes)

@@ -14,7 +14,14 @@ from lpmjax.losses.softmax import CrossEntropy
 from lpmjax.problems.layer_peeled import LayerPeeled
 from lpmjax.problems.unconstrained import UnconstrainedFeatures
 from lpmjax.solve import solve
-from lpmjax.solvers.two_group import Lane, angle_at, annihilation_angle, budget_state, penalty_state, rank_one
+from lpmjax.solvers.two_group import (
+    TwoGroupProgram,
+    angle_at,
+    annihilation_angle,
+    budget_state,
+    penalty_state,
+    rank_one,
+)
 
 _CLASSES = (2.0, 1e6)
 _BUDGET = (1e-6, 1e2)
@@ -69,7 +76,7 @@ def _four_scalars(K_A, K_B, pi_A, pi_B, omega_A, omega_B, a, e, x, y):
     classes = _pair(K_A, K_B)
     within, between = _coordinates(K_A, K_B, a, e, x, y)
     margins = symmetry.margins(within, between, classes)
-    loss = CrossEntropy().on_groups(margins, symmetry.rivals(classes))
+    loss = CrossEntropy().on_groups(margins, symmetry.count_rivals(classes))
     return {
         "margin_A": margins[1, 0],
         "margin_B": margins[0, 1],
@@ -81,7 +88,7 @@ def _four_scalars(K_A, K_B, pi_A, pi_B, omega_A, omega_B, a, e, x, y):
 def _geometry(K_A, K_B, a, e, x, y):
     classes, omega = _pair(K_A, K_B), jnp.ones(2)
     coordinates = _coordinates(K_A, K_B, a, e, x, y)
-    w_frame, h_frame = grams = symmetry.frames(*coordinates, omega, jnp.ones(()))
+    w_frame, h_frame = grams = symmetry.grams(*coordinates, omega, jnp.ones(()))
     norms = symmetry.geometry(grams, *coordinates, classes)
     row = symmetry.diagonal(w_frame.block) / classes
     terms = (row + w_frame.within / classes) / norms.w_norm2
@@ -97,7 +104,7 @@ def _geometry(K_A, K_B, a, e, x, y):
     }
 
 
-def _sigma(_, x, y, **others):
+def _sigma(_, x, y, **rival_counts):
     import sympy as sp
 
     return {"sigma": sp.sqrt(x**2 + y**2)}
@@ -112,7 +119,7 @@ def _h(K_A, K_B, chi):
     return (1 - sp.exp(-chi)) / (1 + sp.sqrt(K_B / (K_A + K_B)))
 
 
-def _h_of_chi(_, K_A, K_B, chi, **others):
+def _h_of_chi(_, K_A, K_B, chi, **rival_counts):
     return {"h": _h(K_A, K_B, chi)}
 
 
@@ -123,7 +130,7 @@ def _angles(K_A, K_B, chi):
 
 def _one_scalar(K_A, K_B, S, chi):
     one = jnp.ones_like(S)
-    state = budget_state(chi, Lane(K_A, K_B, 0 * one, one, S))
+    state = budget_state(chi, TwoGroupProgram(K_A, K_B, 0 * one, one, S))
     angle = angle_at(chi, K_A, K_B)
     scale = jnp.maximum(state.magnitude, K_B * angle.in_B)
     return {
@@ -141,7 +148,7 @@ def _before_the_end(K_A, K_B, s, share):
     """Budgets S = K s, and angles up to the one at which the majority has spent them."""
     S = (K_A + K_B) * s
     with jax.enable_x64(True):
-        lane = Lane(*(jnp.asarray(x) for x in (K_A, K_B, np.zeros_like(S), np.ones_like(S), S)))
+        lane = TwoGroupProgram(*(jnp.asarray(x) for x in (K_A, K_B, np.zeros_like(S), np.ones_like(S), S)))
         end = np.asarray(annihilation_angle(lane))
     return K_A, K_B, S, share * np.minimum(end, 100.0)
 
@@ -152,14 +159,14 @@ def _before_the_end(K_A, K_B, s, share):
 def _probabilities(K_A, K_B, chi, l_A, l_B):
     """l_g = log(1/t_g) > 0: both groups active."""
     classes = _pair(K_A, K_B)
-    lane = Lane(K_A, K_B, l_A - l_B, jnp.ones_like(chi), l_A)
+    lane = TwoGroupProgram(K_A, K_B, l_A - l_B, jnp.ones_like(chi), l_A)
     state, angle = penalty_state(chi, lane), angle_at(chi, K_A, K_B)
     # The residual is what y by the second group's conditions lacks of y by the angle.
     y = angle.sine * state.sigma + state.residual
     block = rank_one(K_A, K_B, angle.cosine * state.sigma, y)
     between = jnp.stack([_pair(*row) for row in block])
     margins = symmetry.margins(_pair(state.a, state.e), between, classes)
-    loss = CrossEntropy().on_groups(margins, symmetry.rivals(classes))
+    loss = CrossEntropy().on_groups(margins, symmetry.count_rivals(classes))
     terms_A, terms_B = state.a + K_A * angle.in_A, state.e + K_B * angle.in_B
     forms = {}
     for g, name, share, terms in ((0, "A", K_B, terms_A), (1, "B", K_A, terms_B)):
@@ -258,9 +265,9 @@ def _oversampled(R, w):
 def _gap_terms(K_A, K_B, pi_A, pi_B, omega_A, omega_B, a, e, x, y):
     classes, weights, omega = _pair(K_A, K_B), _pair(pi_A, pi_B), _pair(omega_A, omega_B)
     within, between = _coordinates(K_A, K_B, a, e, x, y)
-    others = symmetry.rivals(classes)
-    loss = CrossEntropy().on_groups(symmetry.margins(within, between, classes), others)
-    pull, block = gradient(loss.wrong, others, classes, weights)
+    rival_counts = symmetry.count_rivals(classes)
+    loss = CrossEntropy().on_groups(symmetry.margins(within, between, classes), rival_counts)
+    pull, block = gradient(loss.wrong, rival_counts, classes, weights)
     cost = symmetry.spectral_cost(within, between, classes, omega)
     proof = duality_gap(Program(CrossEntropy(), classes, weights, omega, cost, None), within, between)
     norm = jnp.maximum(jnp.max(pull / omega), spectral.block_norm(block / omega))

@@ -29,8 +29,8 @@ class Loss(eqx.Module):
     vanishing: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def on_groups(self, margins: Any, others: Any, own: Any = None) -> GroupLoss:
-        """Evaluate at ``margins[j, g]``, the margin of a class of group g over each of ``others[j, g]`` in group j.
+    def on_groups(self, margins: Any, rival_counts: Any, own: Any = None) -> GroupLoss:
+        """Evaluate at ``margins[j, g]``, the margin of a class of group g over each of ``rival_counts[j, g]`` in group j.
 
         ``own`` (G,), the logit of the right class, is needed by losses that are not shift-invariant.
         """
@@ -43,7 +43,7 @@ class Loss(eqx.Module):
         """Margin of the right class over every other one where a ``coercive`` loss is least."""
         raise NotImplementedError(f"{type(self).__name__} is not coercive.")
 
-    def log_scale(self, margins: Any, others: Any) -> Any:
+    def log_scale(self, margins: Any, rival_counts: Any) -> Any:
         """c >= 0 such that the loss is ``exp(-c)`` times that at ``margins - c`` to rounding: it may underflow."""
         nx = margins.__array_namespace__()
         return nx.zeros(margins.shape[:-2], margins.dtype)
@@ -53,11 +53,11 @@ class ConvexLoss(Loss):
     """A loss that is convex in the logits brings its Fenchel gap, so that every solution can be certified."""
 
     @abc.abstractmethod
-    def fenchel_gap(self, at: GroupLoss, others: Any, wrong: Any, total: Any) -> Float[Array, "*batch G"]:
+    def fenchel_gap(self, at: GroupLoss, rival_counts: Any, wrong: Any, total: Any) -> Float[Array, "*batch G"]:
         """``loss(z) + conjugate(y) - <y, z> >= 0`` for another gradient y, given as in :class:`GroupLoss`."""
 
     @abc.abstractmethod
-    def without_row_sums(self, at: GroupLoss, others: Any, classes: Any, weights: Any) -> tuple[Any, Any]:
+    def without_row_sums(self, at: GroupLoss, rival_counts: Any, classes: Any, weights: Any) -> tuple[Any, Any]:
         """(wrong, total) of a nearby dual point whose weighted gradients sum to zero over samples, for a free bias."""
 
     def best_bias(self, sums: Any, decay: Any) -> Any:
@@ -65,7 +65,7 @@ class ConvexLoss(Loss):
         ``sums`` are the derivatives of the loss by it at a bias of zero."""
         return None
 
-    def noise(self, rounding: Any, others: Any) -> Any:
+    def noise(self, rounding: Any, rival_counts: Any) -> Any:
         """(G,) Fenchel gap between a computed gradient and the exact one, where logits are rounded by ``rounding``.
 
         Of a loss that is not shift-invariant; elsewhere rounding is relative to the loss.
@@ -77,7 +77,7 @@ class ConvexLoss(Loss):
         """Derivative by the logit of a wrong class less that of the right one, where the two are equal."""
         return 1.0
 
-    def margin_of(self, wrong: Any, at: GroupLoss, own: Any, others: Any) -> Any:
+    def margin_of(self, wrong: Any, at: GroupLoss, own: Any, rival_counts: Any) -> Any:
         """(G,) margin >= 0 over one more wrong class whose derivative is to be ``wrong``; the others' mass is left."""
         nx = wrong.__array_namespace__()
         right = nx.exp(at.log_right)
@@ -85,8 +85,8 @@ class ConvexLoss(Loss):
         return nx.where(reached, at.log_right - nx.log(nx.where(reached, wrong, 1.0)), 0.0)
 
 
-def row_sums(wrong, others, weights, total):
+def row_sums(wrong, rival_counts, weights, total):
     """(G,) derivative of the loss by the bias of one class of each group; arguments as in :class:`GroupLoss`."""
     nx = wrong.__array_namespace__()
-    right = weights * (total - nx.sum(others * wrong, axis=-2))
-    return right + nx.sum(nx.swapaxes(others, -1, -2) * weights[..., None, :] * wrong, axis=-1)
+    right = weights * (total - nx.sum(rival_counts * wrong, axis=-2))
+    return right + nx.sum(nx.swapaxes(rival_counts, -1, -2) * weights[..., None, :] * wrong, axis=-1)

@@ -17,39 +17,39 @@ class SquaredError(ConvexLoss):
         nx = num_classes.__array_namespace__()
         return nx.ones_like(num_classes)
 
-    def margin_of(self, wrong, at, own, others):
+    def margin_of(self, wrong, at, own, rival_counts):
         """Where the wrong class's logit is ``wrong``."""
         nx = wrong.__array_namespace__()
         return nx.maximum(own - wrong, 0.0)
 
-    def on_groups(self, margins, others, own=None) -> GroupLoss:
+    def on_groups(self, margins, rival_counts, own=None) -> GroupLoss:
         """Needs ``own``."""
         nx = margins.__array_namespace__()
         wrong = own[..., None, :] - margins
         right = own - 1
-        value = 0.5 * (right * right + nx.sum(others * wrong * wrong, axis=-2))
+        value = 0.5 * (right * right + nx.sum(rival_counts * wrong * wrong, axis=-2))
         zero = nx.zeros_like(wrong)
-        return GroupLoss(value, wrong, right + nx.sum(others * wrong, axis=-2), nx.zeros_like(own), zero, zero)
+        return GroupLoss(value, wrong, right + nx.sum(rival_counts * wrong, axis=-2), nx.zeros_like(own), zero, zero)
 
-    def fenchel_gap(self, at, others, wrong, total):
+    def fenchel_gap(self, at, rival_counts, wrong, total):
         """Half the squared distance of the two gradients."""
         nx = at.value.__array_namespace__()
         change = wrong - at.wrong
-        right = total - at.total - nx.sum(others * change, axis=-2)
-        return 0.5 * (right * right + nx.sum(others * change * change, axis=-2))
+        right = total - at.total - nx.sum(rival_counts * change, axis=-2)
+        return 0.5 * (right * right + nx.sum(rival_counts * change * change, axis=-2))
 
-    def without_row_sums(self, at, others, classes, weights):
+    def without_row_sums(self, at, rival_counts, classes, weights):
         """Subtract the weighted mean gradient from every sample's."""
         nx = at.value.__array_namespace__()
-        mean = row_sums(at.wrong, others, weights, at.total)
+        mean = row_sums(at.wrong, rival_counts, weights, at.total)
         wrong = at.wrong - mean[..., :, None]
-        return wrong, at.total - mean - nx.sum(others * mean[..., :, None], axis=-2)
+        return wrong, at.total - mean - nx.sum(rival_counts * mean[..., :, None], axis=-2)
 
     def best_bias(self, sums, decay):
         """The loss curves by the sum of all weights, which is 1."""
         return -sums / (1 + decay)
 
-    def noise(self, rounding, others):
+    def noise(self, rounding, rival_counts):
         """Half the squared rounding of every logit."""
         nx = rounding.__array_namespace__()
-        return 0.5 * (rounding * rounding)[..., None] * (1 + nx.sum(others, axis=-2))
+        return 0.5 * (rounding * rounding)[..., None] * (1 + nx.sum(rival_counts, axis=-2))

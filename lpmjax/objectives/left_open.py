@@ -17,9 +17,9 @@ def left_open(program: Program, proof: Certificate, bias: Any, rounding: Roundin
     if rounding is None:
         return np.zeros_like(proof.value)
     classes, weights = program.classes, program.weights
-    loss, others, *_ = evaluate(program, proof.within, proof.between, bias)
+    loss, rival_counts, *_ = evaluate(program, proof.within, proof.between, bias)
     each = np.abs(loss.wrong)
-    moved = weights * (np.abs(loss.total) + np.sum(others * each, axis=-2))
+    moved = weights * (np.abs(loss.total) + np.sum(rival_counts * each, axis=-2))
     moved_at_all = np.sum(classes * moved, axis=-1)
     paid = proof.value if program.budget is None else proof.norm * program.budget
     size = 1 + largest_term(program, proof.within, proof.between, bias)
@@ -28,7 +28,7 @@ def left_open(program: Program, proof: Certificate, bias: Any, rounding: Roundin
     change = rounding.weights * (proof.value + 2 * paid + 2 * size * moved_at_all)
     change = change + (rounding.omega + rounding.price) * paid + 2 * rounding.loss * (size + parameter) * exposed
     if program.bias_decay is not None:
-        received = np.sum(np.swapaxes(others, -1, -2) * weights[..., None, :] * each, axis=-1)
+        received = np.sum(np.swapaxes(rival_counts, -1, -2) * weights[..., None, :] * each, axis=-1)
         unbalanced = np.sum(classes * (rounding.weights[..., None] * (moved + received)) ** 2, axis=-1)
         change = change + unbalanced / program.bias_decay
         change = change + rounding.bias_decay * program.bias_decay * np.sum(classes * bias * bias, axis=-1)

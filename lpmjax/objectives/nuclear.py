@@ -45,7 +45,7 @@ class NuclearObjective(GroupObjective):
 
     def grams(self, within, between):
         """From the symmetric roots of ``Z Omega² Zᵀ`` and ``Omega Zᵀ Z Omega``."""
-        return symmetry.frames(within, between, self.program.omega, self.scale, self.program.full)
+        return symmetry.grams(within, between, self.program.omega, self.scale, self.program.full)
 
     def factors(self, Z, group, dim):
         """From the singular vectors of ``Z Omega``, at balanced norms."""

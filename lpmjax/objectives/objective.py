@@ -66,7 +66,7 @@ class AbstractObjective(eqx.Module):
         nx = proof.value.__array_namespace__()
         return nx.full_like(proof.value, 0.0 if rounding is None else nx.inf)
 
-    def closes(self, proof: Any, tol: Any) -> Any:
+    def gap_within(self, proof: Any, tol: Any) -> Any:
         """Whether the gap is within ``tol`` of the value."""
         nx = proof.value.__array_namespace__()
         size = nx.abs(proof.value)

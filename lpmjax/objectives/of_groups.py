@@ -7,7 +7,7 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from .. import symmetry
-from ..duality import Program, closes, slacks
+from ..duality import Program, gap_within, slacks
 from .left_open import left_open
 from .objective import AbstractObjective, Structure
 
@@ -29,7 +29,7 @@ class GroupObjective(AbstractObjective):
     scale: eqx.AbstractVar[Array]  #: (...,) sqrt(E_W / E_H) or its like, of classifier over features
 
     @abc.abstractmethod
-    def grams(self, within: Any, between: Any) -> tuple[symmetry.Frame, symmetry.Frame]:
+    def grams(self, within: Any, between: Any) -> tuple[symmetry.Gram, symmetry.Gram]:
         """Gram matrices of classifier rows and class features in group coordinates."""
 
     @abc.abstractmethod
@@ -78,9 +78,9 @@ class GroupObjective(AbstractObjective):
         """To first order (:func:`lpmjax.objectives.left_open.left_open`)."""
         return left_open(self.program, proof, at.bias, rounding)
 
-    def closes(self, proof: Any, tol: Any) -> Any:
-        """Whether the gap is within ``tol`` of the value (:func:`lpmjax.duality.closes`)."""
-        return closes(self.program, proof, tol)
+    def gap_within(self, proof: Any, tol: Any) -> Any:
+        """Whether the gap is within ``tol`` of the value (:func:`lpmjax.duality.gap_within`)."""
+        return gap_within(self.program, proof, tol)
 
 
 def without(gone, classes, within, between):

@@ -34,11 +34,11 @@ class OrthogonalObjective(GroupObjective):
         within = nx.where(classes > 0, within, 0.0)
         K = nx.sum(classes, axis=-1, keepdims=True)
         between = symmetry.centred_diagonal(within, classes)
-        loss, others, log_scale = evaluate(program, within, between, None)
+        loss, rival_counts, log_scale = evaluate(program, within, between, None)
         rho = nx.exp(loss.log_right - within)  # of every wrong class alike
         price = nx.asarray(program.penalty)[..., None] * omega * nx.sqrt(K / (K - 1))
         share = nx.minimum(1.0, price / (K * rho * weights))
-        divergence = program.loss.fenchel_gap(loss, others, share[..., None, :] * loss.wrong, loss.total)
+        divergence = program.loss.fenchel_gap(loss, rival_counts, share[..., None, :] * loss.wrong, loss.total)
         cost = price * (1 - 1 / K) * within
         saved = (K - 1) * weights * share * rho * within
         value = nx.sum(classes * (weights * loss.value + cost), axis=-1)
@@ -74,7 +74,7 @@ class OrthogonalObjective(GroupObjective):
 
     def grams(self, within, between):
         """Of features orthogonal to one another."""
-        return symmetry.orthogonal_frames(within, between, self.program.omega, self.scale, self.program.classes)
+        return symmetry.orthogonal_grams(within, between, self.program.omega, self.scale, self.program.classes)
 
     def factors(self, Z, group, dim):
         """One dimension for each class alive, the largest features first."""

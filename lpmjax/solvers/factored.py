@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ..arguments import require_flag, require_integer, require_type
 from ..losses.loss import Loss
 from .descent import descend
-from .implicit import attach
+from .implicit import with_derivative
 from .solver import AbstractSolver
 
 #: relative stationarity that a descent aims at, and that it must reach to count as converged
@@ -129,7 +129,7 @@ def descend_pair(
         optimizer=optimizer,
         project=_project if program.projected else None,
     )
-    point = found.x if program.projected else attach(_objective, found.x, program)
+    point = found.x if program.projected else with_derivative(_objective, found.x, program)
     return measured(point, program, found.steps, found.restarts, found.converged, found.finished)
 
 
@@ -212,10 +212,10 @@ def _objective(x: Pair, program: Columns):
     own = jnp.take_along_axis(Z, program.label[None, :], axis=0)[0]
     wrong = program.rows[:, None] & (jnp.arange(program.rows.size)[:, None] != program.label[None, :])
     margins = jnp.where(wrong, own[None, :] - Z, 0.0)
-    others, scale = wrong.astype(Z.dtype), jnp.zeros((), Z.dtype)
+    rival_counts, scale = wrong.astype(Z.dtype), jnp.zeros((), Z.dtype)
     if program.budgets is not None:
-        scale = program.loss.log_scale(margins, others)
-    loss = program.loss.on_groups(jnp.where(wrong, margins - scale, 0.0), others, own)
+        scale = program.loss.log_scale(margins, rival_counts)
+    loss = program.loss.on_groups(jnp.where(wrong, margins - scale, 0.0), rival_counts, own)
     value = jnp.sum(program.weights * loss.value)
     if program.penalties is not None:
         value = value + jnp.sqrt(program.penalties[0]) * jnp.sqrt(program.penalties[1]) * _cost(x, program)

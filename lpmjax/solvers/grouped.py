@@ -24,7 +24,7 @@ from ..duality import Program, duality_gap, evaluate, gradient, largest_term, lo
 from ..losses.loss import row_sums
 from ..objectives.of_groups import GroupCoordinates
 from .descent import descend
-from .implicit import attach
+from .implicit import with_derivative
 from .smoothed import Logits, follow
 from .solver import Candidate, TracedSolver
 
@@ -96,7 +96,7 @@ class Grouped(TracedSolver):
             settled = gap < found.residual
             other = _factors(logits, fixed, width)
             point, steps = jax.tree.map(partial(jnp.where, settled), other, point), steps + more
-        point = attach(_objective, _reduced(point, fixed, settled), program)
+        point = with_derivative(_objective, _reduced(point, fixed, settled), program)
         within, between, bias = _coordinates(point, program)
         log_multiplier = log_multiplier_at(within, between, bias, program)
         within = jnp.where(program.classes == 1, _limit_margin(within, between, bias, program, log_multiplier), within)
@@ -134,8 +134,8 @@ def _bias(x: Point, within, between, program: Program) -> Any:
     """Bias of one class of each group; the best one where that has a closed form. None without a bias."""
     here, classes = program.classes > 0, program.classes
     if x.bias is None and program.has_bias:
-        loss, others, _ = evaluate(program, within, between, None)
-        sums = row_sums(loss.wrong, others, program.weights, loss.total)
+        loss, rival_counts, _ = evaluate(program, within, between, None)
+        sums = row_sums(loss.wrong, rival_counts, program.weights, loss.total)
         return jnp.where(here, program.loss.best_bias(sums, 0.0 if program.free_bias else program.bias_decay), 0.0)
     if x.bias is None:
         return None
@@ -178,11 +178,11 @@ def _loss_of_fixed(program: Program):
     def _rule(primals, tangents):
         within, between, bias = primals
         classes, weights = program.classes, program.weights
-        at, others, log_scale = evaluate(program, within, between, bias)
-        pull, block = gradient(at.wrong, others, classes, weights, at.total)
+        at, rival_counts, log_scale = evaluate(program, within, between, bias)
+        pull, block = gradient(at.wrong, rival_counts, classes, weights, at.total)
         moved = jnp.sum(block * tangents[1]) - jnp.sum(symmetry.repeats(classes) * pull * tangents[0])
         if bias is not None:
-            moved = moved + jnp.sum(classes * row_sums(at.wrong, others, weights, at.total) * tangents[2])
+            moved = moved + jnp.sum(classes * row_sums(at.wrong, rival_counts, weights, at.total) * tangents[2])
         value = jnp.sum(classes * weights * at.value)
         return (value, log_scale), (moved, jnp.zeros_like(log_scale))
 
@@ -209,8 +209,8 @@ def _relative_gap(x: Point, program: Program):
     proof = duality_gap(program, within, between, bias, scale * across)
     if program.penalty is None:
         return proof.gap / proof.value
-    loss, others, *_ = evaluate(program, within, between, bias)
-    pull, block = gradient(loss.wrong, others, program.classes, program.weights, loss.total)
+    loss, rival_counts, *_ = evaluate(program, within, between, bias)
+    pull, block = gradient(loss.wrong, rival_counts, program.classes, program.weights, loss.total)
     repeats = symmetry.repeats(program.classes)
     inner = jnp.sum(block * between) - jnp.sum(repeats * pull * within)
     stationary = jnp.abs(inner + program.penalty * cost) + jnp.maximum(proof.norm - program.penalty, 0.0) * cost
@@ -227,8 +227,8 @@ def log_multiplier_at(within, between, bias, program: Program):
     """Logarithm of the multiplier of the spectral cost: of the penalty, or of what one more unit of budget is worth."""
     if program.penalty is not None:
         return jnp.log(program.penalty)
-    loss, others, log_scale = evaluate(program, within, between, bias)
-    pull, block = gradient(loss.wrong, others, program.classes, program.weights, loss.total)
+    loss, rival_counts, log_scale = evaluate(program, within, between, bias)
+    pull, block = gradient(loss.wrong, rival_counts, program.classes, program.weights, loss.total)
     repeats = symmetry.repeats(program.classes)
     worth = (jnp.sum(repeats * pull * within) - jnp.sum(block * between)) / program.budget
     return log_price(program, worth, log_scale)
@@ -268,13 +268,13 @@ def _reduced(x: Point, program: Program, settled) -> Point:
 def _limit_margin(within, between, bias, program: Program, log_multiplier):
     """In-group margin that a group of one class would have with a second one: no logit feels it, but derivatives by
     the number of classes do."""
-    loss, others, log_scale = evaluate(program, within, between, bias)
+    loss, rival_counts, log_scale = evaluate(program, within, between, bias)
     eye = jnp.eye(within.shape[-1], dtype=bool)
-    leaving = jnp.sum(jnp.where(eye, 0.0, others * loss.wrong), axis=-2) - loss.total
+    leaving = jnp.sum(jnp.where(eye, 0.0, rival_counts * loss.wrong), axis=-2) - loss.total
     need = jnp.exp(log_multiplier + log_scale) * program.omega / program.weights - leaving
     need = need / symmetry.present(program.classes)
     own = symmetry.own_logits(within, between, program.classes, bias) if program.full else None
-    margin = program.loss.margin_of(need, loss, own, others)
+    margin = program.loss.margin_of(need, loss, own, rival_counts)
     return jnp.where(margin > 0, margin + log_scale, 0.0)
 
 
@@ -315,8 +315,8 @@ def _toward(within, between, bias, program: Program, width: int, step) -> Point:
     """Factors of the coordinates after a steepest descent of spectral cost ``step``, with some of every direction: at
     zero U V has no gradient."""
     classes, omega = program.classes, program.omega
-    loss, others, *_ = evaluate(program, within, between, bias)
-    pull, block = gradient(loss.wrong, others, classes, program.weights, loss.total)
+    loss, rival_counts, *_ = evaluate(program, within, between, bias)
+    pull, block = gradient(loss.wrong, rival_counts, classes, program.weights, loss.total)
     repeats = symmetry.repeats(classes)
     descent_in, descent = jnp.where(repeats > 0, jnp.maximum(pull, 0.0) / omega, 0.0), -block / omega[None, :]
     norm = jnp.maximum(jnp.max(descent_in), spectral.spectral_norm(descent, program.full))

@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 _MAX_STEPS, _PATIENCE = 2000, 200
 
 
-def attach(objective: Callable[[Any, Any], Any], minimiser: Any, parameters: Any) -> Any:
+def with_derivative(objective: Callable[[Any, Any], Any], minimiser: Any, parameters: Any) -> Any:
     """The same ``minimiser`` of ``objective(x, parameters)``, carrying its derivative by the parameters.
 
     Stationarity gives ``hessian dx = -d(gradient)/d(parameters)``, solved by conjugate gradients with Hessian-vector

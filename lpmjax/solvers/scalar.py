@@ -76,10 +76,10 @@ def increasing_root(
     known = jnp.broadcast_to(jnp.asarray(known), start.shape)
     first = (start, jnp.zeros_like(start), upper, jnp.int32(0), known, known)
     x, *_, steps, _, converged = jax.lax.while_loop(running, body, first)
-    return Root(_attach(residual, params, x), steps, converged)
+    return Root(_with_derivative(residual, params, x), steps, converged)
 
 
-def _attach(residual: Residual, params: Any, root: Array) -> Array:
+def _with_derivative(residual: Residual, params: Any, root: Array) -> Array:
     """The same root, carrying d(root) = -(d residual / d params) / (d residual / d root)."""
 
     @jax.custom_jvp

@@ -176,9 +176,9 @@ def _smoothed(turned, program: Program, eps) -> _Cost:
 def _loss_slope(x: Logits, program: Program) -> Logits:
     """Gradient of the loss, and of what a bias pays."""
     classes, omega, weights = program.classes, program.omega, program.weights
-    loss, others, _ = evaluate(program, x.within, x.weighted / omega[None, :], x.bias)
-    pull, block = gradient(loss.wrong, others, classes, weights, loss.total)
-    bias = None if x.bias is None else classes * row_sums(loss.wrong, others, weights, loss.total)
+    loss, rival_counts, _ = evaluate(program, x.within, x.weighted / omega[None, :], x.bias)
+    pull, block = gradient(loss.wrong, rival_counts, classes, weights, loss.total)
+    bias = None if x.bias is None else classes * row_sums(loss.wrong, rival_counts, weights, loss.total)
     if program.bias_decay is not None:
         bias = bias + program.bias_decay * classes * x.bias
     return Logits(-symmetry.repeats(classes) * pull, block / omega[None, :], bias)

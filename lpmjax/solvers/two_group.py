@@ -25,7 +25,7 @@ from .scalar import increasing_root
 from .solver import Candidate, TracedSolver
 
 
-class Lane(NamedTuple):
+class TwoGroupProgram(NamedTuple):
     """One two-group program, majority first: ``log_ratio`` = log t_B - log t_A and ``omega`` = omega_B / omega_A."""
 
     K_A: Array
@@ -76,7 +76,7 @@ def _majority_log_inv_t(a, angle: _Angle, K):
     return log_partition(a, (1 - angle.h) / (K * angle.ratio))
 
 
-def _minority_log_inv_t(chi, lane: Lane, angle: _Angle, sigma, e):
+def _minority_log_inv_t(chi, lane: TwoGroupProgram, angle: _Angle, sigma, e):
     """log(1/t_B) from the softmax; log(sine) is written out so that it survives where the sine underflows."""
     K_A, K_B = lane.K_A, lane.K_B
     margin = e * (1 - 1 / K_B) + angle.sine * sigma / (lane.omega * K_B)
@@ -84,7 +84,7 @@ def _minority_log_inv_t(chi, lane: Lane, angle: _Angle, sigma, e):
     return margin - 0.5 * chi + jnp.log(angle.sine_root / angle.ratio * inverse_P / (K_A + K_B))
 
 
-def budget_state(chi, lane: Lane) -> _State:
+def budget_state(chi, lane: TwoGroupProgram) -> _State:
     """Budget form: (K_A-1) a + (K_B-1) omega e + sigma = resource, solved for sigma at this angle."""
     K_A, K_B, omega = lane.K_A, lane.K_B, lane.omega
     angle = angle_at(chi, K_A, K_B)
@@ -101,7 +101,7 @@ def budget_state(chi, lane: Lane) -> _State:
     return _State(a, e, sigma, spare / lane.resource, log_inv_t_A, residual, 1 + a + e + lane.log_ratio)
 
 
-def penalty_state(chi, lane: Lane) -> _State:
+def penalty_state(chi, lane: TwoGroupProgram) -> _State:
     """Penalised form: t_A is given, so the margin a and with it sigma follow at this angle; so does e where t_B < 1."""
     K_A, K_B, omega, log_inv_t_A = lane.K_A, lane.K_B, lane.omega, lane.resource
     angle = angle_at(chi, K_A, K_B)
@@ -121,20 +121,20 @@ def penalty_state(chi, lane: Lane) -> _State:
     return _State(a, e, sigma, spare, log_inv_t_A, residual, magnitude)
 
 
-def _budget_equation(chi, lane: Lane):
+def _budget_equation(chi, lane: TwoGroupProgram):
     """The scalar equation; the bracket ends where sigma would turn negative."""
     state = budget_state(chi, lane)
     return state.residual, state.magnitude
 
 
-def _penalty_equation(chi, lane: Lane):
+def _penalty_equation(chi, lane: TwoGroupProgram):
     """The scalar equation; where sigma would turn negative the annihilation equation takes over."""
     state = penalty_state(chi, lane)
     value = jnp.where(state.residual >= -state.spare, state.residual, -state.spare)
     return value, state.magnitude
 
 
-def _merging_equation(chi, lane: Lane):
+def _merging_equation(chi, lane: TwoGroupProgram):
     """log of (in-group margin that a minority needs) / (what the budget leaves it): zero where e reaches zero."""
     K_A, K_B = lane.K_A, lane.K_B
     angle = angle_at(chi, K_A, K_B)
@@ -143,7 +143,7 @@ def _merging_equation(chi, lane: Lane):
     return jnp.log(needed * lane.omega / (spare * angle.sine)), jnp.ones_like(chi)
 
 
-def annihilation_angle(lane: Lane):
+def annihilation_angle(lane: TwoGroupProgram):
     """chi at which a budget is spent on the majority alone; inf where theta = 0 comes first."""
     u = lane.resource / jnp.where(lane.K_A > 1, lane.K_A * (lane.K_A - 1), 1.0)
     reached = -jnp.expm1(-u) * (1 + jnp.sqrt(lane.K_B / (lane.K_A + lane.K_B)))
@@ -151,14 +151,14 @@ def annihilation_angle(lane: Lane):
     return jnp.where(exists, -jnp.log1p(-jnp.where(exists, reached, 0.0)), jnp.inf)
 
 
-def _last_angle(lane: Lane, largest_sigma):
+def _last_angle(lane: TwoGroupProgram, largest_sigma):
     """chi beyond which the scalar equation is positive: there log(1/t_B) <= log(sine) + 1 <= 0 (or e would be < 0)."""
     log_cos_etf = 0.5 * jnp.log(lane.K_B / (lane.K_A + lane.K_B))
     needed = jnp.maximum(jnp.maximum(lane.log_ratio, 0.0) + 1, jnp.log(largest_sigma / lane.omega))
     return 2 * (needed - log_cos_etf)
 
 
-def _merging_guess(lane: Lane, upper):
+def _merging_guess(lane: TwoGroupProgram, upper):
     """Where the merging equation, linear in u for a small budget and logarithmic for a large one, is about zero."""
     K_A, K = lane.K_A, lane.K_A + lane.K_B
     u = lane.resource / (K_A * (K - 1))
@@ -168,7 +168,7 @@ def _merging_guess(lane: Lane, upper):
     return jnp.minimum(guess, 0.999 * upper)
 
 
-def _order(program: Program) -> tuple[Lane, Bool[Array, ""], Array]:
+def _order(program: Program) -> tuple[TwoGroupProgram, Bool[Array, ""], Array]:
     """The lane with its majority first, whether the caller's groups were swapped for it, and its log(weight / omega).
 
     The majority is the group with the larger margin at the ETF angle, so that the root has chi >= 0.
@@ -190,24 +190,24 @@ def _order(program: Program) -> tuple[Lane, Bool[Array, ""], Array]:
         resource = log_rate[first] - jnp.log(program.penalty)
     log_ratio = log_rate[first] - log_rate[second]
     return (
-        Lane(classes[first], classes[second], log_ratio, omega[second] / omega[first], resource),
+        TwoGroupProgram(classes[first], classes[second], log_ratio, omega[second] / omega[first], resource),
         swap,
         log_rate[first],
     )
 
 
-def merging_angle(lane: Lane, max_steps: int):
+def merging_angle(lane: TwoGroupProgram, max_steps: int):
     """chi at which the in-group margin of the minority reaches zero on the budget (K_B >= 2)."""
     upper = annihilation_angle(lane)
     return increasing_root(_merging_equation, lane, _merging_guess(lane, upper), upper, max_steps)
 
 
-def merged_log_ratio(lane: Lane, max_steps: int):
+def merged_log_ratio(lane: TwoGroupProgram, max_steps: int):
     """log of the weight ratio from which the minority is merged, at this budget."""
     return budget_state(merging_angle(lane, max_steps).x, lane).log_inv_t_A
 
 
-def annihilated_log_ratio(lane: Lane):
+def annihilated_log_ratio(lane: TwoGroupProgram):
     """log of the weight ratio from which the minority is annihilated, at this budget; inf where it never is."""
     end = annihilation_angle(lane)
     exists = jnp.isfinite(end)
@@ -223,7 +223,7 @@ def annihilated_log_ratio(lane: Lane):
     return jnp.where(exists, _majority_log_inv_t(a, angle, K) - log_sine, jnp.inf)
 
 
-def _solve_budget(lane: Lane, max_steps: int):
+def _solve_budget(lane: TwoGroupProgram, max_steps: int):
     end = annihilation_angle(lane)
     annihilated = lane.log_ratio >= annihilated_log_ratio(lane)
     balanced = lane.log_ratio == 0  # the simplex ETF itself, chi = 0, at the edge of the bracket
@@ -237,7 +237,7 @@ def _solve_budget(lane: Lane, max_steps: int):
     return root, budget_state(root.x, lane), annihilated
 
 
-def _solve_penalty(lane: Lane, max_steps: int):
+def _solve_penalty(lane: TwoGroupProgram, max_steps: int):
     # sigma <= a, and a is largest at theta = 0.
     largest = penalty_state(jnp.full_like(lane.resource, jnp.inf), lane).a
     upper = _last_angle(lane, jnp.maximum(largest, jnp.finfo(largest.dtype).tiny))

@@ -21,11 +21,11 @@ from .two_group import four_scalars
 def cross_entropy(forms: Forms) -> Comparison:
     """Segments and tangents of the loss."""
     rng = np.random.default_rng(0)
-    others: Any = np.tile([[1.0, 3.0], [4.0, 2.0]], (512, 1, 1))
+    rival_counts: Any = np.tile([[1.0, 3.0], [4.0, 2.0]], (512, 1, 1))
     near, far = rng.normal(scale=5.0, size=(2, 512, 2, 2))
-    losses = [CrossEntropy().on_groups(m, others) for m in (near, (near + far) / 2, far)]
+    losses = [CrossEntropy().on_groups(m, rival_counts) for m in (near, (near + far) / 2, far)]
     low, middle, high = (loss.value for loss in losses)
-    slope = -np.sum(others * losses[0].wrong * (far - near), axis=-2)
+    slope = -np.sum(rival_counts * losses[0].wrong * (far - near), axis=-2)
     beyond = np.maximum(middle - (low + high) / 2, low + slope - high)
     return Comparison("random segments and tangents", np.maximum(beyond, 0) / (low + high), 512, 512)
 
