@@ -84,7 +84,6 @@ DRAWN = [(("float64", "float32")[i % 2], Case(*model, 1 + i % 3)) for i, model i
 QUICK = [
     ("float64", Case("budgets", "cross-entropy", None, 2)),
     ("float64", Case("nonnegative", "cross-entropy", None, 3)),
-    ("float32", Case("decays", "cross-entropy", None, 2)),
 ]
 
 

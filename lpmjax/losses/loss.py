@@ -30,7 +30,8 @@ class Loss(eqx.Module):
 
     @abc.abstractmethod
     def on_groups(self, margins: Any, rival_counts: Any, own: Any = None) -> GroupLoss:
-        """Evaluate at ``margins[j, g]``, the margin of a class of group g over each of ``rival_counts[j, g]`` in group j.
+        """Evaluate at ``margins[j, g]``, the margin of a class of group g over each of
+        ``rival_counts[j, g]`` in group j.
 
         ``own`` (G,), the logit of the right class, is needed by losses that are not shift-invariant.
         """
