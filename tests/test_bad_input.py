@@ -287,3 +287,16 @@ def test_certified_is_asked_for_by_name():
     assert SOLVED.certified and SOLVED.status == lpm.Status["certified"]
     batch = dataclasses.replace(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), SOLVED), status=jnp.int8([0, 2]))
     np.testing.assert_array_equal(batch.certified, [True, False])
+
+
+def test_a_traced_parameter_of_a_loss_out_of_range_spoils_its_own_lane_alone():
+    def solved(epsilon):
+        return lpm.solve(lpm.LayerPeeled(GROUPS, 1.0, 1.0, lpm.LabelSmoothing(epsilon)))
+
+    lanes = jnp.array([0.1, 2.0, 0.2])
+    found = jax.vmap(solved)(lanes)
+    assert found.status.tolist() == [lpm.Status.certified, lpm.Status.invalid, lpm.Status.certified]
+    assert np.isnan(found.value[1])
+    slopes = jax.grad(lambda x: jnp.nansum(jax.vmap(lambda e: solved(e).value)(x)))(lanes)
+    assert slopes[1] == 0
+    assert np.isfinite(slopes).all()
