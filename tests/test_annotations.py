@@ -32,7 +32,7 @@ def test_annotations_are_true():
 @pytest.mark.parametrize(
     ("file", "right", "wrong"),
     [
-        ("groups.py", 'num_classes(self) -> Float[Array, "*batch"]', 'num_classes(self) -> Float[Array, ""]'),
+        ("problems/layer_peeled.py", 'budget(self) -> Float[Array, "*batch"]', 'budget(self) -> Float[Array, "2"]'),
         ("solution.py", 'between: Float[Array, "*batch G G"]', 'between: Float[Array, "*batch G"]'),
         ("result.py", 'status: Int8[Array, "*batch"]', 'status: Int[Array, "*batch 2"]'),
     ],
