@@ -88,7 +88,9 @@ def test_ctrl_c_at_any_moment_exits_with_130(tmp_path):
             assert cpu_seconds(process) - before < 2
         out, err = process.communicate(timeout=60)
         finished = process.returncode == 0  # also where the signal met a process that had printed all
-        assert (finished and "collapsed" in out) or process.returncode == 130, err
+        # Python lets go of the signal before it ends: who dies of it then is 130 to a shell, too.
+        assert (finished and "collapsed" in out) or process.returncode in (130, -signal.SIGINT), err
+        assert process.returncode != -signal.SIGINT or err == ""
         assert finished or ("interrupted; problems done" in err or err == "")
         assert ("collapsed" in out) == (finished or "done: 0" not in err) or err == ""
 
