@@ -16,12 +16,9 @@ from .result import Result
 from .settings import nan_is_a_value
 from .solution import Solution
 from .solvers.factored import Factored, Pair, is_stationary, measured, unscaled
-from .solvers.grouped import Grouped
 
 #: relative gap beyond which nothing is taken for certified unless the caller asks for it
 _LOOSEST = 1e-3
-#: methods whose coordinates are zero only up to the gap, so that phases are known with it alone
-_NUMERICAL = (Grouped.name, Factored.name)
 
 
 @nan_is_a_value
@@ -67,6 +64,7 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     if isinstance(solution, Solution) and solution.W is not None:
         return _certify_factors(problem, solution, limit)
     double, rounding = problem.as_written()
+    numerical = {solver.name for solver in problem.solvers if not solver.exact}
     with np.errstate(all="ignore"):  # a lane that is not finite says so in its status
         objective = double.objective()
         at = objective.coordinates(jax.tree.map(np.asarray, solution))
@@ -87,7 +85,7 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
             finished=np.ones_like(proved),
             steps=solution.steps,
             restarts=solution.restarts,
-            told=proved | (solution.method not in _NUMERICAL),
+            told=proved | (solution.method not in numerical),
         )
         return conclude(double, claim, limit, np.asarray(double.is_valid()), solution.method)
 

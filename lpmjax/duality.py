@@ -298,15 +298,6 @@ def shrinkage(price, norm):
     return nx.where(norm > price, price / nx.where(norm > 0, norm, 1.0), 1.0)
 
 
-def log_multiplier_of(program: Program, proof: Certificate):
-    """Logarithm of the multiplier of the spectral cost, where slack changes sign: of the gradient's norm on a budget
-    (minus infinity where the budget does not bind), else of the penalty."""
-    nx = program.weights.__array_namespace__()
-    if program.penalty is None:
-        return log_price(program, proof.norm, proof.log_scale)
-    return nx.log(program.penalty)
-
-
 def log_price(program: Program, norm, log_scale):
     """Logarithm of ``norm * exp(-log_scale)``, minus infinity where the budget does not bind."""
     nx = program.weights.__array_namespace__()

@@ -153,12 +153,15 @@ def columns(objective: GroupObjective, groups: ClassGroups, solver: Factored) ->
         repeats = np.asarray(samples)[index]
         label = np.repeat(label, repeats.astype(int))
         weights, omega = (weights / repeats)[label], (omega / np.sqrt(repeats))[label]
-    each = program.granted if program.penalty is None else program.penalty
-    pair: Any = (each * scale, each / scale) if program.penalty is None else (each / scale, each * scale)
+    budgets, penalties = None, None
+    if program.granted is not None:
+        budgets = (program.granted * scale, program.granted / scale)
+    else:
+        penalties = (program.penalty / scale, program.penalty * scale)
     return index, Columns(
         loss=program.loss, rows=rows, label=jnp.asarray(label), weights=weights, omega=omega,
         shift=None if program.offsets is None else program.offsets[index],
-        budgets=pair if program.penalty is None else None, penalties=None if program.penalty is None else pair,
+        budgets=budgets, penalties=penalties,
         bias_decay=program.bias_decay, biased=program.has_bias,
         squared=isinstance(objective, OrthogonalObjective), projected=solver.projected,
     )  # fmt: skip

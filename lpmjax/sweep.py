@@ -361,7 +361,7 @@ def _words_of_arguments(problem: Problem) -> dict[str, Words]:
     """Of what builders take: parameters of the problem and of what it is made of, and the words of ClassGroups."""
     parts = [getattr(problem, f.name) for f in dataclasses.fields(problem)]
     nested = [words_of(part) for part in parts if dataclasses.is_dataclass(part)]
-    return functools.reduce(operator.or_, nested, dict(ClassGroups.words)) | words_of(problem)
+    return functools.reduce(operator.or_, nested, ClassGroups.words) | words_of(problem)
 
 
 def _attrs(name: str, words: dict[str, Words]) -> dict[str, Any]:

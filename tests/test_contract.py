@@ -109,8 +109,7 @@ def check_form(case: Case, s: Any, dtype: str, method: str):
         assert (getattr(s, name).shape, getattr(s, name).dtype) == ((lanes, *shape), dtype), name
     for name, kind in CODES.items():
         assert (getattr(s, name).shape, getattr(s, name).dtype) == ((lanes,), kind), name
-    if s.W is None:  # of W only of one lane at a time
-        assert s.cosines().shape == (lanes, G, G)
+    assert s.cosines().shape == (lanes, G, G)
     assert all(leaf.dtype == dtype for leaf in jax.tree.leaves(s.problem))
 
 
@@ -143,8 +142,7 @@ def check_views(case: Case, s: Any, strength: float):
     index, n, weights = case.classes
     K, G, several = len(index), case.G, np.array(GROUPS[case.G][0]) > 1
     member = (index[:, None] == np.arange(G)).astype(float)
-    dim = K if case.loss == "squared" and s.W is None else None  # test_factors_have_as_many_dimensions_as_the_rank
-    W, H = (np.asarray(x, float) for x in s.factors(dim))
+    W, H = (np.asarray(x, float) for x in s.factors())
     logits = np.asarray(s.logits(), float)
     bias = np.zeros(K) if s.bias is None else np.asarray(s.bias, float)[index]
     Z = W @ H
@@ -159,8 +157,7 @@ def check_views(case: Case, s: Any, strength: float):
     rivals = np.where(np.eye(K, dtype=bool), np.inf, np.diag(Z) - Z)
     np.testing.assert_allclose(rivals.min(0), np.asarray(s.margin)[index], atol=close * scale)
     values = np.linalg.svd(Z * (1.0 if case.model == "budgets" else np.sqrt(n)), compute_uv=False)
-    if s.W is None or values[0] > close:  # a descent to nothing comes only near it: test_nothing_has_no_rank
-        assert int(s.rank) == np.sum(values > close * scale)
+    assert int(s.rank) == np.sum(values > close * scale)
 
     cosines, gram = np.asarray(s.cosines()), W @ W.T
     np.testing.assert_allclose(np.diag(cosines), s.cosine, atol=close)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import spectral, symmetry
-from ..duality import Certificate, Program, duality_gap, evaluate, log_multiplier_of
+from ..duality import Certificate, Program, duality_gap, evaluate, log_price
 from .objective import Structure
 from .of_groups import GroupCoordinates, GroupObjective
 from .structure import structure
@@ -36,8 +36,12 @@ class NuclearObjective(GroupObjective):
         return objective + program.penalty * cost
 
     def log_multiplier(self, proof: Certificate) -> Float[Array, "*batch"]:
-        """Of the gradient's norm on a budget, else of the penalty."""
-        return log_multiplier_of(self.program, proof)
+        """Where slack changes sign: of the gradient's norm on a budget (minus infinity where that does not bind), else
+        of the penalty."""
+        program = self.program
+        if program.penalty is None:
+            return log_price(program, proof.norm, proof.log_scale)
+        return program.penalty.__array_namespace__().log(program.penalty)
 
     def structure(self, proof: Certificate, price: Any) -> Structure:
         """:func:`lpmjax.objectives.structure.structure`."""

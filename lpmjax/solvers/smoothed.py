@@ -3,9 +3,9 @@
 Where decays are tiny and classes many, the factored objective can curve 10^15 times as much in one direction as in
 another, and first-order descent comes to rest at a gap of 1e-6. In the logits themselves the program is convex, and so
 it is with every singular value s in the cost replaced by ``sqrt(s^2 + eps^2)``, which has two derivatives: the path of
-its minimisers is followed from zero logits and a large ``eps`` down to one that no longer counts. On it the gradient of
-the loss is within the penalty as it is. A step costs the decomposition of a Hessian of order G^2 + 2 G, one or two
-milliseconds for nine groups, and 20 to 150 are taken.
+its minimisers is followed, from near where the descent rests or from zero logits and a large ``eps``, down to one that
+no longer counts. On it the gradient of the loss is within the penalty as it is. A step costs the decomposition of a
+Hessian of order G^2 + 2 G, one or two milliseconds for nine groups, and 20 to 150 are taken.
 """
 
 from functools import partial
