@@ -24,7 +24,6 @@ from .codes import Phase as Phase
 from .codes import Status as Status
 from .diagnose import Diagnosis as Diagnosis
 from .diagnose import diagnose as diagnose
-from .factored import best as best
 from .factored import factored as factored
 from .groups import ClassGroups as ClassGroups
 from .losses import ConvexLoss as ConvexLoss
@@ -46,6 +45,7 @@ from .solvers.grouped import Grouped as Grouped
 from .solvers.two_group import TwoGroup as TwoGroup
 from .store import load as load
 from .sweep import sweep as sweep
+from .tries import best as best
 from .verify import Verification as Verification
 from .verify import verify as verify
 

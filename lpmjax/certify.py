@@ -8,14 +8,11 @@ import numpy as np
 from jax.core import Tracer
 
 from .arguments import leaves, require, require_type
-from .conclude import Claim, conclude
-from .factored import claim_of_pair, class_logits, columns, per_class
-from .problems.grouped import GroupedProblem
+from .conclude import conclude
 from .problems.problem import Problem
 from .result import Result
 from .settings import nan_is_a_value
-from .solution import Solution
-from .solvers.factored import Factored, Pair, is_stationary, measured, unscaled
+from .solvers.solver import Claim, HostSolver
 
 #: relative gap beyond which nothing is taken for certified unless the caller asks for it
 _LOOSEST = 1e-3
@@ -61,10 +58,12 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
         if limit.ndim and limit.shape != solution.value.shape:
             raise ValueError(f"tol has shape {limit.shape}: it must be one number, or one for each solution.")
         require("tol", limit, "in (0, 1)", lambda t: (t > 0) & (t < 1), "It is relative to |value|.")
-    if isinstance(solution, Solution) and solution.W is not None:
-        return _certify_factors(problem, solution, limit)
+    solvers = {solver.name: solver for solver in problem.solvers}
+    solver = solvers.get(solution.method)
+    again = _prove_again(problem, solution, limit, solver) if isinstance(solver, HostSolver) else None
+    if again is not None:
+        return again
     double, rounding = problem.as_written()
-    numerical = {solver.name for solver in problem.solvers if not solver.exact}
     with np.errstate(all="ignore"):  # a lane that is not finite says so in its status
         objective = double.objective()
         at = objective.coordinates(jax.tree.map(np.asarray, solution))
@@ -85,44 +84,31 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
             finished=np.ones_like(proved),
             steps=solution.steps,
             restarts=solution.restarts,
-            told=proved | (solution.method not in numerical),
+            told=proved | (solver is None or solver.exact),
         )
         return conclude(double, claim, limit, np.asarray(double.is_valid()), solution.method)
 
 
-def _certify_factors(problem: GroupedProblem, solution: Solution, tol: np.ndarray) -> Solution:
-    """The same from W and H of one solution, or of each of a batch of one problem or of many."""
-    assert solution.W is not None
-    assert solution.H is not None
-    if solution.W.ndim > 2:
-        many = problem.groups.classes.ndim > 1
-        tol = np.broadcast_to(tol, (len(solution.W),))
+def _prove_again(problem: Any, solution: Any, tol: np.ndarray, solver: HostSolver) -> Any:
+    """The same by a solver that makes claims of its own: of one solution, or of a batch of one problem or of many, one
+    by one. None where it leaves that to the objective."""
+    if np.ndim(solution.value) > 0:
+        many = jax.tree.leaves(problem)[0].ndim > jax.tree.leaves(_entry(solution.problem, 0))[0].ndim
+        tol = np.broadcast_to(tol, np.shape(solution.value)[:1])
         entries = [
-            _certify_factors(jax.tree.map(lambda x, i=i: x[i], problem) if many else problem, one, tol[i])
-            for i, one in enumerate(jax.tree.map(lambda x, i=i: x[i], solution) for i in range(len(solution.W)))
+            _prove_again(_entry(problem, i) if many else problem, _entry(solution, i), tol[i], solver)
+            for i in range(len(tol))
         ]
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *entries)
+        return None if entries[0] is None else jax.tree.map(lambda *leaves: np.stack(leaves), *entries)
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         restored, rounding = problem.as_written()
         double, given = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (restored, solution))
-        solver = Factored(per_sample=given.H.shape[1] != given.W.shape[0])
-        index, program = columns(double.objective(), double.groups, solver)
-        if given.W.shape[0] != index.size or given.H.shape[1] != program.label.size:
-            raise ValueError(
-                f"solution has W of shape {given.W.shape} and H of shape {given.H.shape}, problem has {index.size} "
-                "classes: pass the problem that was solved (solution.problem)."
-            )
-        bias = None if given.bias is None else given.bias[index]
-        pair = unscaled(Pair(given.W, given.H, bias), program)
-        stationary = is_stationary(pair, program)
-        found = measured(pair, program, solution.steps, solution.restarts, stationary, jnp.bool_(True))
-        claim = claim_of_pair(double, program, tol, found, index)
-        single = jax.tree.map(np.asarray, per_class(double, index).objective())
-        at = single.coordinates_of(np.asarray(class_logits(program, found.pair)))._replace(bias=bias)
-        proof = single.prove(at)
-        gap = claim.gap + single.left_open(proof, at, rounding) * np.exp(-proof.log_scale)
-        scaled = (np.exp(x) for x in (claim.log_value + proof.log_scale, np.log(gap) + proof.log_scale))
-        still = single.gap_within(proof._replace(**dict(zip(("value", "gap"), scaled, strict=True))), tol)
-        claim = claim._replace(gap=gap, proved=claim.proved & still)
+        claim = solver.prove_again(double, given, tol, rounding)
+        if claim is None:
+            return None
         result = conclude(double, claim, jnp.asarray(tol, jnp.float64), double.is_valid(), solution.method)
         return jax.tree.map(np.asarray, result)
+
+
+def _entry(tree: Any, i: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[i], tree)

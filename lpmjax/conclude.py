@@ -1,32 +1,15 @@
 """conclude: the only maker of results. What a solver found, and what it proves, becomes a Result with its status."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from .codes import Phase, Status
-from .objectives.objective import AbstractObjective, Structure
+from .objectives.objective import AbstractObjective
 from .problems.problem import Problem
 from .result import Result
-from .solvers.solver import Candidate
-
-
-class Claim(NamedTuple):
-    """What is said of coordinates, before it is told whether that may be said."""
-
-    value: Any
-    log_value: Any
-    gap: Any
-    log_multiplier: Any
-    structure: Structure
-    description: dict[str, Any]  #: the fields that the kind of result adds
-    proved: Any  #: the gap closes
-    finished: Any  #: ended by a criterion of its own, not by a step limit
-    steps: Any
-    restarts: Any
-    stationary: Any = False  #: by a test of its own, where the gap does not close
-    told: Any = True  #: whether the phase is known
+from .solvers.solver import Candidate, Claim
 
 
 def claim_of(objective: AbstractObjective, candidate: Candidate, tol: Any, exact: bool) -> Claim:
@@ -62,7 +45,9 @@ def conclude(problem: Problem, claim: Claim, tol: Any, valid: Any, method: str) 
     ``valid``: whether the parameters are in range. What is invalid or not finite is NaN.
     """
     nx = claim.value.__array_namespace__()
-    fits = valid if problem.dim is None else valid & (claim.structure.dim <= problem.dim)
+    fits = valid & claim.applies
+    if problem.dim is not None:
+        fits = fits & (claim.structure.dim <= problem.dim)
     finite = nx.isfinite(claim.value) & nx.isfinite(claim.gap)
     best = Status.certified if claim.value.dtype == "float64" else Status.converged
     status = nx.where(claim.finished, Status.stalled, Status.max_steps)

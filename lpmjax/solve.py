@@ -10,19 +10,18 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
-from .arguments import require_integer, require_key, require_positive, require_precision, require_type, scalars
+from .arguments import require_integer, require_key, require_precision, require_type
 from .codes import Status
 from .conclude import claim_of, conclude
-from .factored import best, solve_factored
 from .forks import require_unforked
 from .objectives.of_groups import GroupCoordinates
 from .problems.problem import Problem
 from .result import Result
 from .settings import nan_is_a_value
 from .solution import Solution
-from .solvers.factored import Factored
 from .solvers.grouped import Grouped
-from .solvers.solver import AbstractSolver, TracedSolver
+from .solvers.solver import AbstractSolver, HostSolver, TracedSolver
+from .tries import as_tol, best, tries
 
 _LARGEST_BLOCK = 2**31  #: bytes of a G x G block; a descent needs some fifty times as much
 _WIDE = 64  #: groups from which an eager solve first finds out how wide the factorisation has to be
@@ -74,12 +73,11 @@ def solve(
     require_type("start", start, (Result, type(None)), "a lpmjax Solution, or None")
     require_precision(problem=problem, start=start)
     key, restarts = require_key(key), require_integer("restarts", restarts, 1)
-    solver = choose_solver(problem, method, max_steps)
-    if isinstance(solver, Factored):
-        solver = dataclasses.replace(solver, restarts=restarts) if isinstance(method, str) else solver
-        return best(solve_factored(problem, solver, key, tol))
-    assert isinstance(solver, TracedSolver)
+    solver = choose_solver(problem, method, max_steps, restarts)
     limit = as_tol(problem, solver, tol)
+    if isinstance(solver, HostSolver):
+        return best(tries(problem, solver, limit, key))
+    assert isinstance(solver, TracedSolver)
     _require_memory(problem)
     warm = _warm(start, problem) if start is not None and isinstance(solver, Grouped) else None
     core = problem.unordered
@@ -97,8 +95,8 @@ def solve(
             f"dim = {problem.dim} is below the rank of the optimum, so W and H of that dimension cannot reach it: "
             "use dim >= K - 1 (or dim=None), or method='factored'."
         )
-    wider = dataclasses.replace(choose_solver(problem, "factored", max_steps), restarts=restarts)
-    return best(solve_factored(problem, wider, key, tol))
+    wider = choose_solver(problem, "factored", max_steps, restarts)
+    return best(tries(problem, wider, as_tol(problem, wider, tol), key))
 
 
 def _require_memory(problem: Problem) -> None:
@@ -113,8 +111,13 @@ def _require_memory(problem: Problem) -> None:
         )
 
 
-def choose_solver(problem: Problem, method: str | AbstractSolver, max_steps: int | None = None) -> Any:
-    """The solver that ``method`` stands for; ValueError if it is unknown or does not apply."""
+def choose_solver(
+    problem: Problem, method: str | AbstractSolver, max_steps: int | None = None, restarts: int | None = None
+) -> Any:
+    """The solver that ``method`` stands for; ValueError if it is unknown or does not apply.
+
+    ``restarts`` is for a method given by name, if that makes any.
+    """
     available = {solver.name: solver for solver in problem.solvers}
     named = tuple(available)
     require_type("method", method, (str, AbstractSolver), f"'auto' or one of {named}, or such a solver")
@@ -122,14 +125,10 @@ def choose_solver(problem: Problem, method: str | AbstractSolver, max_steps: int
     if name != "auto" and name not in available:
         raise ValueError(f"method = {name!r} cannot solve this problem: use 'auto' or one of {named}.")
     solver = method if isinstance(method, AbstractSolver) else available[named[0] if name == "auto" else name]
-    return solver if max_steps is None else dataclasses.replace(solver, max_steps=max_steps)
-
-
-def as_tol(problem: Problem, solver: AbstractSolver, tol: float | None) -> Array:
-    """Relative gap to certify, by default that of the solver."""
-    limit = scalars(tol=solver.default_tol(problem.dtype) if tol is None else tol)["tol"]
-    require_positive("It is relative to |value|.", tol=limit)
-    return limit.astype(problem.dtype)
+    told = {} if max_steps is None else {"max_steps": max_steps}
+    if isinstance(method, str) and restarts is not None and hasattr(solver, "restarts"):
+        told["restarts"] = restarts
+    return dataclasses.replace(solver, **told) if told else solver
 
 
 def _warm(start: Any, problem: Any) -> GroupCoordinates:

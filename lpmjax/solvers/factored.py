@@ -1,30 +1,38 @@
-"""The non-convex program as it is written: W and H of a given dimension, no symmetry assumed, from random starts."""
+"""Factored: local optima of the non-convex program over W and H, no symmetry assumed, from random starts."""
 
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from functools import partial
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Int
+from jax.core import Tracer
+from jaxtyping import Array
 
+from .. import symmetry
 from ..arguments import require_flag, require_integer, require_type
-from ..losses.loss import Loss
-from .descent import descend
-from .implicit import with_derivative
-from .solver import AbstractSolver
+from ..codes import Phase
+from ..duality import slacks
+from ..groups import ClassGroups, ClassOrder
+from ..objectives.objective import Structure
+from ..objectives.of_groups import GroupObjective
+from ..objectives.orthogonal import OrthogonalObjective
+from ..spectral import singular_values
+from .grouped import log_multiplier_at
+from .pairs import Columns, Found, Pair, is_stationary, measured, random_pair, solve_pairs, unscaled, widened
+from .solver import Claim, HostSolver
 
-#: relative stationarity that a descent aims at, and that it must reach to count as converged
-_GOAL, _ACCEPT = 1e-11, 1e-7
-#: where a loss can vanish, the least value that stationarity is relative to
-_LEAST = 1e-4
+#: share of the objective below which a singular value is what a descent left of zero
+_NOTHING = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
-class Factored(AbstractSolver):
-    """L-BFGS over W and H from ``restarts`` random starts, or another optax ``optimizer``: see :func:`lpmjax.factored`,
-    which runs it, for one feature ``per_sample`` and budgets held by projection (``projected``)."""
+class Factored(HostSolver):
+    """L-BFGS over W and H from ``restarts`` random starts, or another optax ``optimizer``: see :func:`lpmjax.factored`
+    for one feature ``per_sample`` and budgets held by projection (``projected``)."""
 
     max_steps: int = 4000
     restarts: int = 8
@@ -43,213 +51,200 @@ class Factored(AbstractSolver):
         require_flag("per_sample", self.per_sample)
         require_flag("projected", self.projected)
 
+    def __call__(self, problem: Any, tol: Any, key: Any, start: Any = None) -> Claim:
+        """Claims of ``restarts`` pairs, or of one descent from W and H of ``start``. With ``dim=None`` the width grows
+        until every gap closes."""
+        objective = problem.objective()
+        if self.projected and (self.optimizer is None or objective.program.budget is None):
+            raise ValueError(
+                "projected = True needs norm budgets (LayerPeeled) and a first-order optimizer, e.g. optax.sgd(1.0)."
+            )
+        index, program = columns(objective, problem.groups, self.per_sample, self.projected)
+        full = objective.widest(int(program.rows.size))
+        run = partial(_run, index=ClassOrder(index), solver=self)
+        if start is not None:
+            return run(problem, program, tol, _from_result(start, program, problem.dim or full))
+        keys = jax.random.split(key, self.restarts)
+        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(problem))
+        dim = problem.dim or (full if traced or full <= 64 else full // 4)
+        starts = jax.vmap(lambda k: random_pair(k, program, dim))(keys)
+        while True:
+            claims = run(problem, program, tol, starts)
+            if problem.dim is not None or dim == full or bool(jnp.all(claims.proved)):
+                return claims
+            seen = claims.description
+            dim = min(full, max(int(1.5 * dim), int(1.1 * float(jnp.sum(seen["slack"][0] > 0))) + 8))
+            bias = None if seen["bias"] is None else seen["bias"][..., index]
+            pairs = Pair(seen["W"], seen["H"], bias)
+            starts = jax.vmap(lambda k, pair, dim=dim: widened(k, unscaled(pair, program), program, dim))(keys, pairs)
 
-class Columns(eqx.Module):
-    """The program column by column: one column of features per class, or per sample. Budgets or penalties."""
-
-    loss: Loss
-    rows: Bool[Array, " K"]  #: which classes are present
-    label: Int[Array, " C"]
-    weights: Float[Array, " C"]
-    omega: Float[Array, " C"]
-    shift: Float[Array, " K"] | None
-    budgets: tuple[Array, Array] | None  #: of the squared norms of W and of H diag(omega)
-    penalties: Any  #: pair or None; on the same two, halved
-    bias_decay: Any  #: or None without a bias that pays
-    biased: bool = eqx.field(static=True)
-    squared: bool = eqx.field(static=True)  #: features are squares, for they are >= 0
-    projected: bool = eqx.field(static=True)  #: budgets held by projection; otherwise by scaling
-
-
-class Pair(NamedTuple):
-    """Classifier, features (their square roots if ``squared``; times omega) and bias."""
-
-    W: Float[Array, "K d"]
-    H: Float[Array, "d C"]
-    bias: Any  #: (K,) or None
-    #: root of the budget that is left, in a descent whose loss may not want all of it; otherwise None
-    spare: Any = None
-
-
-class Found(NamedTuple):
-    """One local optimum."""
-
-    pair: Pair  #: W, H and bias of the model itself
-    log_value: Float[Array, ""]
-    steps: Int[Array, ""]
-    restarts: Int[Array, ""]
-    converged: Bool[Array, ""]  #: stationary
-    finished: Bool[Array, ""]  #: ended by its own criterion, not by the step limit
-
-
-def random_pair(key: Array, program: Columns, dim: int) -> Pair:
-    """Gaussian factors, of the size of the budgets or of margins of order one."""
-    first, second = jax.random.split(key)
-    K, C = program.rows.size, program.label.size
-    dtype = program.weights.dtype
-    W = jax.random.normal(first, (K, dim), dtype)
-    H = jax.random.normal(second, (dim, C), dtype)
-    W = jnp.where(program.rows[:, None], W, 0.0)
-    H = jnp.where(program.weights[None, :] > 0, H, 0.0)
-    if program.squared:
-        H = jnp.abs(H)
-    spread = jnp.sqrt(jnp.mean(program.omega) / jnp.sqrt(jnp.asarray(dim, dtype)))
-    sizes = (spread, spread) if program.budgets is None else _radii(program, W, H)
-    bias = jnp.zeros(K, dtype) if program.biased else None
-    pair = Pair(sizes[0] * W, sizes[1] * H, bias)
-    return pair._replace(spare=jnp.sqrt(_cost(pair, program))) if _may_spare(program) else pair
+    def prove_again(self, problem: Any, result: Any, tol: Any, rounding: Any) -> Claim | None:
+        """From W and H (and bias) alone, scaled onto the budgets; ``converged`` where they are stationary."""
+        per_sample = result.H.shape[1] != result.W.shape[0]
+        index, program = columns(problem.objective(), problem.groups, per_sample)
+        if result.W.shape[0] != index.size or result.H.shape[1] != program.label.size:
+            raise ValueError(
+                f"solution has W of shape {result.W.shape} and H of shape {result.H.shape}, problem has {index.size} "
+                "classes: pass the problem that was solved (solution.problem)."
+            )
+        bias = None if result.bias is None else result.bias[index]
+        pair = unscaled(Pair(result.W, result.H, bias), program)
+        stationary = is_stationary(pair, program)
+        found = measured(pair, program, result.steps, result.restarts, stationary, jnp.bool_(True))
+        claim = claim_of_pair(problem, program, tol, found, index)
+        single = jax.tree.map(np.asarray, per_class(problem, index).objective())
+        at = single.coordinates_of(np.asarray(class_logits(program, found.pair)))._replace(bias=bias)
+        proof = single.prove(at)
+        gap = claim.gap + single.left_open(proof, at, rounding) * np.exp(-proof.log_scale)
+        scaled = (np.exp(x) for x in (claim.log_value + proof.log_scale, np.log(gap) + proof.log_scale))
+        still = single.gap_within(proof._replace(**dict(zip(("value", "gap"), scaled, strict=True))), tol)
+        return claim._replace(gap=gap, proved=claim.proved & still)
 
 
-def _may_spare(program: Columns) -> bool:
-    """Whether the budgets, held by scaling, may be more than an optimum wants."""
-    return program.budgets is not None and program.loss.coercive and not program.projected
+def columns(
+    objective: GroupObjective, groups: ClassGroups, per_sample: bool, projected: bool = False
+) -> tuple[np.ndarray, Columns]:
+    """Group of each class in the caller's order, and the program column by column."""
+    if isinstance(groups.classes, Tracer) and groups.order is None:
+        index = np.arange(groups.num_groups)
+        rows = groups.classes > 0
+    else:
+        counts = np.asarray(groups.classes)
+        if not np.array_equal(np.rint(counts), counts):
+            raise ValueError(f"the factored method needs whole numbers of classes, got classes = {counts}.")
+        single = groups.order is None and counts.max() <= 1
+        index = np.arange(counts.size) if single else groups.class_index
+        rows = jnp.asarray(counts[index] > 0)
+    program, scale = objective.program, objective.scale
+    label, weights, omega = np.arange(index.size), jnp.where(rows, program.weights[index], 0.0), program.omega[index]
+    if per_sample:
+        samples = groups.samples
+        if isinstance(samples, Tracer) or not np.array_equal(np.rint(samples), samples):
+            raise ValueError("per_sample needs whole, concrete numbers of samples; got fractional or traced ones.")
+        repeats = np.asarray(samples)[index]
+        label = np.repeat(label, repeats.astype(int))
+        weights, omega = (weights / repeats)[label], (omega / np.sqrt(repeats))[label]
+    budgets, penalties = None, None
+    if program.granted is not None:
+        budgets = (program.granted * scale, program.granted / scale)
+    else:
+        penalties = (program.penalty / scale, program.penalty * scale)
+    return index, Columns(
+        loss=program.loss, rows=rows, label=jnp.asarray(label), weights=weights, omega=omega,
+        shift=None if program.offsets is None else program.offsets[index],
+        budgets=budgets, penalties=penalties,
+        bias_decay=program.bias_decay, biased=program.has_bias,
+        squared=isinstance(objective, OrthogonalObjective), projected=projected,
+    )  # fmt: skip
 
 
-def _radii(program: Columns, W, H):
-    assert program.budgets is not None
-    features = H * H if program.squared else H
-    E_W, E_H = program.budgets
-    return jnp.sqrt(E_W / jnp.sum(W * W)), jnp.sqrt(E_H / jnp.sum(features * features))
+def _from_result(start: Any, program: Columns, dim: int) -> Pair:
+    W, H = start.factors() if start.W is None or start.H is None else (start.W, start.H)
+    if W.shape[-2] != program.rows.size or H.shape[-1] != program.label.size or W.shape[-1] > dim:
+        raise ValueError(f"start has W of shape {W.shape} and H of shape {H.shape}: they do not fit this problem.")
+    pad = dim - W.shape[-1]
+    bias = jnp.zeros(program.rows.size, W.dtype) if program.biased else None
+    pair = Pair(jnp.pad(W, ((0, 0), (0, pad))), jnp.pad(H, ((0, pad), (0, 0))), bias)
+    return jax.tree.map(lambda leaf: leaf[None], unscaled(pair, program))
 
 
-def descend_pair(
-    program: Columns, start: Pair, max_steps: int, optimizer: optax.GradientTransformation | None
-) -> Found:
-    """Descend from ``start``; the result carries its derivative by the program's numbers."""
-    eps = float(jnp.finfo(program.weights.dtype).eps)
-    found = descend(
-        _objective,
-        _residual,
-        start,
-        program,
-        goal=max(_GOAL, 50 * eps),
-        accept=jnp.asarray(max(_ACCEPT, 1e3 * eps)),
-        max_steps=max_steps,
-        every=10 if start.W.size + start.H.size < 10**5 else 25,
-        optimizer=optimizer,
-        project=_project if program.projected else None,
-    )
-    point = found.x if program.projected else with_derivative(_objective, found.x, program)
-    return measured(point, program, found.steps, found.restarts, found.converged, found.finished)
+def _class_means(H, label, K: int):
+    sums = jax.ops.segment_sum(H.T, label, K)
+    return (sums / jax.ops.segment_sum(jnp.ones_like(label, H.dtype), label, K)[:, None]).T
 
 
-def measured(x: Pair, program: Columns, steps, restarts, converged, finished) -> Found:
-    """What a descent that ended at ``x`` has found: W and H within the budgets, and their value."""
-    value = _objective(x, program)
-    log_value = jnp.log(value) if program.loss.vanishing else value
-    return Found(_scaled_back(x, program), log_value, steps, restarts, converged, finished)
+def per_class(problem: Any, index: np.ndarray) -> Any:
+    """The same problem with every class its own group, in the order of ``index``."""
+    groups = problem.groups
+    classes = jnp.where(groups.classes[index] > 0, jnp.ones_like(groups.weights[index]), 0.0)
+    single = ClassGroups(classes, groups.samples[index], groups.weights[index])
+    return eqx.tree_at(lambda p: p.groups, problem, single)
 
 
-def is_stationary(x: Pair, program: Columns):
-    """Whether a descent (in float64) would count as converged at ``x``."""
-    return _residual(x, program) <= _ACCEPT
+@partial(jax.jit, static_argnames=("index", "solver"))
+def _run(problem: Any, program: Columns, tol: Any, starts: Pair, index: ClassOrder, solver: Factored) -> Claim:
+    group = index.group_of_class
+    # Under a trace every group has been taken for one class: where it is more, that was another problem.
+    classes = problem.groups.classes
+    members = jnp.asarray(np.bincount(group, minlength=classes.size), classes.dtype)
+    counted = jnp.all((classes == 0) | (members == classes))
+
+    def claimed(found: Found) -> Claim:
+        return claim_of_pair(problem, program, tol, found, group)._replace(applies=counted)
+
+    with jax.default_matmul_precision("highest"):
+        return jax.vmap(claimed)(solve_pairs(program, starts, solver.max_steps, solver.optimizer))
 
 
-def widened(key: Array, pair: Pair, program: Columns, dim: int) -> Pair:
-    """The same pair with more columns, small and random: at zero they would stay there."""
-    fresh = random_pair(key, program, dim - pair.W.shape[1])
+def class_logits(program: Columns, pair: Pair) -> Array:
+    """(K, K) logits without bias of the mean features of each class."""
     W, H = pair.W, pair.H
-    small = 1e-2 * jnp.sqrt(jnp.sum(W * W) / jnp.sum(fresh.W * fresh.W))
-    return pair._replace(W=jnp.concatenate([W, small * fresh.W], 1), H=jnp.concatenate([H, small * fresh.H], 0))
+    means = H if H.shape[1] == len(W) else _class_means(H, program.label, len(W))
+    return jnp.where(program.rows[:, None] & program.rows[None, :], W @ means, 0.0)
 
 
-def unscaled(pair: Pair, program: Columns) -> Pair:
-    """Variables of the descent from W and H of the model: the inverse of what :class:`Found` returns."""
-    balance = _balance(program)
-    H = pair.H * program.omega[None, :] * jnp.sqrt(balance)
-    x = Pair(pair.W / jnp.sqrt(balance), jnp.sqrt(H) if program.squared else H, pair.bias)
-    if not _may_spare(program):
-        return x
-    return x._replace(spare=jnp.sqrt(jnp.maximum(_budget(program) - _cost(x, program), 0.0)))
+def claim_of_pair(problem: Any, program: Columns, tol, found: Found, index: np.ndarray) -> Claim:
+    """What one pair W, H proves, with means over groups."""
+    bias = found.pair.bias
+    single = per_class(problem, index).objective()
+    Z = class_logits(program, found.pair)
+    at = single.coordinates_of(Z)._replace(bias=bias)
+    proof = jax.lax.stop_gradient(single.prove(at))
+    # The proof is of these logits at balanced norms and collapsed features, which are no worse than W and H themselves.
+    scaled = jnp.exp(found.log_value + proof.log_scale)
+    proof = proof._replace(value=scaled, gap=jnp.maximum(proof.gap + scaled - proof.value, proof.gap))
+    unscale = jnp.exp(-proof.log_scale)
+    log_multiplier = single.log_multiplier(proof)
+    if single.program.budget is not None:
+        log_multiplier = log_multiplier_at(at.within, at.between, bias, single.program)
+    price = jax.lax.stop_gradient(jnp.exp(log_multiplier + proof.log_scale))
+    values = singular_values(Z * single.program.omega[None, :])
+    counts = values > 1e-6 * values[0]
+    if single.program.penalty is not None:  # what next to nothing is paid for is left of nothing
+        counts = counts & (price * values > jnp.minimum(tol, _NOTHING) * scaled)
+    rank = jnp.sum(counts)
+    phase = jnp.where(rank > 0, single.structure(proof, price).phase, Phase.annihilated)
+    proved = single.gap_within(proof, tol)
+    return Claim(
+        value=unscale * scaled,
+        log_value=found.log_value,
+        gap=jax.lax.stop_gradient(unscale * proof.gap),
+        log_multiplier=log_multiplier,
+        structure=Structure(phase, rank, jnp.zeros_like(rank)),  # it has the dimension
+        description={"slack": slacks(problem.objective().program, log_multiplier)}
+        | _means(problem.groups.classes, program, found.pair, Z, at.within, index),
+        proved=proved,
+        finished=found.finished,
+        steps=found.steps,
+        restarts=found.restarts,
+        stationary=found.converged,
+        told=proved,
+    )
 
 
-def _features(x: Pair, program: Columns):
-    return x.H * x.H if program.squared else x.H
-
-
-def _balance(program: Columns):
-    """sqrt(E_W / E_H) or sqrt(lambda_H / lambda_W): the descent works at equal norms."""
-    if program.projected:
-        return jnp.ones(())
-    if program.budgets is not None:
-        return jnp.sqrt(program.budgets[0] / program.budgets[1])
-    assert program.penalties is not None
-    return jnp.sqrt(program.penalties[1] / program.penalties[0])
-
-
-def _cost(x: Pair, program: Columns):
-    features = _features(x, program)
-    return 0.5 * (jnp.sum(x.W * x.W) + jnp.sum(features * features))
-
-
-def _budget(program: Columns):
-    assert program.budgets is not None
-    return jnp.sqrt(program.budgets[0]) * jnp.sqrt(program.budgets[1])
-
-
-def _stretch(x: Pair, program: Columns):
-    """What brings the product of the factors, and what they spare, onto the budget."""
-    if program.budgets is None or program.projected:
-        return jnp.ones(())
-    spare = 0.0 if x.spare is None else x.spare * x.spare
-    return _budget(program) / (_cost(x, program) + spare)
-
-
-def _scaled_back(x: Pair, program: Columns) -> Pair:
-    balance, stretch = _balance(program), _stretch(x, program)
-    W = x.W * jnp.sqrt(balance * stretch)
-    return Pair(W, _features(x, program) * jnp.sqrt(stretch / balance) / program.omega[None, :], x.bias)
-
-
-def _objective(x: Pair, program: Columns):
-    """Loss, or loss and decay; its logarithm unless the loss can vanish."""
-    features = _features(x, program)
-    Z = _stretch(x, program) * (x.W @ features) / program.omega[None, :]
-    if x.bias is not None:
-        Z = Z + x.bias[:, None]
-    if program.shift is not None:
-        Z = Z + program.shift[:, None]
-    own = jnp.take_along_axis(Z, program.label[None, :], axis=0)[0]
-    wrong = program.rows[:, None] & (jnp.arange(program.rows.size)[:, None] != program.label[None, :])
-    margins = jnp.where(wrong, own[None, :] - Z, 0.0)
-    rival_counts, scale = wrong.astype(Z.dtype), jnp.zeros((), Z.dtype)
-    if program.budgets is not None:
-        scale = program.loss.log_scale(margins, rival_counts)
-    loss = program.loss.on_groups(jnp.where(wrong, margins - scale, 0.0), rival_counts, own)
-    value = jnp.sum(program.weights * loss.value)
-    if program.penalties is not None:
-        value = value + jnp.sqrt(program.penalties[0]) * jnp.sqrt(program.penalties[1]) * _cost(x, program)
-    if program.bias_decay is not None:
-        bias: Any = x.bias
-        value = value + 0.5 * program.bias_decay * jnp.sum(bias * bias)
-    if program.loss.vanishing:
-        return value
-    return jnp.log(jnp.maximum(value, jnp.finfo(value.dtype).tiny)) - scale
-
-
-def _residual(x: Pair, program: Columns):
-    """Norm of the gradient of log(value) times the norm of the factors."""
-
-    def norm(tree):
-        return jnp.sqrt(sum(jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(tree)))
-
-    value, slope = jax.value_and_grad(lambda x: _objective(x, program))(x)
-    if program.loss.vanishing:
-        slope = jax.tree.map(lambda leaf: leaf / jnp.maximum(value, _LEAST), slope)
-    if not program.projected:
-        return norm(slope) * norm(x)
-    # Of the constrained problem: how far a unit step is from coming back by projection.
-    back = _project(jax.tree.map(lambda a, g: a - norm(x) ** 2 * g, x, slope), program)
-    return norm(jax.tree.map(jnp.subtract, back, x)) / norm(x)
-
-
-def _project(x: Pair, program: Columns) -> Pair:
-    """Onto the two budget balls (``optax.projections``)."""
-    assert program.budgets is not None
-    W = optax.projections.projection_l2_ball(x.W, jnp.sqrt(program.budgets[0]))
-    return x._replace(W=W, H=optax.projections.projection_l2_ball(x.H, jnp.sqrt(program.budgets[1])))
-
-
-def solve_pairs(program: Any, starts: Pair, max_steps: int, optimizer: Any) -> Found:
-    """:func:`descend_pair` from a batch of starts."""
-    return jax.vmap(lambda start: descend_pair(program, start, max_steps, optimizer))(starts)
+def _means(classes, program: Columns, pair: Pair, Z, flat, index) -> dict[str, Any]:
+    """What a Solution says of each group: means over its classes, the least of their margins, and W and H."""
+    W, H, K = pair.W, pair.H, index.size
+    member = (jnp.asarray(index)[:, None] == jnp.arange(classes.size)[None, :]).astype(Z.dtype)
+    size = symmetry.present(classes)
+    within, between = symmetry.average(Z, jnp.asarray(index), classes)
+    eye = jnp.eye(K, dtype=bool)
+    rivals = jnp.where(eye | ~program.rows[:, None], jnp.inf, jnp.diagonal(Z)[None, :] - Z)
+    margins = jnp.where(member > 0, jnp.min(rivals, axis=0)[:, None], jnp.inf)
+    ones = jnp.ones_like(program.label, H.dtype)
+    h_norm2 = jax.ops.segment_sum(jnp.sum(H * H, axis=0), program.label, K) / jax.ops.segment_sum(
+        ones, program.label, K
+    )
+    pairwise = symmetry.mean_cosines(W, jnp.asarray(index), classes.size)
+    return {
+        "cosine": jnp.diagonal(pairwise),
+        "pairwise": pairwise,
+        "w_norm2": member.T @ jnp.sum(W * W, axis=1) / size,
+        "h_norm2": member.T @ h_norm2 / size,
+        "margin": jnp.min(margins, axis=0),
+        "within": member.T @ flat / size if program.squared else within,
+        "between": between,
+        "bias": None if pair.bias is None else member.T @ pair.bias / size,
+        "W": W,
+        "H": H,
+    }

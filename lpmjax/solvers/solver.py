@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 from jaxtyping import Array, Bool, Float, Int
 
 from ..arguments import require_integer
+from ..objectives.objective import Structure
 
 #: relative gap asked of any method in float32, where no gap certifies
 _TOL_FLOAT32 = 1e-3
@@ -21,6 +22,24 @@ class Candidate(NamedTuple):
     steps: Int[Array, ""]
     converged: Bool[Array, ""]  #: ended by its own criterion, not by the step limit
     restarts: Int[Array, ""] | int = 0  #: times that a descent began anew from where it had come to rest
+
+
+class Claim(NamedTuple):
+    """What is said of coordinates, before it is told whether that may be said."""
+
+    value: Any
+    log_value: Any
+    gap: Any
+    log_multiplier: Any
+    structure: Structure
+    description: dict[str, Any]  #: the fields that the kind of result adds
+    proved: Any  #: the gap closes
+    finished: Any  #: ended by a criterion of its own, not by a step limit
+    steps: Any
+    restarts: Any
+    stationary: Any = False  #: by a test of its own, where the gap does not close
+    told: Any = True  #: whether the phase is known
+    applies: Any = True  #: whether the numbers are what the solver took them for, which a trace hides
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,3 +71,17 @@ class TracedSolver(AbstractSolver):
     def __call__(self, objective: Any, tol: Any, start: Any = None) -> Candidate:
         """Coordinates of least objective. ``start``: those of a nearby optimum; ``tol``: relative gap that will be
         asked for."""
+
+
+class HostSolver(AbstractSolver):
+    """A solver that takes the problem itself and chooses shapes by what it finds, so that under a trace it does what it
+    can with fixed ones. It makes several tries and claims of its own."""
+
+    @abc.abstractmethod
+    def __call__(self, problem: Any, tol: Any, key: Any, start: Any = None) -> Claim:
+        """Claims, with a leading axis of tries. ``start``: a result to start from."""
+
+    def prove_again(self, problem: Any, result: Any, tol: Any, rounding: Any) -> Claim | None:
+        """What one result proves, in float64 on the host; None: what the objective proves of its coordinates.
+        ``rounding`` as in :meth:`lpmjax.objectives.objective.AbstractObjective.left_open`."""
+        return None

@@ -1,0 +1,45 @@
+"""tries: the results of a solver that chooses its own shapes and starts, and the best of them."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from .arguments import require_positive, require_type, scalars
+from .codes import Status
+from .conclude import conclude
+from .problems.problem import Problem
+from .result import Result
+from .solvers.solver import AbstractSolver, Claim, HostSolver
+
+
+def as_tol(problem: Problem, solver: AbstractSolver, tol: float | None) -> Array:
+    """Relative gap to certify, by default that of the solver."""
+    limit = scalars(tol=solver.default_tol(problem.dtype) if tol is None else tol)["tol"]
+    require_positive("It is relative to |value|.", tol=limit)
+    return limit.astype(problem.dtype)
+
+
+def tries(problem: Problem, solver: HostSolver, tol: Any, key: Any, start: Any = None) -> Any:
+    """A result, with a leading axis of the tries of ``solver``."""
+    return _concluded(problem, solver(problem, tol, key, start), tol, solver.name)
+
+
+@partial(jax.jit, static_argnames=("method",))
+def _concluded(problem: Problem, claims: Claim, tol: Any, method: str) -> Any:
+    valid = problem.is_valid()
+    return jax.vmap(lambda claim: conclude(problem, claim, tol, valid, method))(claims)
+
+
+def best(solutions: Any) -> Any:
+    """The entry of least value among those that did not fail (among all, if all failed)."""
+    require_type("solutions", solutions, Result, "a lpmjax Solution with one leading axis")
+    if solutions.status.ndim != 1:
+        raise ValueError("solutions must be a Solution with one leading axis, as lpmjax.factored returns it.")
+    failed = (solutions.status != Status.certified) & (solutions.status != Status.converged)
+    value = jnp.where(jnp.isnan(solutions.value), jnp.inf, solutions.value)
+    order = jnp.where(failed, jnp.inf, value)
+    chosen = jnp.argmin(jnp.where(jnp.all(failed), value, order))
+    return jax.tree.map(lambda leaf: leaf[chosen], solutions)
