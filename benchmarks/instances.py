@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 import lpmjax as lpm
+from lpmjax.charge import Budget
 from lpmjax.duality import Program, duality_gap
 
 
@@ -61,7 +62,8 @@ def relative_gap(instance: Instance, logits: Any) -> float:
         return float("inf")
     ones: Any = np.ones(instance.K)
     weights: Any = instance.weights
-    program = Program(lpm.CrossEntropy(), ones, weights, ones, np.asarray(instance.budget), None)
+    budget: Any = np.asarray(instance.budget)
+    program = Program(lpm.CrossEntropy(), ones, weights, ones, Budget(budget, budget))
     with np.errstate(all="ignore"):
         proof = duality_gap(program, np.zeros(instance.K), Z)
         relative = float(proof.gap / abs(proof.value))

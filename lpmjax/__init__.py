@@ -44,7 +44,7 @@ from .solvers.factored import Factored as Factored
 from .solvers.grouped import Grouped as Grouped
 from .solvers.two_group import TwoGroup as TwoGroup
 from .store import load as load
-from .sweep import sweep as sweep
+from .sweeps.sweep import sweep as sweep
 from .tries import best as best
 from .verify import Verification as Verification
 from .verify import verify as verify

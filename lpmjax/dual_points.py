@@ -22,23 +22,26 @@ def positive(primal, dual, price, objective, noise):
     nx = primal.__array_namespace__()
     price = price[..., None]
     share = price * primal / nx.where(objective > 0, objective, 1.0)[..., None]
+    # 64 times over, as of the gradient: a descent starts with, and leaves, some of every direction.
     rounding = 64 * primal.shape[-1] * nx.finfo(primal.dtype).eps * nx.max(primal, axis=-1, keepdims=True)
     short = price - dual - nx.where(primal > rounding, noise[..., None], 0.0)
     return (primal > 0) & (share * price > short)
 
 
-def aligned(program: Any, pull, block, within, between, objective, noise):
-    """(wrong, total, pull, block) of the dual point near the gradient whose ``pull`` and ``block`` are given.
+def aligned(program: Any, gradient, at, objective, noise):
+    """(wrong, total, pull, block) of the dual point near the ``gradient`` (pull, block), on the singular vectors of
+    the logits ``at`` (within, between).
 
     ``objective`` and ``noise`` decide which singular values are zero (:func:`positive`). With a free bias the columns
     of the point sum to zero over samples, as those of a dual point must.
     """
     nx = program.weights.__array_namespace__()
-    classes, omega, weights, price = program.classes, program.omega, program.weights, nx.asarray(program.penalty)
+    (pull, block), (within, between) = gradient, at
+    classes, omega, weights, price = program.classes, program.omega, program.weights, nx.asarray(program.charge.amount)
     most = price[..., None] * omega
     pull = nx.where(within > 0, most, nx.minimum(pull, most))
     weighted, rest = between * omega[..., None, :], block / omega[..., None, :]
-    if program.free_bias:
+    if program.bias.free:
         weighted, rest = (split_off_bias(matrix, classes, omega)[0] for matrix in (weighted, rest))
     u, s, v = spectral.singular_vectors(weighted)
     along = -nx.sum(u * nx.matmul(rest, nx.swapaxes(v, -1, -2)), axis=-2)

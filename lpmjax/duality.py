@@ -15,66 +15,54 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from . import spectral, symmetry
+from .bias import Bias, DecayedBias, FreeBias, NoBias
+from .charge import Budget, Charge, Price
 from .dual_points import aligned
 from .losses.loss import ConvexLoss, GroupLoss, row_sums
 
 
 class Program(eqx.Module):
-    """The numbers of a problem that its certificate needs; exactly one of ``budget`` and ``penalty`` is given."""
+    """The numbers of a problem that its certificate needs."""
 
     loss: ConvexLoss
     classes: Float[Array, "*batch G"]
     weights: Float[Array, "*batch G"]
     omega: Float[Array, "*batch G"]
-    budget: Any  #: (...,) or None
-    penalty: Any  #: (...,) or None
+    charge: Charge  #: a budget of the spectral cost, or its price
     offsets: Any = None  #: (..., G) constants that the loss adds to the logits, or None
-    bias_decay: Any = None  #: (...,) or None without a bias that pays
-    #: (...,) whether the budget reaches where the loss itself is least; None where it always binds
-    unbound: Any = None
-    granted: Any = None  #: (...,) the budget as it was given, of which no optimum wants more than ``budget``
-    free_bias: bool = eqx.field(static=True, default=False)
+    bias: Bias = NoBias()
 
     @staticmethod
     def of(problem: Any) -> "Program":
-        """Evaluate the derived quantities (omega, budget or penalty) of a Problem."""
-        nx = problem.groups.classes.__array_namespace__()
-        groups, granted, unbound = problem.groups, problem.budget, None
-        budget, omega = granted, problem.omega
-        if budget is not None and problem.loss.coercive:
-            # What the minimiser of the loss costs is enough: more of a budget changes no optimum.
-            within, between, attained = _minimiser(problem.loss, groups.classes)
-            full = not problem.loss.shift_invariant
-            enough = symmetry.spectral_cost(within, between, groups.classes, omega, full)
-            unbound = attained & (budget >= enough)
-            budget = nx.where(unbound, enough, budget)
-        return Program(
-            problem.loss,
-            groups.classes,
-            groups.weights,
-            omega,
-            budget,
-            problem.penalty,
-            problem.loss.offsets(groups.samples),
-            None if problem.free_bias else problem.bias_decay,
-            unbound,
-            granted,
-            problem.free_bias,
-        )
+        """Evaluate the derived quantities (omega, budget or price) of a Problem."""
+        groups, loss, omega = problem.groups, problem.loss, problem.omega
+        bias = NoBias() if problem.bias_decay is None else DecayedBias(problem.bias_decay)
+        if problem.budget is None:
+            charge = Price(problem.penalty)
+        else:
+            charge = _budget(loss, groups.classes, omega, problem.budget)
+        bias = FreeBias() if problem.free_bias else bias
+        return Program(loss, groups.classes, groups.weights, omega, charge, loss.offsets(groups.samples), bias)
 
     def ideal(self) -> tuple[Any, Any]:
         """``within`` and ``between`` where a coercive loss is least."""
         return _minimiser(self.loss, self.classes)[:2]
 
     @property
-    def has_bias(self) -> bool:
-        """Whether the logits have a last-layer bias, free or decayed."""
-        return self.free_bias or self.bias_decay is not None
-
-    @property
     def full(self) -> bool:
         """Whether blocks of logits and gradients can have full rank."""
         return not self.loss.shift_invariant
+
+
+def _budget(loss: ConvexLoss, classes, omega, granted) -> Budget:
+    """A budget, of which what the minimiser of the loss costs is enough: more of it changes no optimum."""
+    if not loss.coercive:
+        return Budget(granted, granted)
+    nx = granted.__array_namespace__()
+    within, between, attained = _minimiser(loss, classes)
+    enough = symmetry.spectral_cost(within, between, classes, omega, not loss.shift_invariant)
+    unbound = attained & (granted >= enough)
+    return Budget(nx.where(unbound, enough, granted), granted, unbound)
 
 
 def _minimiser(loss: ConvexLoss, classes):
@@ -121,7 +109,7 @@ def evaluate(program: Program, within, between, bias) -> Evaluation:
     margins = symmetry.shift_margins(symmetry.margins(within, between, program.classes), shift)
     own = symmetry.own_logits(within, between, program.classes, shift) if program.full else None
     scale = nx.zeros(margins.shape[:-2], margins.dtype)
-    if program.budget is not None:  # a penalty or a bias that pays keeps the objective away from zero
+    if isinstance(program.charge, Budget):  # a penalty or a bias that pays keeps the objective away from zero
         scale = program.loss.log_scale(margins, rival_counts)
     taken = scale[..., None, None]
     # A rival that counts 0 times is felt by derivatives only; where the loss underflows they are no use.
@@ -142,36 +130,33 @@ def duality_gap(program: Program, within, between, bias: Any = None, nuclear: An
     if nuclear is None:
         nuclear = spectral.nuclear_norm(between * omega[..., None, :], full)
     cost = nx.sum(repeats * omega * nx.abs(within), axis=-1) + nuclear
-    if program.budget is not None:
-        onto = nx.where(cost > program.budget, program.budget / nx.where(cost > 0, cost, 1.0), 1.0)
-        within, between, cost = within * onto[..., None], between * onto[..., None, None], cost * onto
-        nuclear = nuclear * onto
+    inside = program.charge.inside(cost)
+    within, between, cost = within * inside[..., None], between * inside[..., None, None], cost * inside
+    nuclear = nuclear * inside
 
     loss, rival_counts, log_scale = evaluate(program, within, between, bias)
     value = nx.sum(classes * weights * loss.value, axis=-1)
     wrong, total = loss.wrong, loss.total
-    if program.free_bias:
+    if program.bias.free:
         wrong, total = program.loss.without_row_sums(loss, rival_counts, classes, weights)
     pull, block = gradient(wrong, rival_counts, classes, weights, total)
     weighted = block / omega[..., None, :]
-    inside = nx.max(nx.where(repeats > 0, pull / omega, 0.0), axis=-1)
-    norm = nx.maximum(inside, spectral.spectral_norm(weighted, full))
+    in_groups = nx.max(nx.where(repeats > 0, pull / omega, 0.0), axis=-1)
+    norm = nx.maximum(in_groups, spectral.spectral_norm(weighted, full))
 
     size = 1 + largest_term(program, within, between, bias)
     noise = _noise(program, loss, rival_counts, size)
     at = _Primal(within, between, bias, loss, rival_counts, value, cost, nuclear, size)
-    if program.budget is not None:
-        direct = gap = _gap(program, at, (wrong, total, pull, block), norm, None)
-    else:
-        price = nx.asarray(program.penalty)
-        value = value + price * cost
-        if program.bias_decay is not None:
-            value = value + 0.5 * program.bias_decay * nx.sum(classes * bias * bias, axis=-1)
-        at = at._replace(value=value)
+    value = value + program.charge.paid(cost) + program.bias.paid(bias, classes)
+    at = at._replace(value=value)
+    if isinstance(program.charge, Price):
+        price = nx.asarray(program.charge.amount)
         direct = gap = _gap(program, at, (wrong, total, pull, block), price, shrinkage(price, norm))
         if program.loss.coercive:
-            other = aligned(program, pull, block, within, between, value + price * cost, noise)
+            other = aligned(program, (pull, block), (within, between), value + price * cost, noise)
             gap = nx.fmin(gap, _gap(program, at, other, price, None))
+    else:
+        direct = gap = _gap(program, at, (wrong, total, pull, block), norm, None)
     gap = nx.where(gap > value, value, gap)  # no objective is negative
     return Certificate(value, gap, within, between, norm, -weighted, log_scale, direct, noise)
 
@@ -202,23 +187,23 @@ def _gap(program: Program, at: _Primal, dual, price, shrink):
     # added up; and a logit carries its size in ulps into its loss, an exponent into its probability.
     ulps, size = _ulps(program), at.size
     moved = nx.where(classes > 0, weights * (nx.abs(total) + nx.sum(rival_counts * nx.abs(wrong), axis=-2)), 0.0)
-    slack = nx.zeros_like(used) if program.budget is None else price * (program.budget - at.cost)
-    if program.penalty is not None or program.free_bias:
+    slack = nx.zeros_like(used) + program.charge.unused(price, at.cost)
+    if isinstance(program.charge, Price) or program.bias.free:  # else the dual point is the gradient itself
         scaled = used[..., None]
         divergence = program.loss.fenchel_gap(at.loss, rival_counts, scaled[..., None] * wrong, scaled * total)
         slack = slack + nx.sum(classes * weights * divergence, axis=-1)
-    if program.bias_decay is not None:
-        decay = program.bias_decay[..., None]
+    if isinstance(program.bias, DecayedBias):
+        decay = program.bias.decay[..., None]
         unbalanced = decay * at.bias + used[..., None] * row_sums(wrong, rival_counts, weights, total)
         received = nx.sum(nx.swapaxes(rival_counts, -1, -2) * weights[..., None, :] * nx.abs(wrong), axis=-1)
         unbalanced = nx.abs(unbalanced) + ulps * (decay * nx.abs(at.bias) + moved + received)
-        slack = slack + 0.5 / program.bias_decay * nx.sum(classes * unbalanced * unbalanced, axis=-1)
+        slack = slack + 0.5 / program.bias.decay * nx.sum(classes * unbalanced * unbalanced, axis=-1)
     shrunk = used[..., None] * pull * at.within
     in_groups = nx.sum(repeats * (price[..., None] * omega * nx.abs(at.within) - shrunk), axis=-1)
     across_groups = price * at.nuclear + used * nx.sum(block * at.between, axis=(-2, -1))
 
     moved_at_all = nx.sum(classes * moved, axis=-1)
-    reach = at.cost if program.budget is None else nx.maximum(at.cost, program.budget)
+    reach = program.charge.reach(at.cost)
     stretch = nx.max(moved / omega, axis=-1)  # sums of terms that cancel put this share of an ulp into the norm
     rounding = ulps * (size * (at.value + price * reach + moved_at_all) + stretch * reach)
     if shrink is not None:  # and the norm decides by how much the dual point shrinks
@@ -268,7 +253,7 @@ def gap_within(program: Program, proof: Certificate, tol):
     """
     nx = program.weights.__array_namespace__()
     allowed = tol * nx.abs(proof.value)
-    if program.loss.vanishing and program.budget is not None:
+    if program.loss.vanishing and isinstance(program.charge, Budget):
         return proof.gap <= nx.maximum(allowed, 0.5 * tol * tol)
     return (proof.gap <= allowed) & (nx.abs(proof.value) >= nx.finfo(proof.value.dtype).tiny)
 
@@ -296,13 +281,6 @@ def shrinkage(price, norm):
     """Largest factor up to 1 that brings a gradient of spectral norm ``norm`` within ``price``."""
     nx = price.__array_namespace__()
     return nx.where(norm > price, price / nx.where(norm > 0, norm, 1.0), 1.0)
-
-
-def log_price(program: Program, norm, log_scale):
-    """Logarithm of ``norm * exp(-log_scale)``, minus infinity where the budget does not bind."""
-    nx = program.weights.__array_namespace__()
-    binds = norm > 0 if program.unbound is None else (norm > 0) & ~program.unbound
-    return nx.where(binds, nx.log(nx.where(binds, norm, 1.0)) - log_scale, -nx.inf)
 
 
 def slacks(program: Program, log_multiplier):

@@ -118,7 +118,7 @@ class Model:
     def known_slack(self, groups: ClassGroups, parameters: dict[str, float]) -> float:
         """Least slack with weight decay, whose multiplier is the penalty whatever the optimum is."""
         program = Program.of(self.problem(groups, parameters))
-        return float(np.min(np.asarray(slacks(program, jnp.log(program.penalty)))))
+        return float(np.min(np.asarray(slacks(program, jnp.log(program.charge.amount)))))
 
     def raised(self, level: float) -> ClassGroups:
         """All weights below ``level * omega`` raised to that."""

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lpmjax.solvers.descent import descend
+from lpmjax.solvers.descent import LBFGS, Until, descend
 
 
 def well(x, parameters):
@@ -16,9 +16,9 @@ def distance(x, parameters):
     return jnp.max(jnp.abs(x - 1))
 
 
-def run(residual=distance, start=-1.0, tilt=1e-9, **options):
-    defaults = {"goal": 1e-9, "accept": jnp.asarray(1e-6), "max_steps": 2000}
-    return descend(well, residual, jnp.array([start, 1.2]), jnp.asarray(tilt), **(defaults | options))
+def run(residual=distance, start=-1.0, max_steps=2000, **options):
+    until = Until(1e-9, jnp.asarray(1e-6), max_steps)
+    return descend(well, residual, jnp.array([start, 1.2]), jnp.asarray(1e-9), until, LBFGS(**options))
 
 
 def test_a_descent_at_rest_begins_anew_and_counts_it():

@@ -14,7 +14,7 @@ def examples():
     names = ["lpmjax", *(module.name for module in pkgutil.walk_packages(lpmjax.__path__, "lpmjax."))]
     modules = [importlib.import_module(name) for name in names if not name.endswith("__main__")]
     found = {test.name: test for module in modules for test in doctest.DocTestFinder().find(module) if test.examples}
-    assert {"lpmjax", "lpmjax.sweep.sweep"} <= set(found)
+    assert {"lpmjax", "lpmjax.sweeps.sweep.sweep"} <= set(found)
     return [pytest.param(test, id=name) for name, test in found.items()]
 
 

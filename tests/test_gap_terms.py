@@ -69,7 +69,7 @@ def claims_no_more(proof, lower) -> bool:
 @pytest.mark.parametrize(("loss", "bias", "decays"), CASES)
 def test_the_gap_is_that_of_the_reference(loss, bias, decays, rng, monkeypatch):
     # Of the gradient scaled to the penalty; a second dual point (test_dual_points) proves nothing here.
-    nothing = lambda program, pull, block, *_: (0 * block + 1e30, 0 * pull, 0 * pull, 0 * block)  # noqa: E731
+    nothing = lambda program, g, *_: (0 * g[1] + 1e30, 0 * g[0], 0 * g[0], 0 * g[1])  # noqa: E731
     monkeypatch.setattr("lpmjax.duality.aligned", nothing)
     for groups in (1, 2, 3):
         s = statement(rng, loss, bias, decays, groups)
@@ -85,7 +85,7 @@ def test_the_gap_is_that_of_the_reference(loss, bias, decays, rng, monkeypatch):
         assert claims_no_more(proof, lower)
         exact = (upper - lower).astype(float)
         scale = np.abs(proof.value) * (1 + np.abs(within).max(-1) + np.abs(between).max((-2, -1)))
-        scale = scale + numbers.penalty * 0 if decays else scale + proof.norm * numbers.budget
+        scale = scale + numbers.charge.amount * 0 if decays else scale + proof.norm * numbers.charge.amount
         assert (np.abs(proof.value - upper) <= 1e-13 * scale).all()
         np.testing.assert_array_less(proof.gap, exact * (1 + 1e-9) + 1e-11 * scale)
 

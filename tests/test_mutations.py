@@ -34,22 +34,22 @@ MUTANTS = (
     Mutant(
         "bias decay's share of the gap",
         CERTIFICATE,
-        "slack + 0.5 / program.bias_decay",
-        "slack + 0.25 / program.bias_decay",
+        "slack + 0.5 / program.bias.decay",
+        "slack + 0.25 / program.bias.decay",
         f"{GAP} -k decayed",
     ),
     Mutant(
         "bias decay's share of the gap",
         CERTIFICATE,
-        "slack + 0.5 / program.bias_decay",
-        "slack + 0.25 / program.bias_decay",
+        "slack + 0.5 / program.bias.decay",
+        "slack + 0.25 / program.bias.decay",
         "verify certificate.penalty",
     ),
     Mutant(
         "bias decay's share of the value",
-        CERTIFICATE,
-        "value + 0.5 * program.bias_decay",
-        "value + 0.25 * program.bias_decay",
+        "lpmjax/bias.py",
+        "return 0.5 * self.rate",
+        "return 0.25 * self.rate",
         f"{GAP} -k decayed",
     ),
     Mutant(
@@ -107,9 +107,9 @@ MUTANTS = (
     ),
     Mutant(
         "unused budget is free",
-        CERTIFICATE,
-        "else price * (program.budget - at.cost)",
-        "else 0 * price",
+        "lpmjax/charge.py",
+        "return price * (self.amount - cost)",
+        "return 0 * price",
         f"{GAP} -k False",
     ),
     Mutant(
@@ -129,7 +129,7 @@ MUTANTS = (
     Mutant(
         "norm of the in-group gradient",
         CERTIFICATE,
-        "norm = nx.maximum(inside,",
+        "norm = nx.maximum(in_groups,",
         "norm = nx.maximum(0.0,",
         f"{GAP} -k none",
     ),

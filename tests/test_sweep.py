@@ -1,6 +1,8 @@
+import dataclasses
 import importlib
 import re
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,9 +10,10 @@ import pytest
 import xarray as xr
 
 import lpmjax as lpm
+from lpmjax.fields import variable
 from lpmjax.files import write_dataset
 
-sweep_module = importlib.import_module("lpmjax.sweep")  # the package has a function of that name
+task = importlib.import_module("lpmjax.sweeps.task")
 GRID = {"K_A": 5, "K_B": 5, "R": [1, 10, 100], "E_W": 1.0, "E_H": np.array([1.0, 5.0])}
 
 
@@ -57,9 +60,9 @@ def test_descents_drop_finished_lanes_between_rounds(monkeypatch):
     grid = {"R": np.geomspace(1, 1e4, 7), "E_H": [0.1, 3.0, 30.0]}
     at_once = lpm.sweep(long_tail, **grid)
     assert (at_once["status"] == lpm.Status.certified).all()
-    monkeypatch.setattr(sweep_module, "_in_lockstep", lambda: True)
-    monkeypatch.setattr(sweep_module, "_CELLS_FOR_ROUNDS", 1)
-    monkeypatch.setattr(sweep_module, "_FIRST_ROUND", 20)
+    monkeypatch.setattr(task, "in_lockstep", lambda: True)
+    monkeypatch.setattr(task, "_CELLS_FOR_ROUNDS", 1)
+    monkeypatch.setattr(task, "_FIRST_ROUND", 20)
     seen = []
     rounds = lpm.sweep(long_tail, **grid, progress=lambda *done: seen.append(done))
     assert (rounds["status"] == lpm.Status.certified).all()
@@ -210,3 +213,38 @@ def test_values_of_an_axis_may_repeat():
     assert ds["R"].values.tolist() == [10, 1, 10]
     np.testing.assert_array_equal(ds["value"][0], ds["value"][2])
     assert (ds["value"][0] != ds["value"][1]).all()
+
+
+class Weight(lpm.Result):
+    lightest: jax.Array = eqx.field(metadata=variable("least loss weight of a class"))
+
+
+def lightest(problem):
+    """Any function of a problem will do that ends in a Result."""
+    s = lpm.solve(problem, "two_group")
+    kept = {f.name: getattr(s, f.name) for f in dataclasses.fields(lpm.Result)}
+    return Weight(**kept, lightest=jnp.min(problem.groups.weights))
+
+
+def test_run_replaces_the_solve_and_its_result_names_the_variables():
+    ds = lpm.sweep(lpm.LayerPeeled.two_group, run=lightest, **GRID)
+    assert ds["lightest"].dims == ("R", "E_H")
+    np.testing.assert_allclose(ds["lightest"][:, 0], 1 / (5 * np.array([1, 10, 100]) + 5), rtol=1e-14)
+    assert ds["lightest"].attrs["long_name"] == "least loss weight of a class"
+    assert ds.attrs["run"] == "lightest" and "tol" not in ds.attrs
+    solved = lpm.sweep(lpm.LayerPeeled.two_group, **GRID)
+    np.testing.assert_allclose(ds["value"], solved["value"], rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        ({"run": 3}, "run must be a function of a Problem that returns a Result, or None, got 3"),
+        ({"run": lightest, "method": "grouped"}, "method, tol and max_steps are for solve"),
+        ({"run": lambda p: p.groups.weights}, "run must return a lpmjax Result, got ShapeDtypeStruct"),
+        ({"run": lightest, "variables": ["slack"]}, "variables has 'slack': choose from value"),
+    ],
+)
+def test_a_run_that_is_none_is_told(bad, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        lpm.sweep(lpm.LayerPeeled.two_group, **GRID, **bad)

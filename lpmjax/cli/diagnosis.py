@@ -56,13 +56,9 @@ def diagnose(
     diagnosis = None
     try:
         with ProgressBar("solving", "problems") as show:
+            model |= {"remedies": False, "tol": tol}
             diagnosis = interruptible(
-                diagnose_counts,
-                found,
-                **model,
-                remedies=False,
-                tol=tol,
-                progress=lambda done, what: show(done, None, what),
+                diagnose_counts, found, **model, progress=lambda done, what: show(done, None, what)
             )
             if remedies:
                 show(1, None, "remedies")  # those of weight decays are closed forms and announce no solve

@@ -17,7 +17,7 @@ from ..files import check_writable, json_text, write_dataset
 from ..plot.cosines import cosine as draw_cosine
 from ..plot.phases import phase_diagram as draw_phases
 from ..problems.layer_peeled import LayerPeeled
-from ..sweep import sweep as sweep_grid
+from ..sweeps.sweep import sweep as sweep_grid
 from .common import K_A, K_B, Json, PlotFile, ProgressBar, exit_by, parsed, parsed_list, print_table
 from .interrupt import interruptible
 from .models import Bias, Counts, Dim, LongTail, LossName, described

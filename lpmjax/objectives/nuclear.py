@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import spectral, symmetry
-from ..duality import Certificate, Program, duality_gap, evaluate, log_price
+from ..duality import Certificate, Program, duality_gap, evaluate
 from .objective import Structure
 from .of_groups import GroupCoordinates, GroupObjective
 from .structure import structure
@@ -27,21 +27,14 @@ class NuclearObjective(GroupObjective):
         program = self.program
         classes, omega = program.classes, program.omega
         loss = evaluate(program, at.within, at.between, at.bias).loss
-        objective = jnp.sum(classes * program.weights * loss.value)
-        if program.bias_decay is not None:
-            objective = objective + 0.5 * program.bias_decay * jnp.sum(classes * at.bias * at.bias)
+        objective = jnp.sum(classes * program.weights * loss.value) + program.bias.paid(at.bias, classes)
         cost = symmetry.spectral_cost(at.within, at.between, classes, omega, program.full)
-        if program.penalty is None:
-            return objective + multiplier * (cost - program.budget)
-        return objective + program.penalty * cost
+        return objective + program.charge.lagrangian(cost, multiplier)
 
     def log_multiplier(self, proof: Certificate) -> Float[Array, "*batch"]:
         """Where slack changes sign: of the gradient's norm on a budget (minus infinity where that does not bind), else
         of the penalty."""
-        program = self.program
-        if program.penalty is None:
-            return log_price(program, proof.norm, proof.log_scale)
-        return program.penalty.__array_namespace__().log(program.penalty)
+        return self.program.charge.log_multiplier(proof.norm, proof.log_scale)
 
     def structure(self, proof: Certificate, price: Any) -> Structure:
         """:func:`lpmjax.objectives.structure.structure`."""

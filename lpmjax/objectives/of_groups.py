@@ -66,7 +66,7 @@ class GroupObjective(AbstractObjective):
                 f"solution has coordinates of shape {within.shape} and {between.shape}, problem has groups of shape "
                 f"{classes.shape}: pass the problem that was solved (solution.problem)."
             )
-        if (result.bias is None) == self.program.has_bias:
+        if (result.bias is None) == self.program.bias.present:
             raise ValueError("problem and solution disagree on a last-layer bias: pass the problem that was solved.")
         return GroupCoordinates(within, between, None if result.bias is None else nx.asarray(result.bias, nx.float64))
 

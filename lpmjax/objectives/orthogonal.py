@@ -36,7 +36,7 @@ class OrthogonalObjective(GroupObjective):
         between = symmetry.centred_diagonal(within, classes)
         loss, rival_counts, log_scale = evaluate(program, within, between, None)
         rho = nx.exp(loss.log_right - within)  # of every wrong class alike
-        price = nx.asarray(program.penalty)[..., None] * omega * nx.sqrt(K / (K - 1))
+        price = nx.asarray(program.charge.amount)[..., None] * omega * nx.sqrt(K / (K - 1))
         share = nx.minimum(1.0, price / (K * rho * weights))
         divergence = program.loss.fenchel_gap(loss, rival_counts, share[..., None, :] * loss.wrong, loss.total)
         cost = price * (1 - 1 / K) * within
@@ -55,13 +55,13 @@ class OrthogonalObjective(GroupObjective):
         classes, K = program.classes, jnp.sum(program.classes)
         loss = evaluate(program, at.within, at.between, None).loss
         cost = jnp.sum(classes * program.omega * jnp.sqrt(1 - 1 / K) * at.within)
-        return jnp.sum(classes * program.weights * loss.value) + program.penalty * cost
+        return jnp.sum(classes * program.weights * loss.value) + program.charge.lagrangian(cost, multiplier)
 
     def log_multiplier(self, proof: Certificate) -> Float[Array, "*batch"]:
         """Of what a class pays for the margin of its own."""
         nx = self.program.classes.__array_namespace__()
         K = nx.sum(self.program.classes, axis=-1)
-        return nx.log(self.program.penalty * nx.sqrt(K / (K - 1)))
+        return nx.log(self.program.charge.amount * nx.sqrt(K / (K - 1)))
 
     def structure(self, proof: Certificate, price: Any) -> Structure:
         """Separated while every class is alive."""

@@ -8,7 +8,7 @@ from .. import boundary
 from ..codes import Status
 from ..extras import matplotlib_modules
 from ..problems.layer_peeled import LayerPeeled
-from ..sweep import sweep
+from ..sweeps.sweep import sweep
 from .given import is_layer_peeled, require_axes, require_dataset
 
 _SYMBOLS = {"E_H": "$E_H$", "E_W": "$E_W$"}

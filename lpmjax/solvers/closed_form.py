@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 
+from ..charge import Budget
 from ..objectives.of_groups import GroupCoordinates
 from .margins import log_partition, margin_at
 from .solver import Candidate, TracedSolver
@@ -23,13 +24,13 @@ class ClosedForm(TracedSolver):
         weight = jnp.max(jnp.where(here, program.weights, 0.0))
         scale = jnp.max(jnp.where(here, omega, 0.0))
         log_rate = jnp.log(weight) - jnp.log(scale)
-        if program.penalty is None:
+        if isinstance(program.charge, Budget):
             # where, not maximum: at K = 2 a maximum would halve the derivative by K.
-            a = program.budget / (jnp.where(K > 1, K - 1, 1.0) * scale)
+            a = program.charge.amount / (jnp.where(K > 1, K - 1, 1.0) * scale)
             log_inv_t = log_partition(a, 1 / K)
             log_multiplier = log_rate - log_inv_t
         else:
-            log_multiplier = jnp.log(program.penalty)
+            log_multiplier = jnp.log(program.charge.amount)
             log_inv_t = log_rate - log_multiplier
             alive = log_inv_t > 0
             a = jnp.where(alive, margin_at(jnp.where(alive, log_inv_t, 1.0), -jnp.log(K)), 0.0)

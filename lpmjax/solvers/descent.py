@@ -20,11 +20,36 @@ _MEMORY, _MEMORY_OF_LARGE, _LARGE = 60, 20, 5000
 _PATIENCE = 20
 
 
+class Until(NamedTuple):
+    """When a descent ends: ``residual <= goal``, or ``<= accept`` and no longer falling."""
+
+    goal: Array | float
+    accept: Array
+    max_steps: int
+    every: int = 10  #: steps between two looks at the residual
+
+
+class LBFGS(NamedTuple):
+    """L-BFGS (:mod:`.lbfgs`): where its residual has stopped falling above what is acceptable, it begins anew without
+    memory, at ``refresh(x, parameters)`` (None: x), at most ``restarts`` times and no more than six in vain."""
+
+    refresh: Callable[[Any, Any], Any] | None = None
+    restarts: int = 10
+
+
+class FirstOrder(NamedTuple):
+    """Any optax transformation; ``project(x, parameters)`` is applied after every step."""
+
+    optimizer: optax.GradientTransformation
+    project: Callable[[Any, Any], Any] | None = None
+
+
 class _Method(NamedTuple):
     start: Any
     advance: Callable[[Any], Any]
     point: Callable[[Any], Any]
-    begin_anew: Callable[[Any], Any] | None  #: None: a method that goes on as long as it may
+    begin_anew: Callable[[Any], Any] | None = None  #: None: a method that goes on as long as it may
+    restarts: int = 0
 
 
 class Descent(NamedTuple):
@@ -43,24 +68,14 @@ def descend(
     residual: Callable[[Any, Any], Array],
     start: Any,
     parameters: Any,
-    *,
-    goal: Array | float,
-    accept: Array,
-    max_steps: int,
-    every: int = 10,
-    optimizer: optax.GradientTransformation | None = None,
-    project: Callable[[Any, Any], Any] | None = None,
-    refresh: Callable[[Any, Any], Any] | None = None,
-    restarts: int = 10,
+    until: Until,
+    method: LBFGS | FirstOrder,
 ) -> Descent:
-    """Minimise ``objective(x, parameters)`` until ``residual <= goal``, or ``<= accept`` and no longer falling.
+    """Minimise ``objective(x, parameters)`` until ``residual(x, parameters)`` is small enough.
 
-    The residual (a duality gap) is looked at every ``every`` steps; its own rounding decides how low it can get, so
-    ``goal`` may be below reach. ``optimizer`` None is L-BFGS (:mod:`.lbfgs`): where its residual has stopped falling
-    above ``accept``, it begins anew without memory, at ``refresh(x, parameters)`` (default x), at most ``restarts``
-    times and no more than six in vain. ``project(x, parameters)`` is applied after every step of another optimizer.
-    The result is the point of least residual; NaN stops at once, and a residual may be infinite. Not differentiable:
-    see :mod:`.implicit`.
+    The residual (a duality gap) has a rounding of its own, which decides how low it can get, so the goal may be below
+    reach. The result is the point of least residual; NaN stops at once, and a residual may be infinite. Not
+    differentiable: see :mod:`.implicit`.
 
     On CPU a batch of descents runs one after another, so that each stops when it is done; in lockstep it took up to
     five times as long there, where batches of products of small matrices are slow.
@@ -70,13 +85,14 @@ def descend(
         def fixed(function):
             return None if function is None else lambda x: function(x, parameters)
 
-        if optimizer is None:
-            method = _quasi_newton(fixed(objective), start, fixed(refresh))
+        if isinstance(method, LBFGS):
+            steps = _quasi_newton(fixed(objective), start, fixed(method.refresh), method.restarts)
         else:
-            method = _first_order(fixed(objective), start, optimizer, fixed(project))
-        return _iterate(method, fixed(residual), goal, accept, max_steps, every, restarts)
+            steps = _first_order(fixed(objective), start, method.optimizer, fixed(method.project))
+        return _iterate(steps, fixed(residual), until._replace(goal=goal, accept=accept))
 
-    given = jax.lax.stop_gradient((start, parameters, jnp.asarray(goal, accept.dtype), accept))
+    accept = jnp.asarray(until.accept)
+    given = jax.lax.stop_gradient((start, parameters, jnp.asarray(until.goal, accept.dtype), accept))
     return jax.lax.platform_dependent(*given, cpu=sequential_vmap(run), default=run)
 
 
@@ -92,7 +108,10 @@ class _Progress(NamedTuple):
     fruitful: Bool[Array, ""]  #: whether that has come down since the last restart
 
 
-def _iterate(method: _Method, residual, goal, accept, max_steps: int, every: int, most: int) -> Descent:
+def _iterate(method: _Method, residual, until: Until) -> Descent:
+    goal, accept, max_steps, every = until
+    most = method.restarts
+
     def body(at: _Progress) -> _Progress:
         state, best, idle, restarts, fruitful = at.state, at.best, at.idle, at.restarts, at.fruitful
         if method.begin_anew is not None and most > 0:
@@ -127,7 +146,7 @@ def _iterate(method: _Method, residual, goal, accept, max_steps: int, every: int
     return Descent(end.kept, end.least, end.steps, end.restarts, converged, converged | (end.steps < max_steps))
 
 
-def _quasi_newton(objective, start, refresh) -> _Method:
+def _quasi_newton(objective, start, refresh, restarts: int) -> _Method:
     x, unravel = ravel_pytree(start)
     value_and_gradient = jax.value_and_grad(lambda x: objective(unravel(x)))
     memory = _MEMORY if x.size < _LARGE else _MEMORY_OF_LARGE
@@ -137,7 +156,7 @@ def _quasi_newton(objective, start, refresh) -> _Method:
         return lbfgs.begin(point, memory)
 
     advance = partial(lbfgs.advance, value_and_gradient)
-    return _Method(lbfgs.begin(x, memory), advance, lambda state: unravel(state.x), begin_anew)
+    return _Method(lbfgs.begin(x, memory), advance, lambda state: unravel(state.x), begin_anew, restarts)
 
 
 def _first_order(objective, start, optimizer, project) -> _Method:
@@ -149,4 +168,4 @@ def _first_order(objective, start, optimizer, project) -> _Method:
         return (x if project is None else project(x)), state
 
     transform = optax.with_extra_args_support(optimizer)
-    return _Method((start, transform.init(start)), advance, lambda carry: carry[0], None)
+    return _Method((start, transform.init(start)), advance, lambda carry: carry[0])

@@ -14,6 +14,7 @@ from jaxtyping import Array
 
 from .. import symmetry
 from ..arguments import require_flag, require_integer, require_type
+from ..charge import Budget, Price
 from ..codes import Phase
 from ..duality import slacks
 from ..groups import ClassGroups, ClassOrder
@@ -55,7 +56,7 @@ class Factored(HostSolver):
         """Claims of ``restarts`` pairs, or of one descent from W and H of ``start``. With ``dim=None`` the width grows
         until every gap closes."""
         objective = problem.objective()
-        if self.projected and (self.optimizer is None or objective.program.budget is None):
+        if self.projected and (self.optimizer is None or isinstance(objective.program.charge, Price)):
             raise ValueError(
                 "projected = True needs norm budgets (LayerPeeled) and a first-order optimizer, e.g. optax.sgd(1.0)."
             )
@@ -125,15 +126,15 @@ def columns(
         label = np.repeat(label, repeats.astype(int))
         weights, omega = (weights / repeats)[label], (omega / np.sqrt(repeats))[label]
     budgets, penalties = None, None
-    if program.granted is not None:
-        budgets = (program.granted * scale, program.granted / scale)
+    if isinstance(program.charge, Budget):
+        budgets = (program.charge.granted * scale, program.charge.granted / scale)
     else:
-        penalties = (program.penalty / scale, program.penalty * scale)
+        penalties = (program.charge.amount / scale, program.charge.amount * scale)
     return index, Columns(
         loss=program.loss, rows=rows, label=jnp.asarray(label), weights=weights, omega=omega,
         shift=None if program.offsets is None else program.offsets[index],
         budgets=budgets, penalties=penalties,
-        bias_decay=program.bias_decay, biased=program.has_bias,
+        bias=program.bias,
         squared=isinstance(objective, OrthogonalObjective), projected=projected,
     )  # fmt: skip
 
@@ -143,7 +144,7 @@ def _from_result(start: Any, program: Columns, dim: int) -> Pair:
     if W.shape[-2] != program.rows.size or H.shape[-1] != program.label.size or W.shape[-1] > dim:
         raise ValueError(f"start has W of shape {W.shape} and H of shape {H.shape}: they do not fit this problem.")
     pad = dim - W.shape[-1]
-    bias = jnp.zeros(program.rows.size, W.dtype) if program.biased else None
+    bias = jnp.zeros(program.rows.size, W.dtype) if program.bias.present else None
     pair = Pair(jnp.pad(W, ((0, 0), (0, pad))), jnp.pad(H, ((0, pad), (0, 0))), bias)
     return jax.tree.map(lambda leaf: leaf[None], unscaled(pair, program))
 
@@ -195,12 +196,12 @@ def claim_of_pair(problem: Any, program: Columns, tol, found: Found, index: np.n
     proof = proof._replace(value=scaled, gap=jnp.maximum(proof.gap + scaled - proof.value, proof.gap))
     unscale = jnp.exp(-proof.log_scale)
     log_multiplier = single.log_multiplier(proof)
-    if single.program.budget is not None:
+    if isinstance(single.program.charge, Budget):
         log_multiplier = log_multiplier_at(at.within, at.between, bias, single.program)
     price = jax.lax.stop_gradient(jnp.exp(log_multiplier + proof.log_scale))
     values = singular_values(Z * single.program.omega[None, :])
     counts = values > 1e-6 * values[0]
-    if single.program.penalty is not None:  # what next to nothing is paid for is left of nothing
+    if isinstance(single.program.charge, Price):  # what next to nothing is paid for is left of nothing
         counts = counts & (price * values > jnp.minimum(tol, _NOTHING) * scaled)
     rank = jnp.sum(counts)
     phase = jnp.where(rank > 0, single.structure(proof, price).phase, Phase.annihilated)

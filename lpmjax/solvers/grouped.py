@@ -19,11 +19,12 @@ from jaxtyping import Array, Float
 
 from .. import spectral, symmetry
 from ..arguments import require_integer
+from ..charge import Price
 from ..dual_points import positive, split_off_bias
-from ..duality import Program, duality_gap, evaluate, gradient, largest_term, log_price, slacks
+from ..duality import Program, duality_gap, evaluate, gradient, largest_term, slacks
 from ..losses.loss import row_sums
 from ..objectives.of_groups import GroupCoordinates
-from .descent import descend
+from .descent import LBFGS, Until, descend
 from .implicit import with_derivative
 from .smoothed import Logits, follow
 from .solver import Candidate, TracedSolver
@@ -66,26 +67,26 @@ class Grouped(TracedSolver):
         G = program.classes.shape[-1]
         full_rank = G if program.full else max(G - 1, 1)
         width = full_rank if self.width is None else min(self.width, full_rank)
-        curved = program.penalty is not None and width == full_rank and G <= _FEW
+        curved = isinstance(program.charge, Price) and width == full_rank and G <= _FEW
         if start is None:
             point = _first_point(fixed, width)
         else:
             point = _point_near(start.within, start.between, start.bias, fixed, width)
         goal = jnp.maximum(max(_GOAL, 50 * float(jnp.finfo(program.weights.dtype).eps)), _SHARE * tol)
-        if program.unbound is not None:  # nothing to look for
-            goal = jnp.where(fixed.unbound, jnp.inf, goal)
+        unbound = getattr(fixed.charge, "unbound", None)
+        if unbound is not None:  # nothing to look for
+            goal = jnp.where(unbound, jnp.inf, goal)
         found = descend(
             lambda x, fixed: _objective(x, fixed, _loss_of_fixed(fixed)),
             _relative_gap,
             point,
             fixed,
-            goal=goal,
-            accept=jnp.asarray(tol, goal.dtype),
-            max_steps=self.max_steps,
-            every=10 if G <= 64 else 25,
-            refresh=lambda x, fixed: _point_near(*_coordinates(x, fixed), fixed, width),
-            # Where a narrow factorisation comes to rest, it is more width that it needs.
-            restarts=0 if width < full_rank else 3 if curved else 10,
+            Until(goal, jnp.asarray(tol, goal.dtype), self.max_steps, every=10 if G <= 64 else 25),
+            LBFGS(
+                lambda x, fixed: _point_near(*_coordinates(x, fixed), fixed, width),
+                # Where a narrow factorisation comes to rest, it is more width that it needs.
+                restarts=0 if width < full_rank else 3 if curved else 10,
+            ),
         )
         point, steps, settled = found.x, found.steps, jnp.bool_(False)
         if curved:
@@ -100,9 +101,9 @@ class Grouped(TracedSolver):
         within, between, bias = _coordinates(point, program)
         log_multiplier = log_multiplier_at(within, between, bias, program)
         within = jnp.where(program.classes == 1, _limit_margin(within, between, bias, program, log_multiplier), within)
-        if program.unbound is not None:
+        if unbound is not None:
             ideal = program.ideal()
-            within, between = (jnp.where(program.unbound, x, y) for x, y in zip(ideal, (within, between), strict=True))
+            within, between = (jnp.where(unbound, x, y) for x, y in zip(ideal, (within, between), strict=True))
         at = GroupCoordinates(within, between, bias, slacks(program, log_multiplier))
         return Candidate(at, log_multiplier, steps, found.finished, found.restarts)
 
@@ -122,7 +123,7 @@ def _copies(program: Program):
 
 def _coordinates(x: Point, program: Program):
     """``within``, ``between`` and bias; on a budget scaled to spend all of it."""
-    scale = 1.0 if program.budget is None else program.budget / _cost(x, program)
+    scale = program.charge.onto(_cost(x, program))
     within = jnp.where(program.classes > 0, scale * x.q * x.q / (_copies(program) * program.omega), 0.0)
     between = scale * (x.left @ x.right) / program.omega[None, :]
     here = program.classes > 0
@@ -133,21 +134,21 @@ def _coordinates(x: Point, program: Program):
 def _bias(x: Point, within, between, program: Program) -> Any:
     """Bias of one class of each group; the best one where that has a closed form. None without a bias."""
     here, classes = program.classes > 0, program.classes
-    if x.bias is None and program.has_bias:
+    if x.bias is None and program.bias.present:
         loss, rival_counts, _ = evaluate(program, within, between, None)
         sums = row_sums(loss.wrong, rival_counts, program.weights, loss.total)
-        return jnp.where(here, program.loss.best_bias(sums, 0.0 if program.free_bias else program.bias_decay), 0.0)
+        return jnp.where(here, program.loss.best_bias(sums, program.bias.decay), 0.0)
     if x.bias is None:
         return None
     bias = jnp.where(here, x.bias * _unit_of_bias(program), 0.0)
-    if program.free_bias and not program.full:  # no loss feels the mean over classes: it is zero
+    if program.bias.free and not program.full:  # no loss feels the mean over classes: it is zero
         bias = bias - jnp.sum(classes * bias) / jnp.sum(classes)
     return bias
 
 
 def _closed(program: Program) -> bool:
     """Whether no bias has to be looked for: there is none, or it has a closed form."""
-    return not program.has_bias or program.loss.best_bias(0.0, 0.0) is not None
+    return not program.bias.present or program.loss.best_bias(0.0, 0.0) is not None
 
 
 def _unit_of_bias(program: Program):
@@ -155,9 +156,9 @@ def _unit_of_bias(program: Program):
 
     A decay can be 10^15 times that. The curvature of a softmax is what is left of the loss at the optimum.
     """
-    felt = program.penalty * program.omega
-    felt = felt if program.bias_decay is None else felt + program.bias_decay
-    unit = jnp.sqrt(program.penalty / (symmetry.present(program.classes) * felt))
+    price = program.charge.amount
+    felt = price * program.omega + program.bias.decay
+    unit = jnp.sqrt(price / (symmetry.present(program.classes) * felt))
     return jax.lax.stop_gradient(unit)
 
 
@@ -193,10 +194,7 @@ def _objective(x: Point, program: Program, loss: Any = None):
     """Logarithm of the loss, or of loss and costs."""
     within, between, bias = _coordinates(x, program)
     value, log_scale = (partial(_loss, program) if loss is None else loss)(within, between, bias)
-    if program.penalty is not None:
-        value = value + program.penalty * _cost(x, program)
-    if program.bias_decay is not None:
-        value = value + 0.5 * program.bias_decay * jnp.sum(program.classes * bias * bias)
+    value = value + program.charge.paid(_cost(x, program)) + program.bias.paid(bias, program.classes)
     return jnp.log(jnp.maximum(value, jnp.finfo(value.dtype).tiny)) - log_scale
 
 
@@ -205,15 +203,15 @@ def _relative_gap(x: Point, program: Program):
     within, between, bias = _coordinates(x, program)
     # The factors pay at least the nuclear norm, and no more where they are balanced, as they end.
     cost, across = _cost(x, program), 0.5 * (jnp.sum(x.left * x.left) + jnp.sum(x.right * x.right))
-    scale = 1.0 if program.budget is None else program.budget / cost
-    proof = duality_gap(program, within, between, bias, scale * across)
-    if program.penalty is None:
+    proof = duality_gap(program, within, between, bias, program.charge.onto(cost) * across)
+    if not isinstance(program.charge, Price):
         return proof.gap / proof.value
     loss, rival_counts, *_ = evaluate(program, within, between, bias)
     pull, block = gradient(loss.wrong, rival_counts, program.classes, program.weights, loss.total)
     repeats = symmetry.repeats(program.classes)
     inner = jnp.sum(block * between) - jnp.sum(repeats * pull * within)
-    stationary = jnp.abs(inner + program.penalty * cost) + jnp.maximum(proof.norm - program.penalty, 0.0) * cost
+    price = program.charge.amount
+    stationary = jnp.abs(inner + price * cost) + jnp.maximum(proof.norm - price, 0.0) * cost
     if program.loss.coercive:  # where decays are tiny the gradient is little more than the rounding of the logits
         size = 1 + largest_term(program, within, between, bias)
         ulps = 4 * max(2, program.classes.size) * jnp.finfo(size.dtype).eps
@@ -225,13 +223,13 @@ def _relative_gap(x: Point, program: Program):
 
 def log_multiplier_at(within, between, bias, program: Program):
     """Logarithm of the multiplier of the spectral cost: of the penalty, or of what one more unit of budget is worth."""
-    if program.penalty is not None:
-        return jnp.log(program.penalty)
+    if isinstance(program.charge, Price):
+        return jnp.log(program.charge.amount)
     loss, rival_counts, log_scale = evaluate(program, within, between, bias)
     pull, block = gradient(loss.wrong, rival_counts, program.classes, program.weights, loss.total)
     repeats = symmetry.repeats(program.classes)
-    worth = (jnp.sum(repeats * pull * within) - jnp.sum(block * between)) / program.budget
-    return log_price(program, worth, log_scale)
+    worth = (jnp.sum(repeats * pull * within) - jnp.sum(block * between)) / program.charge.amount
+    return program.charge.log_multiplier(worth, log_scale)
 
 
 def _reduced(x: Point, program: Program, settled) -> Point:
@@ -245,7 +243,7 @@ def _reduced(x: Point, program: Program, settled) -> Point:
     log_multiplier = log_multiplier_at(within, between, bias, program)
     inactive = slacks(program, log_multiplier) <= 0
     proof = duality_gap(program, jnp.where(inactive, 0.0, within), between, bias)
-    scale = 1.0 if program.budget is None else program.budget / _cost(x, program)
+    scale = program.charge.onto(_cost(x, program))
     left, values, right = spectral.singular_vectors(x.left @ x.right)
     rank = x.left.shape[-1]
     price = jnp.exp(log_multiplier + proof.log_scale)
@@ -282,11 +280,11 @@ def _first_point(program: Program, width: int) -> Point:
     """The steepest descent from zero, every direction of it present, and of the best size."""
     classes, omega = program.classes, program.omega
     zero = jnp.zeros_like(classes)
-    bias = zero if program.has_bias else None
+    bias = zero if program.bias.present else None
     nothing = jnp.zeros((zero.size, zero.size), zero.dtype)
     point = _toward(zero, nothing, bias, program, width, jnp.ones_like(zero[0]))
-    if program.budget is not None:  # scale-free: any scale will do, that of the budget is well conditioned
-        return _scaled(point, jnp.sqrt(program.budget / _cost(point, program)))
+    if not isinstance(program.charge, Price):  # scale-free: any scale will do, that of the budget is well conditioned
+        return _scaled(point, jnp.sqrt(program.charge.onto(_cost(point, program))))
     sizes = jnp.exp2(jnp.arange(-24.0, 8.0)).astype(classes.dtype) * jnp.sqrt(jnp.sum(classes * omega * omega))
     sized = jax.vmap(lambda c: _scaled(point, jnp.sqrt(c / _cost(point, program))))(sizes)
     if program.loss.coercive:  # next to nothing is paid for logits where decays are tiny: begin where the loss is least

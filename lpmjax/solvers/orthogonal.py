@@ -17,7 +17,7 @@ class Orthogonal(TracedSolver):
         """Margin of each class at its price."""
         program = objective.program
         classes, K = program.classes, jnp.sum(program.classes)
-        log_multiplier = jnp.log(program.penalty * jnp.sqrt(K / (K - 1)))
+        log_multiplier = jnp.log(program.charge.amount * jnp.sqrt(K / (K - 1)))
         slack = jnp.log(program.weights) - jnp.log(program.omega) - log_multiplier
         alive = (slack > 0) & (classes > 0)
         within = jnp.where(alive, margin_at(jnp.where(alive, slack, 1.0), -jnp.log(K)), 0.0)

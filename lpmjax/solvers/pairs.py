@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from ..bias import Bias
 from ..losses.loss import Loss
-from .descent import descend
+from .descent import LBFGS, FirstOrder, Until, descend
 from .implicit import with_derivative
 
 #: relative stationarity that a descent aims at, and that it must reach to count as converged
@@ -29,8 +30,7 @@ class Columns(eqx.Module):
     shift: Float[Array, " K"] | None
     budgets: tuple[Array, Array] | None  #: of the squared norms of W and of H diag(omega)
     penalties: Any  #: pair or None; on the same two, halved
-    bias_decay: Any  #: or None without a bias that pays
-    biased: bool = eqx.field(static=True)
+    bias: Bias
     squared: bool = eqx.field(static=True)  #: features are squares, for they are >= 0
     projected: bool = eqx.field(static=True)  #: budgets held by projection; otherwise by scaling
 
@@ -69,7 +69,7 @@ def random_pair(key: Array, program: Columns, dim: int) -> Pair:
         H = jnp.abs(H)
     spread = jnp.sqrt(jnp.mean(program.omega) / jnp.sqrt(jnp.asarray(dim, dtype)))
     sizes = (spread, spread) if program.budgets is None else _radii(program, W, H)
-    bias = jnp.zeros(K, dtype) if program.biased else None
+    bias = jnp.zeros(K, dtype) if program.bias.present else None
     pair = Pair(sizes[0] * W, sizes[1] * H, bias)
     return pair._replace(spare=jnp.sqrt(_cost(pair, program))) if _may_spare(program) else pair
 
@@ -91,18 +91,10 @@ def descend_pair(
 ) -> Found:
     """Descend from ``start``; the result carries its derivative by the program's numbers."""
     eps = float(jnp.finfo(program.weights.dtype).eps)
-    found = descend(
-        _objective,
-        _residual,
-        start,
-        program,
-        goal=max(_GOAL, 50 * eps),
-        accept=jnp.asarray(max(_ACCEPT, 1e3 * eps)),
-        max_steps=max_steps,
-        every=10 if start.W.size + start.H.size < 10**5 else 25,
-        optimizer=optimizer,
-        project=_project if program.projected else None,
-    )
+    every = 10 if start.W.size + start.H.size < 10**5 else 25
+    until = Until(max(_GOAL, 50 * eps), jnp.asarray(max(_ACCEPT, 1e3 * eps)), max_steps, every)
+    method = LBFGS() if optimizer is None else FirstOrder(optimizer, _project if program.projected else None)
+    found = descend(_objective, _residual, start, program, until, method)
     point = found.x if program.projected else with_derivative(_objective, found.x, program)
     return measured(point, program, found.steps, found.restarts, found.converged, found.finished)
 
@@ -193,9 +185,7 @@ def _objective(x: Pair, program: Columns):
     value = jnp.sum(program.weights * loss.value)
     if program.penalties is not None:
         value = value + jnp.sqrt(program.penalties[0]) * jnp.sqrt(program.penalties[1]) * _cost(x, program)
-    if program.bias_decay is not None:
-        bias: Any = x.bias
-        value = value + 0.5 * program.bias_decay * jnp.sum(bias * bias)
+    value = value + program.bias.paid(x.bias, 1.0)
     if program.loss.vanishing:
         return value
     return jnp.log(jnp.maximum(value, jnp.finfo(value.dtype).tiny)) - scale

@@ -76,7 +76,7 @@ def _follow(program: Program, start: Logits, gap, goal, needed):
     reach = Logits(zero + 10.0, 10.0 * omega[None, :] * jnp.sqrt(K[:, None] * K[None, :]), start.bias)
     reach = ravel_pytree(reach if start.bias is None else reach._replace(bias=zero + 10.0))[0]
     null = None
-    if program.free_bias and not program.full:  # no loss feels the mean of the bias
+    if program.bias.free and not program.full:  # no loss feels the mean of the bias
         null = ravel_pytree(jax.tree.map(jnp.zeros_like, start)._replace(bias=symmetry.present(classes)))[0]
 
     def model_of(x, slope, cost: _Cost, product, eps, caution) -> _Model:
@@ -111,7 +111,7 @@ def _follow(program: Program, start: Logits, gap, goal, needed):
         # The slope alone tells: values differ by less than their rounding, and the function is convex.
         good = jnp.vdot(slope_at(at.eps)[0], step) <= 0.5 * descent
         # Nearer to the path than the path is to its end.
-        close = good & (at.damping < 1e-6) & (descent < program.penalty * zero.size * at.eps)
+        close = good & (at.damping < 1e-6) & (descent < program.charge.amount * zero.size * at.eps)
         less = jnp.where(close, jnp.maximum(0.1 * at.eps, precision * turned[1][0]), at.eps)
         caution = jnp.where(good, 0.7 * at.caution, 1.0)
         model = jax.lax.cond(good, lambda: model_of(x, *slope_at(less), product, less, caution), lambda: at.model)
@@ -142,7 +142,7 @@ def _follow(program: Program, start: Logits, gap, goal, needed):
         return _Progress(x, model, eps, 4 * precision * one, one, *known[:2], jnp.int32(0), jnp.bool_(False), known[2])
 
     one, precision = jnp.ones_like(first[0]), jnp.finfo(first.dtype).eps
-    eps = 0.1 / (program.penalty * zero.size)
+    eps = 0.1 / (program.charge.amount * zero.size)
     size = jnp.mean(spectral.singular_values(start.weighted))
     near = jnp.where(size > 0, 10 * jnp.clip(gap, 1e-8, 1e-2) * size, eps)
     end = jax.lax.while_loop(running, body, begin(first, near))
@@ -167,10 +167,10 @@ def _smoothed(turned, program: Program, eps) -> _Cost:
     size = jnp.sqrt(1 + ratio * ratio)
     r, t, a, b = ratio[:, None], ratio[None, :], size[:, None], size[None, :]
     tiny = jnp.finfo(values.dtype).eps
-    price = program.penalty / eps
+    price = program.charge.amount / eps
     even = price * (r + t + tiny) / (a * b * (r * b + t * a + tiny))
     odd = price * (r / a + t / b + tiny) / (r + t + tiny)
-    return _Cost(left, right, program.penalty * (left * (ratio / size)[None, :]) @ right, even, odd)
+    return _Cost(left, right, program.charge.amount * (left * (ratio / size)[None, :]) @ right, even, odd)
 
 
 def _loss_slope(x: Logits, program: Program) -> Logits:
@@ -179,8 +179,8 @@ def _loss_slope(x: Logits, program: Program) -> Logits:
     loss, rival_counts, _ = evaluate(program, x.within, x.weighted / omega[None, :], x.bias)
     pull, block = gradient(loss.wrong, rival_counts, classes, weights, loss.total)
     bias = None if x.bias is None else classes * row_sums(loss.wrong, rival_counts, weights, loss.total)
-    if program.bias_decay is not None:
-        bias = bias + program.bias_decay * classes * x.bias
+    if bias is not None:
+        bias = bias + program.bias.decay * classes * x.bias
     return Logits(-symmetry.repeats(classes) * pull, block / omega[None, :], bias)
 
 
@@ -193,13 +193,13 @@ def _ratio(x: Logits, program: Program, eps):
 def _cost_slope(x: Logits, cost: _Cost, program: Program, eps) -> Logits:
     ratio, rate = _ratio(x, program, eps)
     bias = None if x.bias is None else jnp.zeros_like(x.bias)
-    return Logits(program.penalty * eps * rate * ratio / jnp.sqrt(1 + ratio * ratio), cost.slope, bias)
+    return Logits(program.charge.amount * eps * rate * ratio / jnp.sqrt(1 + ratio * ratio), cost.slope, bias)
 
 
 def _curved(x: Logits, tangent: Logits, cost: _Cost, program: Program, eps) -> Logits:
     """Hessian of the cost times ``tangent``."""
     ratio, rate = _ratio(x, program, eps)
-    within = program.penalty * eps * rate * rate * (1 + ratio * ratio) ** -1.5 * tangent.within
+    within = program.charge.amount * eps * rate * rate * (1 + ratio * ratio) ** -1.5 * tangent.within
     turned = cost.left.T @ tangent.weighted @ cost.right.T
     turned = 0.5 * (cost.even * (turned + turned.T) + cost.odd * (turned - turned.T))
     bias = None if x.bias is None else jnp.zeros_like(x.bias)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from ..charge import Budget
 from ..duality import Program
 from ..objectives.of_groups import GroupCoordinates
 from .closed_form import ClosedForm
@@ -175,19 +176,19 @@ def _order(program: Program) -> tuple[TwoGroupProgram, Bool[Array, ""], Array]:
     """
     classes, omega = program.classes, program.omega
     log_rate = jnp.log(program.weights) - jnp.log(omega)
-    if program.penalty is None:
+    if isinstance(program.charge, Budget):
         swap = log_rate[1] > log_rate[0]
     else:
-        log_inv_t = log_rate - jnp.log(program.penalty)
+        log_inv_t = log_rate - jnp.log(program.charge.amount)
         alive = log_inv_t > 0
         at_etf = margin_at(jnp.where(alive, log_inv_t, 1.0), -jnp.log(jnp.sum(classes)))
         margin = jnp.where(alive, omega * at_etf, log_inv_t)
         swap = margin[1] > margin[0]
     first, second = jnp.where(swap, 1, 0), jnp.where(swap, 0, 1)
-    if program.penalty is None:
-        resource = program.budget / omega[first]
+    if isinstance(program.charge, Budget):
+        resource = program.charge.amount / omega[first]
     else:
-        resource = log_rate[first] - jnp.log(program.penalty)
+        resource = log_rate[first] - jnp.log(program.charge.amount)
     log_ratio = log_rate[first] - log_rate[second]
     return (
         TwoGroupProgram(classes[first], classes[second], log_ratio, omega[second] / omega[first], resource),
@@ -265,7 +266,7 @@ class TwoGroup(TracedSolver):
         lone = jnp.any(program.classes == 0)  # an absent group leaves a balanced problem
         # where, not maximum: a maximum would halve the derivative by K at one class.
         lane = lane._replace(K_A=jnp.where(lane.K_A >= 1, lane.K_A, 1.0), K_B=jnp.where(lane.K_B >= 1, lane.K_B, 1.0))
-        solve_lane = _solve_budget if program.penalty is None else _solve_penalty
+        solve_lane = _solve_budget if isinstance(program.charge, Budget) else _solve_penalty
         root, state, annihilated = solve_lane(lane, self.max_steps)
 
         angle = angle_at(root.x, lane.K_A, lane.K_B)
@@ -295,5 +296,6 @@ class TwoGroup(TracedSolver):
             between=jnp.where(lone, 0.0, between),
             slack=jnp.where(lone, alone.slack, slack),
         )
-        priced = of_alone if program.budget is None else jnp.where(lone, of_alone, log_rate - slack_A)
+        of_both = log_rate - slack_A if isinstance(program.charge, Budget) else of_alone
+        priced = jnp.where(lone, of_alone, of_both)
         return Candidate(at, priced, root.steps, root.converged | lone)

@@ -1,0 +1,1 @@
+"""Problems over grids of named axes."""
