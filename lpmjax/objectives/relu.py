@@ -2,10 +2,10 @@
 
 The *orthogonal frame* is the optimum of the linear network, whose factors can all be non-negative, so that it is
 feasible here too. For K = r(r-1)/2 classes of equal count and M >= 3 weight matrices, classes can be the edges of a
-complete graph on r vertices: features of rank r are its incidence matrix B, and as ``relu(Bᵀ B - 1) = I`` one ReLU makes
-them orthogonal (Súkeník, Lampert and Mondelli 2024, a strongly regular graph; ``proofs``: ``deep_relu.graph``). Both are
-upper bounds, and neither need be optimal. The linear optimum is no lower bound, since a ReLU can raise the nuclear norm:
-with M = 2, five classes on a circle are better than the orthogonal frame near its threshold.
+complete graph on r vertices: features of rank r are its incidence matrix B, and as ``relu(Bᵀ B - 1) = I`` one ReLU
+makes them orthogonal (Súkeník, Lampert and Mondelli 2024, a strongly regular graph; ``proofs``: ``deep_relu.graph``).
+Both are upper bounds, and neither need be optimal. The linear optimum is no lower bound, since a ReLU can raise the
+nuclear norm: with M = 2, six classes on a hexagon are better than the orthogonal frame near its threshold.
 """
 
 import math
