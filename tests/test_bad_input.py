@@ -79,6 +79,10 @@ CALLS = {
         "groups": ("object", GROUPS), "lambda_W": ("number", 1), "lambda_H": ("number", 1), "loss": ("object?", None),
         "bias_decay": ("number?", None), "nonnegative": ("flag", False), "dim": ("integer?", None),
     }),
+    "DeepLinear": (lpm.DeepLinear, {
+        "groups": ("object", GROUPS), "lambda_W": ("numbers", (1, 1)), "lambda_H": ("number", 1),
+        "loss": ("object?", None), "bias_decay": ("number?", None), "relu": ("flag", False), "dim": ("integer?", None),
+    }),
     "solve": (lpm.solve, {
         "problem": ("object", PROBLEM), "method": ("object", "auto"), "tol": ("number?", None),
         "max_steps": ("integer?", None), "start": ("object?", None), "key": ("object?", None),
@@ -112,6 +116,10 @@ CALLS = {
     }),
     "annihilation_end": (lpm.boundary.annihilation_end, {
         "K_A": ("number or numbers", 5), "K_B": ("number or numbers", 5),
+    }),
+    "deep_mse": (lpm.boundary.deep_mse, {
+        "M": ("number or numbers", 2), "N": ("number or numbers", 5), "decay": ("number or numbers", 1),
+        "stationary": ("flag", False),
     }),
     "simplex_etf": (lpm.frames.simplex_etf, {"K": ("integer", 4), "d": ("integer?", None)}),
     "diagnose": (lpm.diagnose, {
