@@ -28,9 +28,11 @@ from .factored import factored as factored
 from .groups import ClassGroups as ClassGroups
 from .losses import ConvexLoss as ConvexLoss
 from .losses import CrossEntropy as CrossEntropy
+from .losses import Focal as Focal
 from .losses import LabelSmoothing as LabelSmoothing
 from .losses import LogitAdjusted as LogitAdjusted
 from .losses import Loss as Loss
+from .losses import PowerSoftmax as PowerSoftmax
 from .losses import SquaredError as SquaredError
 from .problems import GroupedProblem as GroupedProblem
 from .problems import LayerPeeled as LayerPeeled
