@@ -25,6 +25,7 @@ from .codes import Status as Status
 from .diagnose import Diagnosis as Diagnosis
 from .diagnose import diagnose as diagnose
 from .factored import factored as factored
+from .feature_solution import FeatureSolution as FeatureSolution
 from .groups import ClassGroups as ClassGroups
 from .losses import ConvexLoss as ConvexLoss
 from .losses import CrossEntropy as CrossEntropy
@@ -37,6 +38,7 @@ from .losses import SquaredError as SquaredError
 from .problems import GroupedProblem as GroupedProblem
 from .problems import LayerPeeled as LayerPeeled
 from .problems import Problem as Problem
+from .problems import SupervisedContrastive as SupervisedContrastive
 from .problems import UnconstrainedFeatures as UnconstrainedFeatures
 from .result import Result as Result
 from .solution import Solution as Solution

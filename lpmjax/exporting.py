@@ -12,9 +12,13 @@ import jax
 import jax.export
 from jax.tree_util import PyTreeDef, default_registry
 
+from .feature_solution import FeatureSolution
 from .groups import ClassGroups, ClassOrder
+from .losses.focal import Focal
+from .losses.power_softmax import PowerSoftmax
 from .losses.softmax import CrossEntropy, LabelSmoothing, LogitAdjusted
 from .losses.squared_error import SquaredError
+from .problems.contrastive import SupervisedContrastive
 from .problems.layer_peeled import LayerPeeled
 from .problems.unconstrained import UnconstrainedFeatures
 from .solution import Solution
@@ -70,6 +74,10 @@ for _kind in (
     LogitAdjusted,
     LabelSmoothing,
     SquaredError,
+    Focal,
+    PowerSoftmax,
+    SupervisedContrastive,
+    FeatureSolution,
     Solution,
 ):
     serializable(_kind)

@@ -38,4 +38,3 @@ class NonconvexObjective(NuclearObjective):
         """All of it: what rounded numbers of the problem change in the bound is not known."""
         left = AbstractObjective.left_open(self, proof, at, rounding)
         return left.__array_namespace__().minimum(left, proof.value - proof.gap)
-
