@@ -35,6 +35,7 @@ from .losses import LogitAdjusted as LogitAdjusted
 from .losses import Loss as Loss
 from .losses import PowerSoftmax as PowerSoftmax
 from .losses import SquaredError as SquaredError
+from .losses import VectorScaling as VectorScaling
 from .problems import GroupedProblem as GroupedProblem
 from .problems import LayerPeeled as LayerPeeled
 from .problems import Problem as Problem

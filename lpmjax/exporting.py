@@ -18,6 +18,7 @@ from .losses.focal import Focal
 from .losses.power_softmax import PowerSoftmax
 from .losses.softmax import CrossEntropy, LabelSmoothing, LogitAdjusted
 from .losses.squared_error import SquaredError
+from .losses.vector_scaling import VectorScaling
 from .problems.contrastive import SupervisedContrastive
 from .problems.layer_peeled import LayerPeeled
 from .problems.unconstrained import UnconstrainedFeatures
@@ -76,6 +77,7 @@ for _kind in (
     SquaredError,
     Focal,
     PowerSoftmax,
+    VectorScaling,
     SupervisedContrastive,
     FeatureSolution,
     Solution,

@@ -8,3 +8,4 @@ from .softmax import CrossEntropy as CrossEntropy
 from .softmax import LabelSmoothing as LabelSmoothing
 from .softmax import LogitAdjusted as LogitAdjusted
 from .squared_error import SquaredError as SquaredError
+from .vector_scaling import VectorScaling as VectorScaling

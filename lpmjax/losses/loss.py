@@ -39,6 +39,13 @@ class Loss(eqx.Module):
         ``own`` (G,), the logit of the right class, is needed by losses that are not shift-invariant.
         """
 
+    def fit(self, num_groups: int) -> None:
+        """ValueError unless parameters that a loss has for each group are as many."""
+
+    def of_classes(self, index: Any) -> "Loss":
+        """The same where every class is a group of its own, ``index`` (K,) its group here."""
+        return self
+
     def offsets(self, samples: Any) -> Any:
         """(G,) constants that the loss adds to the logits of each class, or None."""
         return None

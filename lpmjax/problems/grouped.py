@@ -101,6 +101,7 @@ def as_loss(loss: Any, groups: Any) -> Loss:
     """The loss, by default cross-entropy, with its parameters in the dtype of the groups."""
     loss = CrossEntropy() if loss is None else loss
     require_type("loss", loss, Loss, "a lpmjax loss such as CrossEntropy(), LabelSmoothing(epsilon) or SquaredError()")
+    loss.fit(groups.num_groups)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, groups.weights.dtype), loss)
 
 
