@@ -56,6 +56,12 @@ class Loss(eqx.Module):
         of which it is no constant."""
         return float("nan")
 
+    @property
+    def minorant(self) -> Any:
+        """Of a loss that is not convex: a :class:`ConvexLoss` nowhere above it, of whose optimum something is left;
+        or None."""
+        return None
+
     def least_at(self, num_classes: Any) -> Any:
         """Margin of the right class over every other one where a ``coercive`` loss is least."""
         raise NotImplementedError(f"{type(self).__name__} is not coercive.")

@@ -1,12 +1,15 @@
 """A loss that is not convex, with the nuclear norm of ``Z Omega`` on a budget or at a price: no duality gap exists.
 
-What coordinates prove is their distance to a lower bound that holds for all logits (:mod:`.margin_bound`), which the
-optimum itself need not reach: then it is at best a stationary point.
+What coordinates prove is their distance to a lower bound that holds for all logits: one from the margins of the classes
+(:mod:`.margin_bound`), or that of a convex loss below this one. The optimum itself need not reach either; then the best
+that is known is a stationary point.
 """
 
 from typing import Any
 
-from ..duality import Certificate, slopes
+import equinox as eqx
+
+from ..duality import Certificate, duality_gap, slopes
 from .margin_bound import margin_bound
 from .nuclear import NuclearObjective
 from .objective import AbstractObjective
@@ -17,7 +20,7 @@ class NonconvexObjective(NuclearObjective):
     """Value, gradient and spectral cost are those of :class:`NuclearObjective`; the proof is another."""
 
     def prove(self, at: GroupCoordinates) -> Certificate:
-        """Distance to the bound; of a loss without one, and with a last-layer bias, to the least that any is, 0."""
+        """Distance to the best bound at hand; without any, to the least that a loss is, 0."""
         program = self.program
         nx = program.weights.__array_namespace__()
         point, (*_, pull, block), norm, weighted, log_scale, noise = slopes(program, at.within, at.between, at.bias)
@@ -26,6 +29,10 @@ class NonconvexObjective(NuclearObjective):
         if program.loss.sigmoidal and not program.bias.present:
             bound = nx.maximum(bound, margin_bound(program, nx.maximum(price, nx.finfo(price.dtype).tiny)))
         ulps = 8 * max(2, program.classes.shape[-1]) * nx.finfo(point.value.dtype).eps
+        if program.loss.minorant is not None:
+            below = eqx.tree_at(lambda p: p.loss, program, program.loss.minorant)
+            convex = duality_gap(below, at.within, at.between, at.bias)
+            bound = nx.fmax(bound, convex.value - convex.gap)
         rounding = ulps * point.size * (point.value + price * point.cost)
         gap = nx.minimum(nx.maximum(point.value - bound, 0.0) + rounding, point.value)
         # Of the linearised loss, for the structure: zero where the coordinates are stationary.
