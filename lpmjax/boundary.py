@@ -84,7 +84,7 @@ def dropped_class(K: Any, loss: Loss) -> Float[Array, "*batch"]:
     Parameters
     ----------
     K : number of classes, 4 or more (reals allowed); differentiable.
-    loss : :class:`PowerSoftmax`, :class:`Focal` or another loss that is shift-invariant, its parameters one number each;
+    loss : :class:`PowerSoftmax`, :class:`Focal` or another loss that is shift-invariant, with parameters of one number;
         differentiable in them.
 
     Returns

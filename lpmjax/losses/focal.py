@@ -1,4 +1,4 @@
-"""The focal loss, cross-entropy that fades where the class is right already, and the largest convex function below it."""
+"""Focal loss, cross-entropy that fades where the class is right already, and the largest convex function below it."""
 
 from typing import Any, ClassVar, NamedTuple
 
@@ -18,8 +18,8 @@ class Focal(Loss):
 
     It is an increasing function of ``s = log((1 - p_k) / p_k)``, which is convex in the logits, and convex itself
     exactly where that function is: where ``p_k`` is at least some p(gamma), whatever the number of classes (0.0432,
-    0.0578, 0.0575 for ``gamma`` = 1, 2, 3). Below it is convex for no ``gamma > 0``. An optimum with every ``p_k`` above
-    0.118, 0.163, 0.167 is that of the largest convex function below the loss, and can be certified.
+    0.0578, 0.0575 for ``gamma`` = 1, 2, 3). Below, it is not, for any ``gamma > 0``. An optimum with every ``p_k``
+    above 0.118, 0.163, 0.167 is that of the largest convex function below the loss, and can be certified.
 
     Source: Lin et al. (2017), "Focal loss for dense object detection"; its neural collapse: Zhou et al. (2022), "Are
     all losses created equal".

@@ -62,7 +62,7 @@ class VectorScaling(ConvexLoss):
     def fit(self, num_groups: int) -> None:
         """One entry for each group."""
         if self.delta.shape[-1] != num_groups:
-            raise ValueError(f"loss has delta of shape {self.delta.shape} for {num_groups} groups: one entry per group.")
+            raise ValueError(f"delta has shape {self.delta.shape} for {num_groups} groups: give one entry per group.")
 
     def of_classes(self, index: np.ndarray) -> "VectorScaling":
         """One entry for each class."""

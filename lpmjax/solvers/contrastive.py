@@ -50,8 +50,8 @@ class FeatureDescent(TracedSolver):
         """From orthogonal features."""
         fixed = jax.lax.stop_gradient(objective)
         classes = fixed.classes
-        here = classes > 0
-        point = _Point(jnp.where(classes > 1, jnp.sqrt(symmetry.repeats(classes)), 0.0), jnp.diag(here.astype(classes.dtype)))
+        several, here = classes > 1, (classes > 0).astype(classes.dtype)
+        point = _Point(jnp.where(several, jnp.sqrt(jnp.where(several, classes - 1, 1.0)), 0.0), jnp.diag(here))
         eps = float(jnp.finfo(classes.dtype).eps)
         found = descend(
             _log_loss,
