@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from .. import symmetry
 from ..dual_points import positive
 from ..symmetry import Gram
-from .descent import descend
+from .descent import LBFGS, Until, descend
 from .implicit import with_derivative
 from .solver import Candidate, TracedSolver
 
@@ -58,9 +58,8 @@ class FeatureDescent(TracedSolver):
             _relative_gap,
             point,
             fixed,
-            goal=jnp.maximum(max(1e-11, 50 * eps), 1e-3 * tol),
-            accept=jnp.asarray(tol, classes.dtype),
-            max_steps=self.max_steps,
+            Until(jnp.maximum(max(1e-11, 50 * eps), 1e-3 * tol), jnp.asarray(tol, classes.dtype), self.max_steps),
+            LBFGS(),
         )
         point = with_derivative(_log_loss, _reduced(found.x, fixed), objective)
         return Candidate(_gram(point, objective), None, found.steps, found.finished, found.restarts)
