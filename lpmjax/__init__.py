@@ -36,8 +36,10 @@ from .losses import Loss as Loss
 from .losses import PowerSoftmax as PowerSoftmax
 from .losses import SquaredError as SquaredError
 from .losses import VectorScaling as VectorScaling
+from .pair_solution import PairSolution as PairSolution
 from .problems import GroupedProblem as GroupedProblem
 from .problems import LayerPeeled as LayerPeeled
+from .problems import PowerNormPeeled as PowerNormPeeled
 from .problems import Problem as Problem
 from .problems import SupervisedContrastive as SupervisedContrastive
 from .problems import UnconstrainedFeatures as UnconstrainedFeatures

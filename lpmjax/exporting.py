@@ -19,8 +19,10 @@ from .losses.power_softmax import PowerSoftmax
 from .losses.softmax import CrossEntropy, LabelSmoothing, LogitAdjusted
 from .losses.squared_error import SquaredError
 from .losses.vector_scaling import VectorScaling
+from .pair_solution import PairSolution
 from .problems.contrastive import SupervisedContrastive
 from .problems.layer_peeled import LayerPeeled
+from .problems.power_norm import PowerNormPeeled
 from .problems.unconstrained import UnconstrainedFeatures
 from .solution import Solution
 
@@ -80,6 +82,8 @@ for _kind in (
     VectorScaling,
     SupervisedContrastive,
     FeatureSolution,
+    PowerNormPeeled,
+    PairSolution,
     Solution,
 ):
     serializable(_kind)

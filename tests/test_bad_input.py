@@ -73,6 +73,10 @@ CALLS = {
     "SupervisedContrastive": (lpm.SupervisedContrastive, {
         "groups": ("object", GROUPS), "E_H": ("number", 1), "temperature": ("number", 1), "dim": ("integer?", None),
     }),
+    "PowerNormPeeled": (lpm.PowerNormPeeled, {
+        "groups": ("object", lpm.ClassGroups.per_class([1.0, 1.0, 1.0])), "E_W": ("number", 1), "E_H": ("number", 1),
+        "q": ("number", 3), "dim": ("integer?", None),
+    }),
     "dropped_class": (lpm.boundary.dropped_class, {
         "K": ("number or numbers", 5), "loss": ("object", lpm.PowerSoftmax(2.0)),
     }),
@@ -198,6 +202,7 @@ def test_every_public_function_is_tried():
         "Result",
         "Solution",
         "FeatureSolution",
+        "PairSolution",
         "Verification",
         "SimplexDeviations",
         "NeuralCollapse",

@@ -3,5 +3,6 @@
 from .contrastive import SupervisedContrastive as SupervisedContrastive
 from .grouped import GroupedProblem as GroupedProblem
 from .layer_peeled import LayerPeeled as LayerPeeled
+from .power_norm import PowerNormPeeled as PowerNormPeeled
 from .problem import Problem as Problem
 from .unconstrained import UnconstrainedFeatures as UnconstrainedFeatures
