@@ -37,6 +37,8 @@ def test_balanced():
         s = lpm.solve(problem, method=method).check()
         assert s.status == Status.certified and (int(s.rank), s.phase) == (3, lpm.Phase.separated)
         assert float(s.value) == pytest.approx(1.3235051631, abs=1e-10)
+        x = np.exp(-4 * 1.3 / (3 * 0.7))
+        assert float(s.multiplier) == pytest.approx(x / (1 + 3 * x) / 0.7, rel=1e-9)  # what more budget is worth
         np.testing.assert_allclose(s.gram(), 1.3 * 4 / 3 * (np.eye(4) - 0.25), atol=1e-9)
     H = np.repeat(np.asarray(s.features()), 3, axis=1)
     assert written(H, np.repeat(np.arange(4), 3), 0.7) == pytest.approx(1.3235051631, abs=1e-9)

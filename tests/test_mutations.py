@@ -204,10 +204,10 @@ MUTANTS = (
         "tests/test_nonconvex.py -k from_some_budget",
     ),
     Mutant(
-        "least of the concave part",
+        "least of the convex part",
         "lpmjax/objectives/margin_bound.py",
         "nx.minimum(nx.minimum(concave, convex), rate * far)",
-        "nx.minimum(convex, rate * far)",
+        "nx.minimum(concave, rate * far)",
         "tests/test_nonconvex.py -k equal_rivals",
     ),
     Mutant(

@@ -13,6 +13,7 @@ import lpmjax as lpm
 from lpmjax import Status
 from lpmjax.losses.focal import FocalMinorant
 from lpmjax.objectives.margin_bound import least, profile
+from lpmjax.objectives.of_groups import GroupCoordinates
 
 
 def focal(p, gamma):
@@ -151,6 +152,11 @@ def test_focal_with_two_stationary_margins():
         at = [-((1 - q) ** gamma) * np.log(q) + c * (K - 1) * np.log(q * (K - 1) / (1 - q)) for q in (1 / K, roots[1])]
         assert float(s.value) == pytest.approx(min(at), rel=1e-12)
         assert s.phase == (lpm.Phase.separated if alive else lpm.Phase.annihilated)
+        fixed = jax.tree.map(np.asarray, s.problem).objective()
+        for moved in (0.9, 1.1):  # what other margins prove does not cross the optimum
+            proof = fixed.prove(GroupCoordinates(moved * np.asarray(s.within) + 0.1, np.zeros((1, 1))))
+            assert float(proof.value - proof.gap) <= float(s.value) * (1 + 1e-13)
+            assert float(proof.value) > float(s.value)
         assert np.isnan(s.slack).all()  # what pulls equal classes apart is no constant of this loss
 
 
