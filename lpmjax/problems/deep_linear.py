@@ -12,9 +12,8 @@ from ..duality import Program
 from ..fields import parameter
 from ..groups import ClassGroups
 from ..kept_solution import KeptSolution, NetworkSolution
-from ..losses.loss import ConvexLoss
+from ..losses.loss import Loss
 from ..losses.squared_error import SquaredError
-from ..objectives.nuclear import NuclearObjective
 from ..objectives.of_groups import GroupObjective
 from ..objectives.relu import ReluObjective
 from ..objectives.separable import SeparableObjective
@@ -67,7 +66,7 @@ class DeepLinear(GroupedProblem):
     lambda_H: Float[Array, "*batch"] = eqx.field(
         metadata=parameter("weight decay of the features", "It is a weight decay.")
     )
-    loss: ConvexLoss
+    loss: Loss
     bias_decay: Float[Array, "*batch"] | None = eqx.field(
         metadata=parameter(
             "weight decay of the last-layer bias",
@@ -84,7 +83,7 @@ class DeepLinear(GroupedProblem):
         groups: ClassGroups,
         lambda_W: Any,
         lambda_H: Any,
-        loss: ConvexLoss | None = None,
+        loss: Loss | None = None,
         bias_decay: Any = None,
         relu: bool = False,
         dim: int | None = None,
@@ -161,7 +160,7 @@ class DeepLinear(GroupedProblem):
         if self.separable:
             return SeparableObjective(Program.of(self), self.classifier_scale, self.sizes, self.dim)
         if self.num_factors == 2:
-            return NuclearObjective(Program.of(self), self.classifier_scale)
+            return super().objective()
         # >>> SchattenObjective (objectives/schatten.py) goes here: every other deep model. <<<
         raise NotImplementedError("deep models that do not separate over singular values have no objective yet.")
 
