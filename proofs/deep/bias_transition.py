@@ -13,7 +13,7 @@ from proofs.symbols import K, N, lambda_H, lambda_W, n
 from proofs.theorem import Step, Theorem, Uses
 from proofs.verifiers.blocks import BlockIdentity, Blocks, gradient
 from proofs.verifiers.cited import JENSEN, VON_NEUMANN, Cited
-from proofs.verifiers.identity import Derivative, Identity, Limit
+from proofs.verifiers.identity import Identity, Limit
 from proofs.verifiers.sign import Sign
 
 lambda_b, lam, a_star, z = sp.symbols("lambda_b lambda a z", positive=True)
@@ -66,8 +66,8 @@ def theorem(weight: sp.Expr = WEIGHT, transition: sp.Expr = TRANSITION) -> Theor
                  (r + sp.sqrt(N) * shift) ** 2 / (2 * N) + lambda_b * shift**2 / 2,
                  weight * r**2 / (2 * N)
                  + (1 + lambda_b) / 2 * (shift + r / (sp.sqrt(N) * (1 + lambda_b))) ** 2, out),
-        Uses(r"$M = 1$: the decays of $W$ and $H$ cost $\lambda\|A\|_*$, $\lambda = \sqrt{\lambda_W\lambda_H}$: a convex "
-             r"problem in $A$", schatten.theorem()),
+        Uses(r"$M = 1$: the decays of $W$ and $H$ cost $\lambda\|A\|_*$, $\lambda = \sqrt{\lambda_W\lambda_H}$: a "
+             r"convex problem in $A$", schatten.theorem()),
         Cited(r"(features replaced by class means)", JENSEN),
         Identity(r"$f(A') - f(A) - \langle\nabla f(A), A'-A\rangle$ is a sum of squares",
                  (other - sp.sqrt(n)) ** 2 - (entry - sp.sqrt(n)) ** 2

@@ -33,16 +33,17 @@ def _split_steps(best_q: sp.Expr, kappa: sp.Expr) -> tuple[Step, ...]:
     return (
         Uses(r"equal decays $\lambda = P^{1/L}$ (scaling the factors), $L = M+1$: the decays of $A = Z\,\mathrm{diag}\,"
              r"\omega$ cost $\frac{L\lambda}2\sum_i\sigma_i^{2/L}$", schatten.theorem()),
-        Derivative(r"one singular value: $\frac{\lambda\sigma^2}{2q} + \kappa q^s$, $\kappa = \frac{(L-1)\lambda}2$, $s "
-                   r"= \frac1{L-1}$, is stationary at $q = \sigma^{2(L-1)/L}$", split, (q,), sp.Integer(0), line,
+        Derivative(r"one singular value: $\frac{\lambda\sigma^2}{2q} + \kappa q^s$, $\kappa = \frac{(L-1)\lambda}2$, "
+                   r"$s = \frac1{L-1}$, is stationary at $q = \sigma^{2(L-1)/L}$", split, (q,), sp.Integer(0), line,
                    at={q: best_q}),
         Identity(r"where its slope is $\frac\lambda2q^{-2}$ times $q^{1+s} - \sigma^2$, increasing: the minimum over "
                  r"$q > 0$,", sp.diff(split, q), lam / (2 * q**2) * (q ** (1 + EXPONENT) - sigma**2), line),
         Identity(r"equal to the cost of $\sigma$", split.subs(q, best_q), cost, line),
         Cited(r"matrices, $Q \succ 0$ with eigenvalues $q_i$: $\langle CI-Q^{-1}, AA^\top\rangle \le "
               r"\sum_i(C-1/q_i)\sigma_i^2$ for $C \ge \max 1/q_i$, both in decreasing order,", VON_NEUMANN),
-        Identity(r"that is $\mathrm{tr}(A^\top Q^{-1}A) \ge \sum_i\sigma_i^2/q_i$, equality for $Q = (AA^\top)^{(L-1)/L}$"
-                 r": the decays are $\min_Q\frac\lambda2\mathrm{tr}(A^\top Q^{-1}A) + \kappa\,\mathrm{tr}\,Q^s$",
+        Identity(r"that is $\mathrm{tr}(A^\top Q^{-1}A) \ge \sum_i\sigma_i^2/q_i$, equality for $Q = "
+                 r"(AA^\top)^{(L-1)/L}$: the decays are $\min_Q\frac\lambda2\mathrm{tr}(A^\top Q^{-1}A) + "
+                 r"\kappa\,\mathrm{tr}\,Q^s$",
                  ceiling * sigma**2 - (ceiling - 1 / q) * sigma**2, sigma**2 / q, line | {ceiling: above(0)}),
     )  # fmt: skip
 
@@ -76,15 +77,15 @@ def _cover_steps(bound: sp.Expr) -> tuple[Step, ...]:
     return (
         Sign(r"$\kappa\,\mathrm{tr}\,Q^s$ is concave, $q^s$ being so,", sp.diff(q**EXPONENT, q, 2), "<=",
              DEPTH | {q: above(0)}),
-        Identity(r"$\mathrm{tr}\,Q^s = \sum_i\sigma_i^{2/L}$ at the best $Q$ is $\frac2{L\lambda}$ times the decays: no "
-                 r"more than $\frac{2U}{L\lambda}$ at a point no worse than $U$", BEST_Q**EXPONENT,
+        Identity(r"$\mathrm{tr}\,Q^s = \sum_i\sigma_i^{2/L}$ at the best $Q$ is $\frac2{L\lambda}$ times the decays: "
+                 r"no more than $\frac{2U}{L\lambda}$ at a point no worse than $U$", BEST_Q**EXPONENT,
                  cost * bound / U, line | {U: above(0)}),
-        Identity(r"the minorant $\psi_\eta(x) = \eta^{s-1}x$ below $\eta$, $x^s$ above: at $x = \eta e^{-y}$, $\log x^s "
-                 r"- \log\psi_\eta = (1-s)y$", sp.log((eta * sp.exp(-x)) ** EXPONENT)
+        Identity(r"the minorant $\psi_\eta(x) = \eta^{s-1}x$ below $\eta$, $x^s$ above: at $x = \eta e^{-y}$, $\log "
+                 r"x^s - \log\psi_\eta = (1-s)y$", sp.log((eta * sp.exp(-x)) ** EXPONENT)
                  - sp.log(eta ** (EXPONENT - 1) * eta * sp.exp(-x)), (1 - EXPONENT) * x, tangent),
         Sign(r"which is not negative: $\psi_\eta(x) \le x^s$ for $x \ge 0$,", (1 - EXPONENT) * x, ">=", tangent),
-        Sign(r"and concave: at $\eta$ the slope falls from $\eta^{s-1}$ to $s\eta^{s-1}$. So $\mathrm{tr}\,\psi_\eta(Q)$ "
-             r"is concave in every symmetric $Q$, least at the vertices of a simplex",
+        Sign(r"and concave: at $\eta$ the slope falls from $\eta^{s-1}$ to $s\eta^{s-1}$. So "
+             r"$\mathrm{tr}\,\psi_\eta(Q)$ is concave in every symmetric $Q$, least at the vertices of a simplex",
              1 - EXPONENT, ">=", DEPTH),
     )  # fmt: skip
 

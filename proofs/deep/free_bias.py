@@ -8,7 +8,7 @@ import sympy as sp
 
 from proofs import two_group
 from proofs.deep import squared_error
-from proofs.deep.symbols import DEPTH, L, M, P, n_k, sigma
+from proofs.deep.symbols import DEPTH, L, P, n_k, sigma
 from proofs.domain import REAL, Domain, above, integers
 from proofs.symbols import K_A, K_B, K_SUM, SIZES, N, n
 from proofs.theorem import Theorem, Uses
@@ -48,8 +48,8 @@ def theorem(between: sp.Expr = BETWEEN, bias: sp.Expr = n_k / N) -> Theorem:
               r"= AA^\top$): some optimum has $A\sqrt n = Zn = 0$", WEYL),
         Sign(r"(the decay increases with every singular value: every optimum has)", sp.diff(sigma ** (2 / L), sigma),
              ">", DEPTH | {sigma: above(0)}),
-        Cited(r"$\|A - DQ\|^2 \ge \sum_i(\sigma_i(A) - s_i)^2$, $s_i$ the singular values of $DQ = \mathrm{diag}\sqrt n "
-              r"- n\sqrt n^\top/N$; attained with the singular vectors of $DQ$", VON_NEUMANN),
+        Cited(r"$\|A - DQ\|^2 \ge \sum_i(\sigma_i(A) - s_i)^2$, $s_i$ the singular values of $DQ = \mathrm{diag}\sqrt "
+              r"n - n\sqrt n^\top/N$; attained with the singular vectors of $DQ$", VON_NEUMANN),
         Uses(r"these are the scalar problems of the bias-free model, $\sqrt{n_k}$ replaced by $s_i$: same thresholds "
              r"on $b/s_i^2$, same jump", squared_error.theorem()),
         Identity(r"$(DQ)(DQ)^\top = \mathrm{diag}\,n - nn^\top/N$ for any counts: the diagonal",

@@ -50,7 +50,7 @@ def _comparison_steps(ratio: sp.Expr) -> tuple[Step, ...]:
     q = sp.Symbol("q", positive=True)
     pair = TAU**2 * r ** (M - 3) * (CLASSES * r / 4) * CLASSES
     cost = L / 2 * P ** (1 / L)
-    three, four = (4 * CLASSES ** (m - 1) - TAU**2 * r ** (m - 2) for m in (3, 4))
+    three = 4 * CLASSES**2 - TAU**2 * r
     root = sp.sqrt(2 * (r - 1) * (r - 2))
     return (
         Uses(r"the network $W_M\,\mathrm{ReLU}(\cdots\mathrm{ReLU}(W_1H))$ with $H, W_1$ the balanced factors of $X$, "
@@ -67,9 +67,10 @@ def _comparison_steps(ratio: sp.Expr) -> tuple[Step, ...]:
                  LAYERS | {K: above(0), q: above(0), P: above(0), sigma: above(0)}),
         Identity(r"$M = 3$: the sign of $1-q$ is that of $4K^2 - \tau^2r$, of $r - 2 - \sqrt{2(r-1)(r-2)}$,", three,
                  r * (r - 1) * (2 * (r - 2) - 2 * root), VERTICES),
-        Sign(r"that is, of $(r-2) - 2(r-1)$: $q < 1$ iff $2(r-1) < r-2$, false for every $r$: at $M = 3$ the graph never beats the frame",
-             2 * (r - 1) - (r - 2), ">", VERTICES),
-        Sign(r"(the root is the larger term)", root**2 - (r - 2) ** 2, ">", VERTICES),
+        Identity(r"of the difference of the squares,", root**2 - (r - 2) ** 2, (r - 2) * (2 * (r - 1) - (r - 2)),
+                 VERTICES),
+        Sign(r"that is, of $(r-2) - 2(r-1)$: $q < 1$ iff $2(r-1) < r-2$, false for every $r$: at $M = 3$ the graph "
+             r"never beats the frame", 2 * (r - 1) - (r - 2), ">", VERTICES),
         Sign(r"$M = 4$: $q < 1$ for every $r \ge 4$, $\tau^2 = (r-1)(2+(r-1)(r-2)+2\sqrt{2(r-1)(r-2)})$ with the root "
              r"at most half of $2(r-1)+(r-2)$", 4 * CLASSES**3
              - r**2 * (r - 1) * (2 + (r - 1) * (r - 2) + 2 * (r - 1) + (r - 2)), ">", VERTICES),
@@ -77,8 +78,8 @@ def _comparison_steps(ratio: sp.Expr) -> tuple[Step, ...]:
         Sign(r"that mean above the root, squared)", (2 * (r - 1) + (r - 2)) ** 2 - 4 * root**2, ">=", VERTICES),
         Identity(r"one more layer multiplies $q$ by $r/K = 2/(r-1)$", ratio.subs(M, M + 1) / ratio, 2 / (r - 1),
                  LAYERS),
-        Sign(r"less than 1: the graph beats the frame for every $M \ge 4$ and $r \ge 4$, from $K = 6$ on", 1 - 2 / (r - 1),
-             ">", VERTICES),
+        Sign(r"less than 1: the graph beats the frame for every $M \ge 4$ and $r \ge 4$, from $K = 6$ on",
+             1 - 2 / (r - 1), ">", VERTICES),
         Refutation(r"at $r = 4$, $K = 6$, $M = 4$ the frame is beaten",
                    "the deep orthogonal frame is a global minimiser with ReLU and squared error at K = 6, M = 4",
                    RATIO - 1, ">=", {r: sp.Integer(4), M: sp.Integer(4)}, LAYERS),

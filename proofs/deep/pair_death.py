@@ -38,17 +38,20 @@ def theorem(dies: sp.Expr = DIES, imbalance: sp.Expr = IMBALANCE) -> Theorem:
     table = {pi_g: 1 / (2 * R + 2), omega_g: 1, M: 2, c: 3 * lam / 2}
     steps = (
         Uses(r"the block $\frac b2\begin{pmatrix}1&-1\\-1&1\end{pmatrix}$ of $Z$, zero elsewhere in its rows and "
-             r"columns, adds $c(\omega_gb)^{2/(M+1)}$, $c = \frac{M+1}2P^{1/(M+1)}$, to the decays", schatten.theorem()),
+             r"columns, adds $c(\omega_gb)^{2/(M+1)}$, $c = \frac{M+1}2P^{1/(M+1)}$, to the decays",
+             schatten.theorem()),
         BlockIdentity(r"(one singular value, $b$:", pair @ pair, pair, r"S_2S_2 = S_2", Domain({K: integers(3)})),
         BlockIdentity(r"and the block leaves $\mathbf 1^\top Z = 0$)", ones @ pair, ones * 0, r"\mathbf 1^\top S_2 = 0",
                       Domain({K: integers(3)})),
         Identity(r"its own two columns depend on nothing else: margin $b$ over the partner and $b/2$ over the other "
                  r"$K-2$ classes. What it saves against $b = 0$ is", 2 * pi_g * sp.log(K) - share,
                  2 * pi_g * GAIN - c * omega_g**POWER * b**POWER, line),
-        Identity(r"that is $b^{2/(M+1)}$ times $2\pi_g\,\mathrm{rate} - c\,\omega_g^{2/(M+1)}$, rate $= \mathrm{gain}/b^{2/(M+1)}$: the pair dies iff "
-                 r"the largest value over $b$ is not positive, $2\pi_g\kappa \le c\,\omega_g^{2/(M+1)}$ with $\kappa = "
-                 r"\max_b$ rate", b**POWER * dies.subs(kappa, RATE), 2 * pi_g * sp.log(K) - share, line),
-        Sign(r"(the gain is increasing in $b$, so positive,", sp.diff(GAIN, b), ">", Domain({K: integers(3), b: above(0)})),
+        Identity(r"that is $b^{2/(M+1)}$ times $2\pi_g\,\mathrm{rate} - c\,\omega_g^{2/(M+1)}$, rate $= "
+                 r"\mathrm{gain}/b^{2/(M+1)}$: the pair dies iff the largest value over $b$ is not positive, "
+                 r"$2\pi_g\kappa \le c\,\omega_g^{2/(M+1)}$ with $\kappa = \max_b$ rate",
+                 b**POWER * dies.subs(kappa, RATE), 2 * pi_g * sp.log(K) - share, line),
+        Sign(r"(the gain is increasing in $b$, so positive,", sp.diff(GAIN, b), ">",
+             Domain({K: integers(3), b: above(0)})),
         Derivative(r"with slope $1/2$ at $b = 0$: the rate tends to 0 there for $M \ge 2$,", GAIN, (b,),
                    sp.Rational(1, 2), Domain({K: integers(3)}), at={b: sp.Integer(0)}),
         Sign(r"and bounded by $\log K$: the rate tends to 0 for large $b$, and the maximum is attained)",
@@ -106,8 +109,8 @@ def _unimodal_steps(p: sp.Symbol, s: sp.Symbol) -> tuple[Step, ...]:
                  GAIN.subs({K: 4, b: 2 * s}), gain, unit),
         Derivative(r"with $p = 2/(M+1)$ the rate $\mathrm{gain}/(2s)^p$ has, through its logarithm times gain$\,s/2$, "
                    r"the slope of this sign", sp.log(gain) - p * sp.log(2 * s), (s,), 2 * slope / (s * gain), unit),
-        Derivative(r"whose derivative is $((1-p)(1+e^s) - se^s)/(1+e^s)^2$", slope, (s,), bracket / (1 + sp.exp(s)) ** 2,
-                   unit),
+        Derivative(r"whose derivative is $((1-p)(1+e^s) - se^s)/(1+e^s)^2$", slope, (s,),
+                   bracket / (1 + sp.exp(s)) ** 2, unit),
         Derivative(r"the numerator falls:", bracket, (s,), -(p + s) * sp.exp(s), unit),
         Sign(r"from a positive value at 0", bracket.subs(s, 0), ">", Domain({p: between(0, 1)})),
         Limit(r"without bound,", bracket * sp.exp(-s) / s, s, sp.oo, sp.Integer(-1), unit),

@@ -38,8 +38,8 @@ def _logit_steps() -> tuple[Step, ...]:
     return (
         Uses(r"equal counts: the mean cross-entropy of $Z$ plus $c\sum_i\sigma_i(Z)^{2/(M+1)}$ is minimised, $c = "
              r"\frac{M+1}2(nP)^{1/(M+1)}$", schatten.theorem()),
-        BlockIdentity(r"split off $A$, $2m = 2\lfloor K/2\rfloor$ of the classes: in the ETF $\alpha S$ they hold $2m-1$ "
-                      r"of the singular values $\alpha$", whole, two_group.spectral(*(sp.Integer(1),) * 3),
+        BlockIdentity(r"split off $A$, $2m = 2\lfloor K/2\rfloor$ of the classes: in the ETF $\alpha S$ they hold "
+                      r"$2m-1$ of the singular values $\alpha$", whole, two_group.spectral(*(sp.Integer(1),) * 3),
                       r"S = S_A \oplus S_B + uu^\top", groups),
         Identity(r"($S_B = 0$ for a single class $B$, odd $K$; for even $K$ there is no $B$)",
                  Blocks.centring(SIZES, 1).trace().subs(one), sp.Integer(0), Domain({m: integers(1)})),
@@ -126,8 +126,9 @@ def theorem(criterion: sp.Expr = CRITERION) -> Theorem:
         "their appendix has the objection to the global-ETF statement for deep cross-entropy in Dang et al. 2023); "
         "criterion derived here",
         domain=Domain({K: integers(4), M: DEPTH[M], alpha: above(0), c: above(0)}),
-        assumptions=("n samples in every class, no bias, widths ≥ ⌈K/2⌉", "c = ((M + 1)/2)(nP)^{1/(M+1)}, P the product "
-                     "of the decays; equal decays λ: c = (M + 1)λn^{1/(M+1)}/2", "an ETF solution has a margin α > 0"),
+        assumptions=("n samples in every class, no bias, widths ≥ ⌈K/2⌉", "c = ((M + 1)/2)(nP)^{1/(M+1)}, P the "
+                     "product of the decays; equal decays λ: c = (M + 1)λn^{1/(M+1)}/2",
+                     "an ETF solution has a margin α > 0"),
         statement=(sp.Le(2**POWER, 2 - 1 / sp.floor(K / 2), evaluate=False),
                    sp.Eq(sp.Symbol(r"f_{\mathrm{ETF}}"), ETF, evaluate=False),
                    sp.Eq(sp.Symbol(r"f_{\mathrm{pairs}}"), PAIRS, evaluate=False)),

@@ -31,9 +31,9 @@ def theorem(factor2: sp.Expr = FACTOR2, cost: sp.Expr = COST) -> Theorem:
         Identity(r"where with $p = \prod_j\sigma_i(A_j)$ half the right side is the cost of $p$: so no factors of $Z$ "
                  r"cost less than $\sum_i \frac L2P^{1/L}\sigma_i(Z)^{2/L}$", L * (P * product**2) ** (1 / L) / 2,
                  cost.subs(sigma, product), DEPTH | {P: above(0), product: above(0)}),
-        Identity(r"equality: let factor $j$ have the squared singular values $P^{1/L}\sigma^{2/L}/\lambda_j$, its right "
-                 r"singular vectors the left ones of factor $j+1$. Then the singular value of the product, the square "
-                 r"root of $\prod_j (P^{1/L}\sigma^{2/L}/\lambda_j)$, is $\sigma$",
+        Identity(r"equality: let factor $j$ have the squared singular values $P^{1/L}\sigma^{2/L}/\lambda_j$, its "
+                 r"right singular vectors the left ones of factor $j+1$. Then the singular value of the product, the "
+                 r"square root of $\prod_j (P^{1/L}\sigma^{2/L}/\lambda_j)$, is $\sigma$",
                  (factor2 * lambda_j) ** (L / 2) / sp.sqrt(P), sigma, domain),
         Identity(r"the $L$ factors cost the same each, together the bound", L * lambda_j * factor2 / 2, cost, domain),
         Derivative(r"consecutive factors of any minimiser are balanced: $\lambda_j\|A_j\|^2 = "

@@ -16,11 +16,12 @@ from proofs.verifiers.identity import Identity
 from proofs.verifiers.sign import Sign
 
 PRODUCT = K * sp.sqrt(K * n * P)
+LARGEST = sp.Rational(1, 4)
 BALANCED = {M: 2, N: K * n, n_k: n}
 
 
 @cache
-def theorem(largest: sp.Expr = sp.Rational(1, 4)) -> Theorem:
+def theorem(largest: sp.Expr = LARGEST) -> Theorem:
     """Minimise (1/(2Kn)) ||W_2 W_1 H - Y||^2 plus decays, n samples in each of K classes.
 
     `largest` is the claimed threshold on K sqrt(K n P), P the product of the three decays.
@@ -40,8 +41,9 @@ def theorem(largest: sp.Expr = sp.Rational(1, 4)) -> Theorem:
         Sign(r"and with $W_2 = \mathrm{diag}$, $W_1 = \mathrm{diag}$, $H$ diagonal in the classes, all entries are "
              r"non-negative,", schatten.FACTOR2.subs(M, 2), ">",
              Domain({P: above(0), sigma: above(0), lambda_j: above(0)})),
-        Identity(r"so a ReLU between the layers, or on the features, leaves it as it is: the frame stays feasible there "
-                 r"at the same value, an upper bound of the model with ReLU", sp.Max(x, 0), x, Domain({x: above(0)})),
+        Identity(r"so a ReLU between the layers, or on the features, leaves it as it is: the frame stays feasible "
+                 r"there at the same value, an upper bound of the model with ReLU", sp.Max(x, 0), x,
+                 Domain({x: above(0)})),
     )  # fmt: skip
     return Theorem(
         id="deep_mse.two_layers",
