@@ -23,6 +23,47 @@ RATE = GAIN / b**POWER
 DIES = 2 * pi_g * kappa - c * omega_g**POWER
 # Counts (R, R, 1, 1), M = 2, equal decays.
 IMBALANCE = 2 * kappa / (3 * lam) - 1
+LINE = Domain({K: integers(3), M: DEPTH[M], b: above(0), pi_g: above(0), omega_g: above(0), c: above(0)})
+
+
+def _death_steps(dies: sp.Expr) -> tuple[Step, ...]:
+    """What one block saves, at the best b."""
+    pair, ones = Blocks.centring((sp.Integer(2),), 0), Blocks.of((sp.Integer(2),), [0], [[1]])
+    share = 2 * pi_g * sp.log(1 + sp.exp(-b) + (K - 2) * sp.exp(-b / 2)) + c * (omega_g * b) ** POWER
+    return (
+        Uses(r"the block $\frac b2\begin{pmatrix}1&-1\\-1&1\end{pmatrix}$ of $Z$, zero elsewhere in its rows and "
+             r"columns, adds $c(\omega_gb)^{2/(M+1)}$, $c = \frac{M+1}2P^{1/(M+1)}$, to the decays",
+             schatten.theorem()),
+        BlockIdentity(r"(one singular value, $b$:", pair @ pair, pair, r"S_2S_2 = S_2", Domain({K: integers(3)})),
+        BlockIdentity(r"and the block leaves $\mathbf 1^\top Z = 0$)", ones @ pair, ones * 0, r"\mathbf 1^\top S_2 = 0",
+                      Domain({K: integers(3)})),
+        Identity(r"its own two columns depend on nothing else: margin $b$ over the partner and $b/2$ over the other "
+                 r"$K-2$ classes. What it saves against $b = 0$ is", 2 * pi_g * sp.log(K) - share,
+                 2 * pi_g * GAIN - c * omega_g**POWER * b**POWER, LINE),
+        Identity(r"that is $b^{2/(M+1)}$ times $2\pi_g\,\mathrm{rate} - c\,\omega_g^{2/(M+1)}$, rate $= "
+                 r"\mathrm{gain}/b^{2/(M+1)}$: the pair dies iff the largest value over $b$ is not positive, "
+                 r"$2\pi_g\kappa \le c\,\omega_g^{2/(M+1)}$ with $\kappa = \max_b$ rate",
+                 b**POWER * dies.subs(kappa, RATE), 2 * pi_g * sp.log(K) - share, LINE),
+        Sign(r"(the gain is increasing in $b$, so positive,", sp.diff(GAIN, b), ">",
+             Domain({K: integers(3), b: above(0)})),
+        Derivative(r"with slope $1/2$ at $b = 0$: the rate tends to 0 there for $M \ge 2$,", GAIN, (b,),
+                   sp.Rational(1, 2), Domain({K: integers(3)}), at={b: sp.Integer(0)}),
+        Sign(r"and bounded by $\log K$: the rate tends to 0 for large $b$, and the maximum is attained)",
+             sp.log(K) - GAIN, ">", Domain({K: integers(3), b: above(0)})),
+    )  # fmt: skip
+
+
+def _imbalance_steps(dies: sp.Expr, imbalance: sp.Expr) -> tuple[Step, ...]:
+    table = {pi_g: 1 / (2 * R + 2), omega_g: 1, M: 2, c: 3 * lam / 2}
+    return (
+        Identity(r"counts $(R,R,1,1)$, $M = 2$, equal decays $\lambda$: $N = 2R+2$, $\omega = \sqrt{n_k} = 1$, $c = "
+                 r"\frac32\lambda$: the minority pair dies at $R = \frac{2\kappa}{3\lambda} - 1$",
+                 dies.subs(table).subs(R, imbalance), sp.Integer(0), Domain({lam: above(0), kappa: above(0)})),
+        Sign(r"and stays dead beyond", sp.diff(dies.subs(table), R), "<", Domain({R: above(0), kappa: above(0),
+                                                                                 lam: above(0)})),
+        Identity(r"($c$ for these decays)", schatten.COST.subs({M: 2, P: lam**3, sigma: 1}), 3 * lam / 2,
+                 Domain({lam: above(0)})),
+    )  # fmt: skip
 
 
 @cache
@@ -32,49 +73,17 @@ def theorem(dies: sp.Expr = DIES, imbalance: sp.Expr = IMBALANCE) -> Theorem:
     The arguments are the claimed expression that is negative iff the pair dies, and the R from which the minority
     pair of counts (R, R, 1, 1) is dead.
     """
-    pair, ones = Blocks.centring((sp.Integer(2),), 0), Blocks.of((sp.Integer(2),), [0], [[1]])
-    line = Domain({K: integers(3), M: DEPTH[M], b: above(0), pi_g: above(0), omega_g: above(0), c: above(0)})
-    share = 2 * pi_g * sp.log(1 + sp.exp(-b) + (K - 2) * sp.exp(-b / 2)) + c * (omega_g * b) ** POWER
-    table = {pi_g: 1 / (2 * R + 2), omega_g: 1, M: 2, c: 3 * lam / 2}
-    steps = (
-        Uses(r"the block $\frac b2\begin{pmatrix}1&-1\\-1&1\end{pmatrix}$ of $Z$, zero elsewhere in its rows and "
-             r"columns, adds $c(\omega_gb)^{2/(M+1)}$, $c = \frac{M+1}2P^{1/(M+1)}$, to the decays",
-             schatten.theorem()),
-        BlockIdentity(r"(one singular value, $b$:", pair @ pair, pair, r"S_2S_2 = S_2", Domain({K: integers(3)})),
-        BlockIdentity(r"and the block leaves $\mathbf 1^\top Z = 0$)", ones @ pair, ones * 0, r"\mathbf 1^\top S_2 = 0",
-                      Domain({K: integers(3)})),
-        Identity(r"its own two columns depend on nothing else: margin $b$ over the partner and $b/2$ over the other "
-                 r"$K-2$ classes. What it saves against $b = 0$ is", 2 * pi_g * sp.log(K) - share,
-                 2 * pi_g * GAIN - c * omega_g**POWER * b**POWER, line),
-        Identity(r"that is $b^{2/(M+1)}$ times $2\pi_g\,\mathrm{rate} - c\,\omega_g^{2/(M+1)}$, rate $= "
-                 r"\mathrm{gain}/b^{2/(M+1)}$: the pair dies iff the largest value over $b$ is not positive, "
-                 r"$2\pi_g\kappa \le c\,\omega_g^{2/(M+1)}$ with $\kappa = \max_b$ rate",
-                 b**POWER * dies.subs(kappa, RATE), 2 * pi_g * sp.log(K) - share, line),
-        Sign(r"(the gain is increasing in $b$, so positive,", sp.diff(GAIN, b), ">",
-             Domain({K: integers(3), b: above(0)})),
-        Derivative(r"with slope $1/2$ at $b = 0$: the rate tends to 0 there for $M \ge 2$,", GAIN, (b,),
-                   sp.Rational(1, 2), Domain({K: integers(3)}), at={b: sp.Integer(0)}),
-        Sign(r"and bounded by $\log K$: the rate tends to 0 for large $b$, and the maximum is attained)",
-             sp.log(K) - GAIN, ">", Domain({K: integers(3), b: above(0)})),
-        Identity(r"counts $(R,R,1,1)$, $M = 2$, equal decays $\lambda$: $N = 2R+2$, $\omega = \sqrt{n_k} = 1$, $c = "
-                 r"\frac32\lambda$: the minority pair dies at $R = \frac{2\kappa}{3\lambda} - 1$",
-                 dies.subs(table).subs(R, imbalance), sp.Integer(0), Domain({lam: above(0), kappa: above(0)})),
-        Sign(r"and stays dead beyond", sp.diff(dies.subs(table), R), "<", Domain({R: above(0), kappa: above(0),
-                                                                                 lam: above(0)})),
-        Identity(r"($c$ for these decays)", schatten.COST.subs({M: 2, P: lam**3, sigma: 1}), 3 * lam / 2,
-                 Domain({lam: above(0)})),
-    )  # fmt: skip
     return Theorem(
         id="deep_ce.pair_death",
         title="Deep cross-entropy: the imbalance at which a decoupled pair dies",
         source="derived here, for pairs as in Garrod & Keating 2024",
-        domain=line,
+        domain=LINE,
         assumptions=("the logits are a direct sum: the pair of group g is one block, uncoupled from the rest",
                      "K ≥ 3 classes; weights π_g, cost weights ω_g", "M ≥ 2; κ(K, M) = max_b of `rate`"),
         statement=(sp.Equivalent(sp.Symbol(r"\text{pair } g \text{ dies}"), sp.Le(dies, 0)),
                    sp.Eq(sp.Symbol(r"\kappa"), sp.Symbol(r"\max_b") * RATE, evaluate=False),
                    sp.Eq(sp.Symbol("R^*"), imbalance, evaluate=False)),
-        steps=steps,
+        steps=(*_death_steps(dies), *_imbalance_steps(dies, imbalance)),
         uniqueness="An equivalence within direct sums; that a decoupled pair is the best form is not claimed.",
         closed_forms={
             "gain": sp.Lambda((K, b), GAIN),

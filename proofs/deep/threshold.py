@@ -98,7 +98,7 @@ def theorem(threshold: sp.Expr = THRESHOLD, jump: sp.Expr = JUMP, last: sp.Expr 
     return Theorem(
         id="deep_mse.threshold",
         title="Deep squared error: the global threshold, the jump, and stationary points that are not optimal",
-        source="Dang et al. 2023 (the scalar problem and its stationary points); the global threshold derived here",
+        source="Dang et al. 2023 (deep linear networks with squared error); derived here from the scalar problem",
         domain=DEEP | {x: between(0, 1)},
         assumptions=("M ≥ 2 (M = 1 is a soft threshold without a jump, `ufm.squared_error`)", "t = b/n_k, "
                      "x = σ/√n_k; values are in units of n_k/(2N), the value of a class that is not learned"),

@@ -41,6 +41,9 @@ WRONG = {
     "bias 1/K at any counts": lambda: free_bias.theorem(bias=1 / sp.Integer(3)),
     "bias weight lambda_b": lambda: bias_transition.theorem(weight=bias_transition.lambda_b),
     "transition without K": lambda: bias_transition.theorem(transition=bias_transition.TRANSITION / bias_transition.K),
+    "deep transition without the root": lambda: bias_transition.theorem(
+        deep_transition=bias_transition.ratio / bias_transition.alive
+    ),
     "decayed bias n_k for sqrt(n_k)": lambda: decayed_bias.theorem(bias=decayed_bias.BIAS * sp.sqrt(n_k)),
     "domain with sqrt(n_k) summed": lambda: decayed_bias.theorem(least_share=decayed_bias.LEAST_SHARE / sp.sqrt(n_k)),
     "value without the bias's part": lambda: decayed_bias.theorem(
