@@ -115,6 +115,7 @@ def theorem(
         uniqueness="σ and z are unique off the transitions. Global for every M: the bound holds for all logits.",
         closed_forms={
             "weight": sp.Lambda((lambda_b,), weight),
+            "mean": sp.Lambda((n, N, lam, a_star), MEAN),
             "transition": sp.Lambda((K, n, lambda_W, lambda_H), transition),
             "deep_transition": sp.Lambda((M, ratio, alive), deep_transition),
         },

@@ -8,14 +8,15 @@ import sympy as sp
 
 from proofs.deep import squared_error
 from proofs.deep.squared_error import scaled, x
-from proofs.deep.symbols import DEEP, L, M
+from proofs.deep.symbols import DEEP, L, M, P, n_k
 from proofs.domain import above, at_least, between
+from proofs.symbols import N
 from proofs.theorem import Step, Theorem, Uses
 from proofs.verifiers.identity import Derivative, Identity
 from proofs.verifiers.refutation import Refutation
 from proofs.verifiers.sign import Sign
 
-t, s = sp.symbols("t s", positive=True)
+t, s, decay = sp.symbols("t s decay", positive=True)
 OBJECTIVE = scaled(t)
 # s = (t/M)^(M/(M+1)) at a stationary x, and t itself.
 S_OF_X = (1 - x) * x ** (1 - 2 / L)
@@ -35,6 +36,7 @@ AT_DEPTH = {
     6: ("3125/46656", "2573571875/191102976"),
 }
 
+SCALED = {t: above(0), N: above(0), n_k: above(0)}
 SMALLER = DEEP | {x: between(0, LAST_ROOT)}
 LARGER = DEEP | {x: between(LAST_ROOT, 1)}
 
@@ -80,6 +82,8 @@ def _global_steps(threshold: sp.Expr, jump: sp.Expr, last: sp.Expr) -> tuple[Ste
           for m, powers in AT_DEPTH.items()
           for name, claim, power in zip((r"t_{\mathrm{alive}}", r"t_{\mathrm{last}}"), (threshold, last), powers,
                                         strict=True)),
+        Identity(r"in samples: $b/n_k = t$ at the product $P = (tn_k/(MN))^M/N$ of the decays",
+                 squared_error.B.subs(P, (t * n_k / (M * N)) ** M / N), t * n_k, DEEP | SCALED),
         Refutation(r"so the largest stationary point need not be global: at $M = 2$, $b/n_k = 4\sqrt2/9 = .6285$, "
                    r"between $1/2$ and $3\sqrt3/8 = .6495$, it is $x = 1/3$ with the value $10/9$, against 1 at 0",
                    "the largest stationary point is a global minimiser whenever there is one (deep squared error)",
@@ -95,6 +99,7 @@ def theorem(threshold: sp.Expr = THRESHOLD, jump: sp.Expr = JUMP, last: sp.Expr 
     The arguments are the claimed largest b/n_k of a living class, its sigma/sqrt(n_k) there, and the b/n_k beyond
     which no stationary point is left.
     """
+    b_of_decay = squared_error.B.subs(P, decay ** (M + 1))
     return Theorem(
         id="deep_mse.threshold",
         title="Deep squared error: the global threshold, the jump, and stationary points that are not optimal",
@@ -113,6 +118,9 @@ def theorem(threshold: sp.Expr = THRESHOLD, jump: sp.Expr = JUMP, last: sp.Expr 
             "jump": sp.Lambda((M,), jump),
             "last": sp.Lambda((M,), last),
             "t": sp.Lambda((M, x), T_OF_X),
+            "product": sp.Lambda((M, N, n_k, x), (T_OF_X * n_k / (M * N)) ** M / N),
+            "least_count": sp.Lambda((M, N, decay), b_of_decay / threshold),
+            "stationary_count": sp.Lambda((M, N, decay), b_of_decay / last),
             "value": sp.Lambda((M, x), VALUE),
             "objective": sp.Lambda((M, t, x), OBJECTIVE),
         },

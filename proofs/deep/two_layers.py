@@ -33,6 +33,7 @@ def theorem(largest: sp.Expr = LARGEST) -> Theorem:
         Identity(r"has $b/n = 2K\sqrt{KnP}$", squared_error.B.subs(BALANCED) / n, 2 * PRODUCT, domain),
         Uses(r"and its minimiser is not 0 iff $b/n < t_{\mathrm{alive}}$", threshold.theorem()),
         Identity(r"which is $1/2$ at $M = 2$: nontrivial iff $K\sqrt{KnP} < 1/4$", two, 2 * largest, domain),
+        Identity(r"that is, iff $P < 1/(16K^3n)$", PRODUCT.subs(P, (largest / K) ** 2 / (K * n)), largest, domain),
         Identity(r"(the class then jumps to $\sigma = \sqrt n/2$ or more)", threshold.JUMP.subs(M, 2),
                  sp.Rational(1, 2), domain),
         Sign(r"stationary points exist beyond it, up to $3\sqrt3/16$ on $K\sqrt{KnP}$", three / 2 - largest, ">",
@@ -55,5 +56,6 @@ def theorem(largest: sp.Expr = LARGEST) -> Theorem:
         steps=steps,
         uniqueness="As in `deep_mse.threshold`: at K√(KnP) = 1/4 zero and the frame tie. With ReLU only feasibility is "
                    "claimed.",
-        closed_forms={"product": sp.Lambda((K, n, P), PRODUCT), "largest": sp.Lambda((), largest)},
+        closed_forms={"product": sp.Lambda((K, n, P), PRODUCT),
+                      "largest_decay_product": sp.Lambda((K, n), (largest / K) ** 2 / (K * n))},
     )  # fmt: skip
