@@ -103,8 +103,9 @@ def theorem(
     The arguments are the claimed minimisers q and z (per eigenvalue), kappa, the weight of the quadratic form in Phi,
     and the bound of tr Q^s.
     """
-    form = sp.Symbol(r"(p_k-e_k)^\top Q(p_k-e_k)")
-    phi = sp.Symbol(r"\max_P\sum_k") * (pi_k * sp.Symbol(r"\mathrm{Ent}(p_k)") - weight * form)
+    form = sp.Symbol(r"{(p_k-e_k)^\top Q(p_k-e_k)}")
+    trace = sp.Symbol(r"{\mathrm{tr}\,Q^s}")
+    phi = sp.Function(r"\max_{P}\sum_k")(pi_k * sp.Symbol(r"\mathrm{Ent}(p_k)") - weight * form)
     return Theorem(
         id="deep_ce.branching",
         title="Deep cross-entropy as a convex function plus a concave trace: the identity of branch and bound",
@@ -113,11 +114,10 @@ def theorem(
                        x: between(0, sp.oo, closed=True)}),
         assumptions=("cross-entropy, any weights π and cost weights ω, no bias, widths ≥ K − 1",
                      "L = M + 1, λ = P^{1/L}, s = 1/(L − 1), κ = (L − 1)λ/2"),
-        statement=(sp.Eq(sp.Symbol("F^*"), sp.Symbol(r"\min_{Q\succeq0}") * (sp.Symbol(r"\Phi(Q)")
-                                                                             + kappa * sp.Symbol(r"\mathrm{tr}\,Q^s")),
+        statement=(sp.Eq(sp.Symbol("F^*"), sp.Function(r"\min_{Q\succeq0}")(sp.Symbol(r"\Phi(Q)") + kappa * trace),
                          evaluate=False),
                    sp.Eq(sp.Symbol(r"\Phi(Q)"), phi, evaluate=False),
-                   sp.Le(sp.Symbol(r"\mathrm{tr}\,Q^s"), bound, evaluate=False)),
+                   sp.Le(trace, bound, evaluate=False)),
         steps=(*_split_steps(best_q, kappa), *_dual_steps(best_z, weight), *_cover_steps(bound)),
         uniqueness="An identity; Q = (AAᵀ)^{(L−1)/L} at the optimum. Lower bounds need no optimal P: any will do.",
         closed_forms={

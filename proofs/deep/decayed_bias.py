@@ -92,12 +92,12 @@ def theorem(bias: sp.Expr = BIAS, least_share: sp.Expr = LEAST_SHARE, value_shar
         domain=COUNTS,
         assumptions=("one weight matrix, λ = √(λ_Wλ_H)", "√n_k > Nλ for every class",
                      "λ_b ≥ λ Σ_k n_k/(√n_k − Nλ), the sum of `least_share`; otherwise the optimum has another form"),
-        statement=(sp.Eq(sp.Symbol(r"Z\,\mathrm{diag}\sqrt n"),
+        statement=(sp.Eq(sp.Symbol(r"{Z\,\mathrm{diag}\sqrt n}"),
                          sp.Symbol(r"\mathrm{diag}(\sqrt{n_k} - N\lambda)")
-                         - lam / lambda_b * sp.Symbol(r"\sqrt n\sqrt n^\top"), evaluate=False),
+                         - lam / lambda_b * sp.Symbol(r"{\sqrt n\sqrt n^\top}"), evaluate=False),
                    sp.Eq(sp.Symbol("b_k"), bias, evaluate=False),
-                   sp.Ge(lambda_b, sp.Symbol(r"\sum_k") * least_share, evaluate=False),
-                   sp.Eq(sp.Symbol("f^*"), sp.Symbol(r"\sum_k") * value_share, evaluate=False)),
+                   sp.Ge(lambda_b, sp.Function(r"\sum_k")(least_share), evaluate=False),
+                   sp.Eq(sp.Symbol("f^*"), sp.Function(r"\sum_k")(value_share), evaluate=False)),
         steps=(*_stationary_steps(bias), *_domain_steps(least_share), *_value_steps(bias, least_share, value_share)),
         uniqueness="An equivalence: the form is optimal iff λ_b is at least the sum. A + b√nᵀ is unique (strict "
                    "convexity in it), b by λ_b > 0.",

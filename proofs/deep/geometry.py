@@ -56,7 +56,7 @@ def theorem(h_norm2: sp.Expr = H_NORM2, w_norm2: sp.Expr = W_NORM2) -> Theorem:
         domain=domain,
         assumptions=("no bias; σ > 0 is the global scalar minimiser of `deep_mse.separable`",
                      "W = W_M ⋯ W_1, Q = Π λ_{W_j}, P = Q λ_H"),
-        statement=(sp.Eq(sp.Symbol(r"\|h_k\|^2"), h_norm2, evaluate=False),
+        statement=(sp.Eq(sp.Symbol(r"{\|h_k\|^2}"), h_norm2, evaluate=False),
                    sp.Eq(sp.Symbol(r"(W W^\top)_{kk}"), w_norm2, evaluate=False)),
         steps=steps,
         uniqueness="WWᵀ and HᵀH are unique where A is (`deep_mse.separable`); the factors up to rotations between "

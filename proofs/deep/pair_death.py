@@ -81,7 +81,7 @@ def theorem(dies: sp.Expr = DIES, imbalance: sp.Expr = IMBALANCE) -> Theorem:
         assumptions=("the logits are a direct sum: the pair of group g is one block, uncoupled from the rest",
                      "K ≥ 3 classes; weights π_g, cost weights ω_g", "M ≥ 2; κ(K, M) = max_b of `rate`"),
         statement=(sp.Equivalent(sp.Symbol(r"\text{pair } g \text{ dies}"), sp.Le(dies, 0)),
-                   sp.Eq(sp.Symbol(r"\kappa"), sp.Symbol(r"\max_b") * RATE, evaluate=False),
+                   sp.Eq(sp.Symbol(r"\kappa"), sp.Function(r"\max_b")(RATE), evaluate=False),
                    sp.Eq(sp.Symbol("R^*"), imbalance, evaluate=False)),
         steps=(*_death_steps(dies), *_imbalance_steps(dies, imbalance)),
         uniqueness="An equivalence within direct sums; that a decoupled pair is the best form is not claimed.",
@@ -104,7 +104,7 @@ def _enclosure(depth: int, digits: str, near: tuple[str, str]) -> Root:
         rf"$M = {depth}$: at the maximum, $\kappa^{{{power}}} = D^{{{power}}}/b^2$ lies between the powers of "
         rf"${digits} \pm 5\cdot 10^{{-8}}$", equations, start,
         (D**power - (half - unit) ** power * (2 * s) ** 2, (half + unit) ** power * (2 * s) ** 2 - D**power, s, D),
-        rf"\kappa(4, {depth}) = {digits}\ldots",
+        rf"\kappa(4, {depth}) = {digits} \pm 5\cdot 10^{{-8}}",
     )  # fmt: skip
 
 
@@ -145,8 +145,8 @@ def kappa_theorem(two: str = ".4798880", three: str = ".5698342") -> Theorem:
         source="derived here",
         domain=Domain({s: above(0), p: between(0, 1)}),
         assumptions=("K = 4, s = b/2, p = 2/(M + 1), M ≥ 2",),
-        statement=(sp.Eq(sp.Symbol(r"\kappa(4,2)"), sp.Symbol(rf"{two}\ldots"), evaluate=False),
-                   sp.Eq(sp.Symbol(r"\kappa(4,3)"), sp.Symbol(rf"{three}\ldots"), evaluate=False)),
+        statement=(sp.Eq(sp.Symbol(r"{\kappa(4,2)}"), sp.Symbol(rf"{{{two}\pm 5\cdot 10^{{-8}}}}"), evaluate=False),
+                   sp.Eq(sp.Symbol(r"{\kappa(4,3)}"), sp.Symbol(rf"{{{three}\pm 5\cdot 10^{{-8}}}}"), evaluate=False)),
         steps=steps,
         uniqueness="The maximiser is the only stationary point.",
     )  # fmt: skip

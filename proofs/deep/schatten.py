@@ -52,8 +52,8 @@ def theorem(factor2: sp.Expr = FACTOR2, cost: sp.Expr = COST) -> Theorem:
         domain=domain,
         assumptions=("L = M + 1 ≥ 2 factors with decays λ_j > 0, P their product", "every width is at least rank Z"),
         statement=(sp.Eq(sp.Symbol(r"\min \sum_j \tfrac{\lambda_j}{2}\|A_j\|^2"),
-                         sp.Symbol(r"\sum_i") * cost, evaluate=False),
-                   sp.Eq(sp.Symbol(r"\sigma_i(A_j)^2"), factor2, evaluate=False)),
+                         sp.Function(r"\sum_i")(cost), evaluate=False),
+                   sp.Eq(sp.Symbol(r"{\sigma_i(A_j)^2}"), factor2, evaluate=False)),
         steps=steps,
         uniqueness="The singular values of every factor are unique (equality in AM–GM); singular vectors up to an "
                    "orthogonal matrix between consecutive factors.",

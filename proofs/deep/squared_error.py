@@ -49,8 +49,8 @@ def theorem(b: sp.Expr = B) -> Theorem:
               r"attained at $A = \mathrm{diag}(\sigma_k)$, which balanced factors realise", VON_NEUMANN),
         Identity(r"at $\sigma = x\sqrt{n_k}$, $2N/n_k$ times the scalar cost depends on $b/n_k$ only",
                  2 * N / n_k * COST.subs(sigma, x * sp.sqrt(n_k)), scaled(b / n_k), domain | {x: above(0)}),
-        Derivative(r"with width $R < K$ the classes left out cost $n_k/(2N)$; what a class gains by $\sigma$ over that "
-                   r"falls with $n_k$ at every $\sigma > 0$,", COST - n_k / (2 * N), (n_k,),
+        Derivative(r"with width $R < K$ the classes left out cost $n_k/(2N)$; the cost over that falls with $n_k$ at "
+                   r"every $\sigma > 0$, so larger classes gain more,", COST - n_k / (2 * N), (n_k,),
                    -sigma / (2 * N * sp.sqrt(n_k)), domain | {sigma: above(0)}),
         Cited(r"and the largest $\sigma_i(D)$ are paired with the $R$ that are not 0: the $R$ largest classes are "
               r"kept (equal counts at the cut: any of them, or any $R$-dimensional part of their subspace)",
@@ -72,11 +72,11 @@ def theorem(b: sp.Expr = B) -> Theorem:
         domain=domain,
         assumptions=("no bias", "M weight matrices above the features, P the product of all M + 1 decays",
                      "one-hot targets, any class counts; widths ≥ K unless R is named"),
-        statement=(sp.Eq(sp.Symbol("f^*"), sp.Symbol(r"\sum_k \min_{\sigma \ge 0}") * COST, evaluate=False),
+        statement=(sp.Eq(sp.Symbol("f^*"), sp.Function(r"\sum_k \min_{\sigma \ge 0}")(COST), evaluate=False),
                    sp.Eq(sp.Symbol("b"), b, evaluate=False)),
         steps=steps,
-        uniqueness="A is unique while every scalar minimiser is and the counts at a cut differ; equal counts leave an "
-                   "orthogonal matrix on their subspace only for classes that are cut.",
+        uniqueness="A is unique where every scalar minimiser is. Of equal counts of which a narrow layer keeps only "
+                   "some, any subspace of that dimension is optimal.",
         closed_forms={
             "b": sp.Lambda((M, N, P), b),
             "cost": sp.Lambda((M, N, P, n_k, sigma), COST),
