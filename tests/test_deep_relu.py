@@ -11,7 +11,6 @@ import lpmjax as lpm
 from lpmjax import Phase, Status
 from lpmjax.objectives.relu import graph_factors
 
-
 SLOW_FRAME = pytest.param(10, 3, 4e-3, 0, 0.079183, marks=pytest.mark.slow)
 
 
