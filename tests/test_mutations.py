@@ -64,7 +64,7 @@ MUTANTS = (
         "lower bound of networks, not of linear ones",
         "lpmjax/objectives/relu.py",
         "nx.maximum(value - self.lower_bound(value), 0.0)",
-        "nx.maximum(value - nx.sum(self.targets().kept * self.targets().best.least, -1) * self.spread, 0.0)",
+        "nx.maximum(value - nx.sum(self.targets().repeats * self.targets().best.least, -1) * self.spread, 0.0)",
         f"{RELU} -k hexagon",
     ),
     Mutant(
