@@ -17,6 +17,7 @@ import pytest
 TESTS = Path(__file__).parent
 GAP = "tests/test_gap_terms.py"
 WRITTEN = "tests/test_written.py"
+DEEP, RELU = "tests/test_deep_linear.py", "tests/test_deep_relu.py"
 
 
 class Mutant(NamedTuple):
@@ -31,6 +32,41 @@ class Mutant(NamedTuple):
 
 CERTIFICATE, LOSSES = "lpmjax/duality.py", "lpmjax/losses/softmax.py"
 MUTANTS = (
+    Mutant(
+        "zero compared with the largest root",
+        "lpmjax/shrinkage.py",
+        "log_size(log_price, L, jump(L)), -nx.inf)",
+        "log_size(log_price, L, last_stationary(L)), -nx.inf)",
+        f"{DEEP} -k largest_root",
+    ),
+    Mutant(
+        "bound of a narrow network",
+        "lpmjax/objectives/separable.py",
+        "gone = targets.repeats - targets.kept",
+        "gone = targets.repeats - 1.01 * targets.kept",
+        f"{DEEP} -k narrow",
+    ),
+    Mutant(
+        "proof only where weights follow from the samples",
+        "lpmjax/objectives/separable.py",
+        "gap = nx.where(follows, nx.maximum(value - bound, 0.0) + rounding, value)",
+        "gap = nx.maximum(value - bound, 0.0) + rounding",
+        f"{DEEP} -k do_not_follow",
+    ),
+    Mutant(
+        "cost of the graph",
+        "lpmjax/objectives/relu.py",
+        "2 * nx.log(K) + (L - 3) * nx.log(r)",
+        "2 * nx.log(K) + (L - 2) * nx.log(r)",
+        f"{RELU} -k criterion",
+    ),
+    Mutant(
+        "lower bound of networks, not of linear ones",
+        "lpmjax/objectives/relu.py",
+        "nx.maximum(value - self.lower_bound(value), 0.0)",
+        "nx.maximum(value - nx.sum(self.targets().repeats * self.targets().best.least, -1) * self.spread, 0.0)",
+        f"{RELU} -k hexagon",
+    ),
     Mutant(
         "bias decay's share of the gap",
         CERTIFICATE,
