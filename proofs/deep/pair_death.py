@@ -9,7 +9,7 @@ import sympy as sp
 from proofs.deep import schatten
 from proofs.deep.symbols import DEPTH, L, M, P, sigma
 from proofs.domain import Domain, above, between, integers
-from proofs.symbols import K, K_A, K_B
+from proofs.symbols import K_A, K_B, K
 from proofs.theorem import Step, Theorem, Uses
 from proofs.verifiers.blocks import BlockIdentity, Blocks
 from proofs.verifiers.enclosure import Root
