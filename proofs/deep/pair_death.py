@@ -9,7 +9,7 @@ import sympy as sp
 from proofs.deep import schatten
 from proofs.deep.symbols import DEPTH, L, M, P, sigma
 from proofs.domain import Domain, above, between, integers
-from proofs.symbols import K
+from proofs.symbols import K_A, K_B, K
 from proofs.theorem import Step, Theorem, Uses
 from proofs.verifiers.blocks import BlockIdentity, Blocks
 from proofs.verifiers.enclosure import Root
@@ -21,8 +21,8 @@ POWER = 2 / L
 GAIN = sp.log(K) - sp.log(1 + sp.exp(-b) + (K - 2) * sp.exp(-b / 2))
 RATE = GAIN / b**POWER
 DIES = 2 * pi_g * kappa - c * omega_g**POWER
-# Counts (R, R, 1, 1), M = 2, equal decays.
-IMBALANCE = 2 * kappa / (3 * lam) - 1
+# K_A classes of R samples and K_B of one, equal decays.
+IMBALANCE = (4 * kappa / ((M + 1) * lam) - K_B) / K_A
 LINE = Domain({K: integers(3), M: DEPTH[M], b: above(0), pi_g: above(0), omega_g: above(0), c: above(0)})
 
 
@@ -54,15 +54,18 @@ def _death_steps(dies: sp.Expr) -> tuple[Step, ...]:
 
 
 def _imbalance_steps(dies: sp.Expr, imbalance: sp.Expr) -> tuple[Step, ...]:
-    table = {pi_g: 1 / (2 * R + 2), omega_g: 1, M: 2, c: 3 * lam / 2}
+    share = {pi_g: 1 / (K_A * R + K_B), omega_g: 1, c: (M + 1) * lam / 2}
+    counts = DEPTH | {K_A: integers(2), K_B: integers(2), kappa: above(0), lam: above(0)}
+    table = {K_A: 2, K_B: 2, M: 2}
     return (
-        Identity(r"counts $(R,R,1,1)$, $M = 2$, equal decays $\lambda$: $N = 2R+2$, $\omega = \sqrt{n_k} = 1$, $c = "
-                 r"\frac32\lambda$: the minority pair dies at $R = \frac{2\kappa}{3\lambda} - 1$",
-                 dies.subs(table).subs(R, imbalance), sp.Integer(0), Domain({lam: above(0), kappa: above(0)})),
-        Sign(r"and stays dead beyond", sp.diff(dies.subs(table), R), "<", Domain({R: above(0), kappa: above(0),
-                                                                                 lam: above(0)})),
-        Identity(r"($c$ for these decays)", schatten.COST.subs({M: 2, P: lam**3, sigma: 1}), 3 * lam / 2,
-                 Domain({lam: above(0)})),
+        Identity(r"$K_A$ classes of $R$ samples and $K_B$ of one, equal decays $\lambda$: $N = K_AR+K_B$, $\omega = "
+                 r"\sqrt{n_k} = 1$, $c = \frac{M+1}2\lambda$: a minority pair dies at $R = (2\kappa/c - K_B)/K_A$",
+                 dies.subs(share).subs(R, imbalance), sp.Integer(0), counts),
+        Sign(r"and stays dead beyond", sp.diff(dies.subs(share), R), "<", counts | {R: above(0)}),
+        Identity(r"($c$ for these decays)", schatten.COST.subs({P: lam**L, sigma: 1}), (M + 1) * lam / 2,
+                 DEPTH | {lam: above(0)}),
+        Identity(r"counts $(R,R,1,1)$, $M = 2$: $R = \frac{2\kappa}{3\lambda} - 1$", imbalance.subs(table),
+                 2 * kappa / (3 * lam) - 1, Domain({lam: above(0), kappa: above(0)})),
     )  # fmt: skip
 
 
@@ -70,8 +73,8 @@ def _imbalance_steps(dies: sp.Expr, imbalance: sp.Expr) -> tuple[Step, ...]:
 def theorem(dies: sp.Expr = DIES, imbalance: sp.Expr = IMBALANCE) -> Theorem:
     """A pair of classes of weight pi_g and cost weight omega_g, its block decoupled from all others.
 
-    The arguments are the claimed expression that is negative iff the pair dies, and the R from which the minority
-    pair of counts (R, R, 1, 1) is dead.
+    The arguments are the claimed expression that is negative iff the pair dies, and the R from which a minority pair
+    is dead if K_A classes have R samples and K_B have one.
     """
     return Theorem(
         id="deep_ce.pair_death",
@@ -88,7 +91,7 @@ def theorem(dies: sp.Expr = DIES, imbalance: sp.Expr = IMBALANCE) -> Theorem:
         closed_forms={
             "gain": sp.Lambda((K, b), GAIN),
             "rate": sp.Lambda((K, M, b), RATE),
-            "imbalance": sp.Lambda((kappa, lam), imbalance),
+            "imbalance": sp.Lambda((K_A, K_B, M, kappa, lam), imbalance),
         },
     )  # fmt: skip
 

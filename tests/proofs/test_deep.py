@@ -244,7 +244,9 @@ def test_pairs_beat_the_etf_in_dense_logits(K, depth):
 def test_imbalance_at_which_the_minority_pair_dies():
     kappa = float(max(form("deep_ce.pair_death", "rate")(4, 2, np.linspace(1, 4, 30001))))
     assert kappa == pytest.approx(0.4798880, abs=1e-7)
-    assert form("deep_ce.pair_death", "imbalance")(kappa, 0.003) == pytest.approx(0.319925 / 0.003 - 1, abs=1e-3)
+    assert form("deep_ce.pair_death", "imbalance")(2, 2, 2, kappa, 0.003) == pytest.approx(
+        0.319925 / 0.003 - 1, abs=1e-3
+    )
 
 
 def test_lower_bound_is_below_random_points():
