@@ -10,11 +10,15 @@ from jaxtyping import Array, Float
 from ..arguments import require_flag
 from ..duality import Program
 from ..fields import parameter
-from ..groups import ClassGroups
+from ..deep_solution import DeepSolution
+from ..groups import ClassGroups, ClassOrder
 from ..losses.loss import ConvexLoss
 from ..losses.squared_error import SquaredError
 from ..objectives.nuclear import NuclearObjective
 from ..objectives.of_groups import GroupObjective
+from ..objectives.schatten import SchattenObjective
+from ..solution import Solution
+from ..solvers.named import Named
 from ..solvers.solver import AbstractSolver
 from .grouped import GroupedProblem, as_loss, common_dtype
 from .problem import as_dim
@@ -137,8 +141,10 @@ class DeepLinear(GroupedProblem):
         if self.num_factors == 2:
             return NuclearObjective(Program.of(self), self.classifier_scale)
         # Separable squared error (objectives/separable.py) and ReLU go here, where self._separates.
-        # >>> SchattenObjective (objectives/schatten.py) goes here: every other deep model. <<<
-        raise NotImplementedError("deep models that do not separate over singular values have no objective yet.")
+        depth = self.price.__array_namespace__().full_like(self.price, self.num_factors)
+        mean = 2 / self.num_factors * self.price  # of the decays
+        scale = self.price.__array_namespace__().sqrt(self.lambda_H / mean)
+        return SchattenObjective(Program.of(self), depth, scale, self.dim, self.class_order)
 
     @property
     def solvers(self) -> tuple[AbstractSolver, ...]:
@@ -146,8 +152,26 @@ class DeepLinear(GroupedProblem):
         if self.num_factors == 2:
             return super().solvers
         # Separable squared error and ReLU go here, where self._separates.
-        # >>> Solvers of SchattenObjective go here. <<<
-        return ()
+        return (Named(),)
+
+    @property
+    def result(self) -> type[Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Class by class where equal classes need not play equal parts."""
+        return Solution if self.num_factors == 2 else DeepSolution
+
+    @property
+    def class_order(self) -> ClassOrder:
+        """Group of each class; where counts are traced every group must be a single class."""
+        if self.groups.order is None and isinstance(self.groups.classes, Tracer):
+            return ClassOrder(np.arange(self.groups.num_groups))
+        return ClassOrder(self.groups.class_index)
+
+    @property
+    def unordered(self) -> "DeepLinear":
+        """With the order where results are class by class: how many classes there are is a shape then."""
+        if self.result is Solution:
+            return super().unordered
+        return eqx.tree_at(lambda p: p.groups, self, self.groups.with_order(self.class_order))
 
 
 def _as_sequence(lambda_W: Any) -> list[Any]:
