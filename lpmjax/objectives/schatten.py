@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..codes import Phase
-from ..duality import Program, duality_gap, evaluate
+from ..duality import Program, duality_gap
 from ..groups import ClassOrder
 from ..losses.loss import ConvexLoss
 from ..losses.softmax import CrossEntropy
@@ -83,9 +83,14 @@ class SchattenObjective(AbstractObjective):
         """Loss of logits without bias, and its gradient by them (..., K, K)."""
         program = self.classes
         nx = Z.__array_namespace__()
-        at = evaluate(program, nx.zeros_like(program.weights), Z, bias).loss
         eye = nx.eye(Z.shape[-1], dtype=bool)
-        right = at.total - nx.sum(nx.where(eye, 0.0, at.wrong), axis=-2)
+        for shift in (bias, program.offsets):
+            Z = Z if shift is None else Z + shift[..., :, None]
+        # Not a diagonal: without optimisation XLA (jaxlib 0.10.2) gets its derivative wrong inside a loop.
+        own = nx.sum(nx.where(eye, Z, 0.0), axis=-2)
+        rivals = nx.where(eye, 0.0, nx.ones_like(Z))
+        at = program.loss.on_groups(nx.where(eye, 0.0, own[..., None, :] - Z), rivals, own)
+        right = at.total - nx.sum(rivals * at.wrong, axis=-2)
         slope = program.weights[..., None, :] * nx.where(eye, right[..., None, :], at.wrong)
         return nx.sum(program.weights * at.value, axis=-1), slope
 

@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ..arguments import require_flag
 from ..duality import Program
@@ -18,6 +18,7 @@ from ..objectives.nuclear import NuclearObjective
 from ..objectives.of_groups import GroupObjective
 from ..objectives.schatten import SchattenObjective
 from ..solution import Solution
+from ..solvers.multi_start import MultiStart
 from ..solvers.named import Named
 from ..solvers.solver import AbstractSolver
 from .grouped import GroupedProblem, as_loss, common_dtype
@@ -100,6 +101,8 @@ class DeepLinear(GroupedProblem):
                 "relu = True is out of range: it needs loss=SquaredError(), bias_decay=None and at least two decays in "
                 "lambda_W; for one weight matrix use UnconstrainedFeatures(nonnegative=True)."
             )
+        if self.result is not Solution and not isinstance(self.groups.classes, Tracer):
+            self.groups = self.groups.with_order(ClassOrder(_whole_classes(self.groups)))
         self.check()
 
     @property
@@ -152,7 +155,40 @@ class DeepLinear(GroupedProblem):
         if self.num_factors == 2:
             return super().solvers
         # Separable squared error and ReLU go here, where self._separates.
-        return (Named(),)
+        if not self.loss.shift_invariant:  # the named structures have logits that sum to zero
+            return (MultiStart(),)
+        return (Named(), MultiStart()) if self.groups.num_groups == 1 else (MultiStart(), Named())
+
+    def is_valid(self) -> Bool[Array, "*batch"]:
+        """Also whether a trace takes groups for single classes that are more."""
+        if self.result is Solution:
+            return super().is_valid()
+        classes = self.groups.classes
+        members = np.bincount(self.class_order.group_of_class, minlength=classes.shape[-1])
+        return super().is_valid() & (classes == members).all(-1)
+
+    @property
+    def result(self) -> type[Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Class by class where equal classes need not play equal parts."""
+        return Solution if self.num_factors == 2 else DeepSolution
+
+    @property
+    def class_order(self) -> ClassOrder:
+        """Group of each class; where counts were traced every group must be a single class."""
+        return self.groups.order or ClassOrder(np.arange(self.groups.num_groups))
+
+    @property
+    def unordered(self) -> "DeepLinear":
+        """With the order where results are class by class: how many classes there are is a shape then."""
+        return super().unordered if self.result is Solution else self
+
+    def is_valid(self) -> Bool[Array, "*batch"]:
+        """Also whether a trace takes groups for single classes that are more."""
+        if self.result is Solution:
+            return super().is_valid()
+        classes = self.groups.classes
+        members = np.bincount(self.class_order.group_of_class, minlength=classes.shape[-1])
+        return super().is_valid() & (classes == members).all(-1)
 
     @property
     def result(self) -> type[Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -172,6 +208,14 @@ class DeepLinear(GroupedProblem):
         if self.result is Solution:
             return super().unordered
         return eqx.tree_at(lambda p: p.groups, self, self.groups.with_order(self.class_order))
+
+
+def _whole_classes(groups: ClassGroups) -> np.ndarray:
+    """Group of each class; ValueError unless there are whole numbers of them."""
+    counts = np.asarray(groups.classes)
+    if not np.array_equal(np.rint(counts), counts):
+        raise ValueError(f"deep models need whole numbers of classes, got classes = {counts}.")
+    return groups.class_index
 
 
 def _as_sequence(lambda_W: Any) -> list[Any]:

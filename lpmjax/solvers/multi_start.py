@@ -6,25 +6,82 @@ zero for L >= 3; so one compilation serves all widths. Zero is a local minimum a
 where the objective is least along their ray, lest they all end there.
 """
 
+import dataclasses
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from .. import spectral
+from ..arguments import require_integer
+from ..objectives.of_groups import GroupCoordinates
 from ..objectives.schatten import DeepCoordinates, SchattenObjective
+from .claims import claim_of
 from .descent import descend
 from .implicit import with_derivative
 from .named import relaxation
-from .solver import Candidate
+from .solver import Candidate, Claim, HostSolver
 
-_GOAL, _ACCEPT = 1e-10, 1e-7
+#: relative gradient that a descent aims at, and that it must reach
+_GOAL, _ACCEPT = 1e-11, 1e-8
 #: singular value, as a share of the largest, below which it is what a descent left of zero
 _NOTHING = 1e-7
-_LOWEST, _HIGHEST, _STARTS = 0.3, 60.0, 24
+#: margins among which the size of a start is chosen
+_LOWEST, _HIGHEST, _SIZES = 0.3, 60.0, 24
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiStart(HostSolver):
+    """L-BFGS over all factors from ``restarts`` random networks of each inner width, by default every one of use."""
+
+    max_steps: int = 3000
+    restarts: int = 8
+    widths: tuple[int, ...] | None = None
+    name: ClassVar[str] = "factored"
+    tol: ClassVar[float] = 1e-8
+    exact: ClassVar[bool] = True  #: singular values that are left of zero are cut
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_integer("restarts", self.restarts, 1)
+        if self.widths is not None:
+            if not isinstance(self.widths, tuple) or not self.widths:
+                raise ValueError(f"widths = {self.widths!r} is out of range: it must be a tuple of inner widths, or None.")
+            for width in self.widths:
+                require_integer("widths", width, 1)
+
+    def __call__(self, problem: Any, tol: Any, key: Any, start: Any = None) -> Claim:
+        """One claim for each width and start, width by width."""
+        objective = problem.objective()
+        scanned = self.scanned(objective)
+        widest = max(scanned) if objective.width is None else objective.width
+        if max(scanned) > widest:
+            raise ValueError(f"widths = {self.widths} is out of range: the problem has dim = {widest}.")
+        solver = dataclasses.replace(self, widths=scanned)
+        return _claims(objective, tol, key, factors=problem.num_factors, solver=solver)
+
+    def scanned(self, objective: SchattenObjective) -> tuple[int, ...]:
+        """The widths of the starts."""
+        if self.widths is not None:
+            return self.widths
+        full = objective.order.group_of_class.size - (0 if objective.program.full else 1)
+        return tuple(range(1, full + 1 if objective.width is None else min(full, objective.width) + 1))
+
+
+@partial(jax.jit, static_argnames=("factors", "solver"))
+def _claims(objective: SchattenObjective, tol: Any, key: Array, factors: int, solver: MultiStart) -> Claim:
+    with jax.default_matmul_precision("highest"):
+        fixed = jax.lax.stop_gradient(objective)
+        found = search(fixed, factors, key, solver.restarts, solver.widths, solver.max_steps)
+        found = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
+        relaxed = relaxation(objective, jnp.nanmin(found.value), tol)
+
+        def claimed(found: Searched) -> Claim:
+            return claim_of(objective, candidate(objective, found, relaxed), tol, solver.exact)
+
+        return jax.vmap(claimed)(found)
 
 
 class Network(NamedTuple):
@@ -64,16 +121,10 @@ def search(
     return jax.vmap(jax.vmap(run))(starts)
 
 
-def polished(objective: SchattenObjective, network: Network, steps: Any, tol: Any, max_steps: int) -> Candidate:
-    """The same point in the coordinates of the objective, with its derivative and what bounds the optimum."""
-    start = _balanced(objective, network)
-    found = descend(
-        _value_of_coordinates, _residual_of_coordinates, start, objective,
-        goal=_GOAL * 1e-2, accept=jnp.asarray(_ACCEPT), max_steps=max_steps,
-    )  # fmt: skip
-    at = with_derivative(_value_of_coordinates, found.x, objective)
-    relaxed = relaxation(objective, objective.lagrangian(at, None), tol)
-    return Candidate(at._replace(relaxed=relaxed), None, steps + found.steps, found.converged)
+def candidate(objective: SchattenObjective, found: Searched, relaxed: GroupCoordinates) -> Candidate:
+    """What a descent found, in the coordinates of the objective, with its derivative."""
+    at = with_derivative(_value_of_coordinates, _balanced(objective, found.at), objective)
+    return Candidate(at._replace(relaxed=relaxed), None, found.steps, found.converged)
 
 
 def product(network: Network) -> Array:
@@ -94,7 +145,7 @@ def _random_network(key: Array, width: Any, objective: SchattenObjective, factor
     bias = jnp.zeros(K, dtype) if objective.program.has_bias else None
     start = Network(first * here, inner * here[:, None] * here[None, :], last * here[:, None], bias)
     size = jnp.sqrt(jnp.sum(product(start) ** 2) / K)
-    margins = jnp.geomspace(_LOWEST, _HIGHEST, _STARTS, dtype=dtype) * jnp.mean(objective.classes.omega)
+    margins = jnp.geomspace(_LOWEST, _HIGHEST, _SIZES, dtype=dtype) * jnp.mean(objective.classes.omega)
     scales = (margins / size) ** (1 / factors)
 
     def scaled(scale) -> Network:
@@ -134,7 +185,3 @@ def _balanced(objective: SchattenObjective, network: Network) -> DeepCoordinates
 def _value_of_coordinates(at: DeepCoordinates, objective: SchattenObjective) -> Array:
     return objective.lagrangian(at, None)
 
-
-def _residual_of_coordinates(at: DeepCoordinates, objective: SchattenObjective) -> Array:
-    value, slope = objective.loss(objective.logits(at), at.bias)
-    return objective.residual(at, value + objective.paid(at), slope)
