@@ -47,23 +47,28 @@ class Branches(NamedTuple):
 
     x: Unknowns
     value: Float[Array, " S"]
+    spectrum: Float[Array, "S d"]  #: singular values, largest first
     steps: Int[Array, " S"]
     converged: Bool[Array, " S"]
 
 
-def branches(objective: SchattenObjective, max_steps: int = 2000) -> Branches:
-    """The best point of every named structure; values and points are differentiable by the objective's numbers."""
-    shapes, starts = _stacked(objective)
+def branches(
+    objective: SchattenObjective, max_steps: int = 2000, chosen: tuple[Structure, ...] | None = None
+) -> Branches:
+    """The best point of every structure, by default of all that are known; values and points are differentiable by the
+    objective's numbers."""
+    shapes, starts = _stacked(objective, chosen)
 
     def solved(shape: Shape, start: Unknowns):
         found = descend(
-            _value, _residual, start, (objective, shape),
+            _value, _residual, _best_size(shape, start, objective), (objective, shape),
             goal=_GOAL, accept=jnp.asarray(_ACCEPT), max_steps=max_steps,
         )  # fmt: skip
         x = with_derivative(_value, found.x, (objective, shape))
-        return Branches(x, _value(x, (objective, shape)), found.steps, found.converged)
+        spectrum = power(_factors(x, shape)[1], objective.depth)
+        return Branches(x, _value(x, (objective, shape)), spectrum, found.steps, found.converged)
 
-    return jax.vmap(solved)(shapes, jax.vmap(lambda s, x: _best_size(s, x, objective))(shapes, starts))
+    return jax.vmap(solved)(shapes, starts)
 
 
 def structures(objective: SchattenObjective) -> tuple[Structure, ...]:
@@ -87,13 +92,18 @@ class Named(TracedSolver):
 
     def __call__(self, objective: SchattenObjective, tol: Any, start: Any = None) -> Candidate:
         """Factors of the best structure, and the optimum of the relaxation at its value."""
-        found = branches(objective, self.max_steps)
-        chosen = best_branch(jax.lax.stop_gradient(found.value))
-        shapes, _ = _stacked(objective)
-        x, shape, steps = jax.tree.map(lambda leaf: leaf[chosen], (found.x, shapes, found.steps))
-        relaxed = relaxation(objective, found.value[chosen], tol)
-        at = DeepCoordinates(*_factors(x, shape), x.bias, relaxed)
-        return Candidate(at, None, steps, found.converged[chosen])
+        return best_candidate(objective, branches(objective, self.max_steps), tol)
+
+
+def best_candidate(objective: SchattenObjective, found: Branches, tol: Any) -> Candidate:
+    """The best of all structures that are known, with what bounds the optimum from below."""
+    chosen = best_branch(jax.lax.stop_gradient(found.value))
+    shapes, _ = _stacked(objective, None)
+    x, shape, value, steps, converged = jax.tree.map(
+        lambda leaf: leaf[chosen], (found.x, shapes, found.value, found.steps, found.converged)
+    )
+    at = DeepCoordinates(*_factors(x, shape), x.bias, relaxation(objective, value, tol))
+    return Candidate(at, None, steps, converged)
 
 
 def relaxation(objective: SchattenObjective, value: Any, tol: Any) -> GroupCoordinates:
@@ -104,9 +114,10 @@ def relaxation(objective: SchattenObjective, value: Any, tol: Any) -> GroupCoord
     return jax.lax.stop_gradient(solver(relaxed, tol).coordinates)
 
 
-def _stacked(objective: SchattenObjective) -> tuple[Shape, Unknowns]:
+def _stacked(objective: SchattenObjective, chosen: tuple[Structure, ...] | None) -> tuple[Shape, Unknowns]:
     K, dtype = objective.order.group_of_class.size, objective.program.weights.dtype
-    stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), stack(structures(objective), K))
+    chosen = structures(objective) if chosen is None else chosen
+    stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), stack(chosen, K))
     S = len(stacked.copies)
     bias = jnp.zeros((S, K), dtype) if objective.program.has_bias else None
     roots = jnp.ones_like(stacked.copies)
