@@ -20,8 +20,8 @@ from .two_group import TwoGroup
 
 #: relative gradient that a descent aims at, and that it must reach
 _GOAL, _ACCEPT = 1e-12, 1e-8
-#: margins at which a structure's parts start: where the objective is least on a grid of them
-_LOWEST, _HIGHEST, _STARTS = 0.3, 60.0, 24
+#: grid of margins at which a structure's parts start, and how often each part is looked at
+_LOWEST, _HIGHEST, _SIZES, _ROUNDS = 0.3, 60.0, 24, 2
 #: share of the value by which a structure must beat a simpler one: less is the simpler one, found again
 _AHEAD = 1e-10
 
@@ -125,10 +125,19 @@ def _stacked(objective: SchattenObjective, chosen: tuple[Structure, ...] | None)
 
 
 def _best_size(shape: Shape, x: Unknowns, objective: SchattenObjective) -> Unknowns:
-    margins = jnp.geomspace(_LOWEST, _HIGHEST, _STARTS, dtype=x.root.dtype)
+    """All parts of one size, then one part after another, each of the best on a grid: a part that starts too large or
+    too small ends at zero, which is a local minimum of every one."""
+    margins = jnp.geomspace(_LOWEST, _HIGHEST, _SIZES, dtype=x.root.dtype)
     sizes = (margins * jnp.mean(objective.classes.omega)) ** (1 / objective.depth)
-    values = jax.vmap(lambda size: _value(x._replace(root=size * x.root), (objective, shape)))(sizes)
-    return x._replace(root=sizes[jnp.argmin(values)] * x.root)
+    parts = x.root.size
+
+    def resized(i, x: Unknowns) -> Unknowns:
+        moved = (i == 0) | (jnp.arange(parts) == (i - 1) % parts)
+        trials = jnp.where(moved, sizes[:, None], x.root)
+        values = jax.vmap(lambda root: _value(x._replace(root=root), (objective, shape)))(trials)
+        return x._replace(root=trials[jnp.argmin(values)])
+
+    return jax.lax.fori_loop(0, 1 + _ROUNDS * parts, resized, x)
 
 
 def _factors(x: Unknowns, shape: Shape) -> tuple[Array, Array, Array]:
