@@ -143,7 +143,9 @@ def deep_annihilated(K_A: Any, K_B: Any, M: Any, lambda_: Any) -> Float[Array, "
     values = _arguments(K_A=K_A, K_B=K_B, M=M, lambda_=lambda_)
     for name in ("K_A", "K_B"):
         require(name, values[name], "at least 2", lambda k: k >= 2, "A pair has two classes.")
-    require("M", values["M"], "above 1 and finite", lambda m: (m > 1) & (m < float("inf")), "It counts weight matrices.")
+    require(
+        "M", values["M"], "above 1 and finite", lambda m: (m > 1) & (m < float("inf")), "It counts weight matrices."
+    )
     require_positive("It is a weight decay.", lambda_=values["lambda_"])
     return _pair_threshold(*jnp.broadcast_arrays(*values.values()))
 

@@ -1,7 +1,5 @@
 """DeepSolution: a stationary point of a deep linear network, class by class, with a bound on the global optimum."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np

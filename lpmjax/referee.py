@@ -25,9 +25,10 @@ _ALIKE = 1e-4
 class Referee(NamedTuple):
     """Every start of a search, and what the best point is.
 
-    ``solution`` is the best of all starts, ``structure`` the simplest named structure of the same value and spectrum, or
-    "unnamed"; ``named`` the value of each structure, ``ahead`` by how much the best of them exceeds ``solution.value``
-    (where it is negative the search has missed it), and ``etf_excess`` the same of the simplex ETF, NaN for unequal classes.
+    ``solution`` is the best of all starts, ``structure`` the simplest named structure of the same value and spectrum,
+    or "unnamed"; ``named`` the value of each structure, ``ahead`` by how much the best of them exceeds
+    ``solution.value`` (where it is negative the search has missed it), and ``etf_excess`` the same of the simplex ETF,
+    NaN for unequal classes.
     """
 
     solution: DeepSolution
@@ -91,7 +92,9 @@ def referee(
     return Referee(solution, structure, scanned, values, converged, ranks, hits, named, ahead, excess)
 
 
-def _compared(problem: DeepLinear, objective: Any, solution: DeepSolution) -> tuple[dict[str, float], str, float, float]:
+def _compared(
+    problem: DeepLinear, objective: Any, solution: DeepSolution
+) -> tuple[dict[str, float], str, float, float]:
     """Values of the named structures, which of them the solution is, and how far the best and the ETF are above it."""
     if not problem.loss.shift_invariant:
         return {}, "unnamed", np.nan, np.nan

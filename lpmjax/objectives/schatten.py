@@ -7,7 +7,6 @@ optimum, so coordinates are those of every class: factors of the logits themselv
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..codes import Phase

@@ -8,9 +8,9 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from ..arguments import require_flag
+from ..deep_solution import DeepSolution
 from ..duality import Program
 from ..fields import parameter
-from ..deep_solution import DeepSolution
 from ..groups import ClassGroups, ClassOrder
 from ..losses.loss import ConvexLoss
 from ..losses.squared_error import SquaredError
@@ -158,29 +158,6 @@ class DeepLinear(GroupedProblem):
         if not self.loss.shift_invariant:  # the named structures have logits that sum to zero
             return (MultiStart(),)
         return (Named(), MultiStart()) if self.groups.num_groups == 1 else (MultiStart(), Named())
-
-    def is_valid(self) -> Bool[Array, "*batch"]:
-        """Also whether a trace takes groups for single classes that are more."""
-        if self.result is Solution:
-            return super().is_valid()
-        classes = self.groups.classes
-        members = np.bincount(self.class_order.group_of_class, minlength=classes.shape[-1])
-        return super().is_valid() & (classes == members).all(-1)
-
-    @property
-    def result(self) -> type[Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Class by class where equal classes need not play equal parts."""
-        return Solution if self.num_factors == 2 else DeepSolution
-
-    @property
-    def class_order(self) -> ClassOrder:
-        """Group of each class; where counts were traced every group must be a single class."""
-        return self.groups.order or ClassOrder(np.arange(self.groups.num_groups))
-
-    @property
-    def unordered(self) -> "DeepLinear":
-        """With the order where results are class by class: how many classes there are is a shape then."""
-        return super().unordered if self.result is Solution else self
 
     def is_valid(self) -> Bool[Array, "*batch"]:
         """Also whether a trace takes groups for single classes that are more."""

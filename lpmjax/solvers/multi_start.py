@@ -1,9 +1,9 @@
 """The referee of deep models: descents over all factors of the network, from random starts at every width.
 
 The landscape is that of the network as it is trained, inner matrices full: what is found here owes nothing to a
-symmetry or to the form of the answer. A start of width r has factors of inner dimension r, padded with zeros, which stay
-zero for L >= 3; so one compilation serves all widths. Zero is a local minimum at every decay, and starts are scaled to
-where the objective is least along their ray, lest they all end there.
+symmetry or to the form of the answer. A start of width r has factors of inner dimension r, padded with zeros, which
+stay zero for L >= 3; so one compilation serves all widths. Zero is a local minimum at every decay, and starts are
+scaled to where the objective is least along their ray, lest they all end there.
 """
 
 import dataclasses
@@ -48,7 +48,9 @@ class MultiStart(HostSolver):
         require_integer("restarts", self.restarts, 1)
         if self.widths is not None:
             if not isinstance(self.widths, tuple) or not self.widths:
-                raise ValueError(f"widths = {self.widths!r} is out of range: it must be a tuple of inner widths, or None.")
+                raise ValueError(
+                    f"widths = {self.widths!r} is out of range: it must be a tuple of inner widths, or None."
+                )
             for width in self.widths:
                 require_integer("widths", width, 1)
 
@@ -59,8 +61,7 @@ class MultiStart(HostSolver):
         widest = max(scanned) if objective.width is None else objective.width
         if max(scanned) > widest:
             raise ValueError(f"widths = {self.widths} is out of range: the problem has dim = {widest}.")
-        solver = dataclasses.replace(self, widths=scanned)
-        return _claims(objective, tol, key, factors=problem.num_factors, solver=solver)
+        return _claims(objective, tol, key, factors=problem.num_factors, solver=self)
 
     def scanned(self, objective: SchattenObjective) -> tuple[int, ...]:
         """The widths of the starts."""
@@ -74,7 +75,7 @@ class MultiStart(HostSolver):
 def _claims(objective: SchattenObjective, tol: Any, key: Array, factors: int, solver: MultiStart) -> Claim:
     with jax.default_matmul_precision("highest"):
         fixed = jax.lax.stop_gradient(objective)
-        found = search(fixed, factors, key, solver.restarts, solver.widths, solver.max_steps)
+        found = search(fixed, factors, key, solver.restarts, solver.scanned(fixed), solver.max_steps)
         found = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
         relaxed = relaxation(objective, jnp.nanmin(found.value), tol)
 
@@ -184,4 +185,3 @@ def _balanced(objective: SchattenObjective, network: Network) -> DeepCoordinates
 
 def _value_of_coordinates(at: DeepCoordinates, objective: SchattenObjective) -> Array:
     return objective.lagrangian(at, None)
-

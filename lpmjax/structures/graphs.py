@@ -14,7 +14,9 @@ def strongly_regular(K: int) -> list[Structure]:
     r = next((r for r in range(5, K) if r * (r - 1) // 2 == K), None)
     if r is not None:
         edges = list(combinations(range(r), 2))
-        found += _eigenspaces("Petersen" if r == 5 else "triangular", [[len({*a} & {*b}) == 1 for a in edges] for b in edges])
+        found += _eigenspaces(
+            "Petersen" if r == 5 else "triangular", [[len({*a} & {*b}) == 1 for a in edges] for b in edges]
+        )
     n = round(K**0.5)
     if n * n == K and n >= 3:
         cells = [divmod(k, n) for k in range(K)]
@@ -26,6 +28,8 @@ def _eigenspaces(name: str, adjacency) -> list[Structure]:
     values, vectors = np.linalg.eigh(np.asarray(adjacency, float))
     kinds = np.unique(np.rint(values))[:-1]  # the largest belongs to the constant vector
     return [
-        Structure(f"{name} graph, rank {int((np.rint(values) == kind).sum())}", (single(vectors[:, np.rint(values) == kind]),))
+        Structure(
+            f"{name} graph, rank {int((np.rint(values) == kind).sum())}", (single(vectors[:, np.rint(values) == kind]),)
+        )
         for kind in kinds
     ]

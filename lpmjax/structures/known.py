@@ -9,7 +9,7 @@ from ..groups import ClassOrder
 from . import solids
 from .blocks import consecutive, contrast, simplex
 from .graphs import strongly_regular
-from .structure import Structure
+from .structure import Part, Structure
 
 #: groups up to which every combination of blocks is tried
 _FEW = 4
@@ -65,9 +65,9 @@ def _name(sizes: list[int], dropped: int) -> str:
 
 def _grouped(members: list[np.ndarray], K: int) -> list[Structure]:
     """In each group one simplex, pairs, or nothing; with two groups also a direction between them."""
-    choices = []
+    choices: list[list[tuple[str, Part | None]]] = []
     for classes in members:
-        own = [("zero", None)]
+        own: list[tuple[str, Part | None]] = [("zero", None)]
         if len(classes) > 1:
             own.append(("ETF" if len(classes) > 2 else "pair", simplex([classes], K)))
         if len(classes) > 2 and len(classes) % 2 == 0:

@@ -33,9 +33,7 @@ def antiprism(K: int) -> Structure:
 def bicapped_antiprism(K: int) -> Structure:
     """Antiprism of K - 2 and two apices on its axis, rank 3."""
     half = (K - 2) // 2
-    columns = np.concatenate(
-        [_axis(range(half), range(half, 2 * half), K), _axis([K - 2], [K - 1], K)], axis=1
-    )
+    columns = np.concatenate([_axis(range(half), range(half, 2 * half), K), _axis([K - 2], [K - 1], K)], axis=1)
     return Structure("bicapped antiprism", (_plane(_antiprism_turns(half), K), aligned(columns, [1.0, 1.0])))
 
 
