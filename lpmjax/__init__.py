@@ -32,6 +32,7 @@ from .losses import LabelSmoothing as LabelSmoothing
 from .losses import LogitAdjusted as LogitAdjusted
 from .losses import Loss as Loss
 from .losses import SquaredError as SquaredError
+from .problems import DeepLinear as DeepLinear
 from .problems import GroupedProblem as GroupedProblem
 from .problems import LayerPeeled as LayerPeeled
 from .problems import Problem as Problem

@@ -15,6 +15,7 @@ from jax.tree_util import PyTreeDef, default_registry
 from .groups import ClassGroups, ClassOrder
 from .losses.softmax import CrossEntropy, LabelSmoothing, LogitAdjusted
 from .losses.squared_error import SquaredError
+from .problems.deep_linear import DeepLinear
 from .problems.layer_peeled import LayerPeeled
 from .problems.unconstrained import UnconstrainedFeatures
 from .solution import Solution
@@ -66,6 +67,7 @@ for _kind in (
     ClassGroups,
     LayerPeeled,
     UnconstrainedFeatures,
+    DeepLinear,
     CrossEntropy,
     LogitAdjusted,
     LabelSmoothing,

@@ -18,7 +18,7 @@ class Words(NamedTuple):
 
     long_name: str
     units: str = "1"
-    dims: tuple[str, ...] = ()  #: of a variable, beyond those of the batch
+    dims: tuple[str, ...] = ()  #: beyond those of the batch
     allowed: str = ""  #: of a parameter: the range in words, "" for any value
     accepts: Callable[[Any], Any] | None = None
     remedy: str = ""
@@ -30,9 +30,10 @@ def parameter(
     units: str = "1",
     allowed: str = "finite and > 0",
     accepts: Callable[[Any], Any] = is_positive,
+    dims: tuple[str, ...] = (),
 ) -> dict[str, Words]:
     """Metadata of a field with a range, for NumPy and traced arrays alike; None is in every range."""
-    return {_WORDS: Words(long_name, units, allowed=allowed, accepts=accepts, remedy=remedy)}
+    return {_WORDS: Words(long_name, units, dims, allowed, accepts, remedy)}
 
 
 def variable(long_name: str, units: str = "1", dims: tuple[str, ...] = ()) -> dict[str, Words]:
@@ -62,7 +63,8 @@ def in_range(module: Any) -> Bool[Array, "*batch"]:
         if isinstance(value, eqx.Module):
             valid = valid & getattr(value, "is_valid", lambda value=value: in_range(value))()
         elif name in words and (accepts := words[name].accepts) is not None:
-            valid = valid & accepts(value)
+            own = tuple(range(-len(words[name].dims), 0))
+            valid = valid & jnp.all(accepts(value), axis=own)
     return valid
 
 

@@ -70,6 +70,8 @@ class ClassGroups(eqx.Module):
     samples: Float[Array, "*batch G"]
     weights: Float[Array, "*batch G"]
     order: ClassOrder | None = eqx.field(static=True, default=None)
+    #: whether no weights were given, so that they follow from the samples, whatever their values (static)
+    default_weights: bool = eqx.field(static=True, default=False)
     #: what the constructors' arguments are
     words: ClassVar[dict[str, Words]] = {
         "K": Words("number of classes"),
@@ -90,8 +92,9 @@ class ClassGroups(eqx.Module):
         *,
         sample_weights: Any = None,
     ):
-        given = {"classes": classes, "samples": samples} | _one_of(weights, sample_weights)
-        arrays = leaves(**given)
+        chosen = _one_of(weights, sample_weights)
+        self.default_weights = not chosen
+        arrays = leaves(**{"classes": classes, "samples": samples}, **chosen)
         shapes = {name: array.shape for name, array in arrays.items()}
         if any(len(shape) != 1 or shape[0] == 0 for shape in shapes.values()) or len(set(shapes.values())) > 1:
             listed = ", ".join(f"{name} has shape {shape}" for name, shape in shapes.items())
@@ -104,7 +107,7 @@ class ClassGroups(eqx.Module):
         # By the largest first, so that R = 1e300 does not overflow the sum.
         raw = raw / jax.lax.stop_gradient(jnp.max(raw))
         self.weights = raw / jnp.sum(self.classes * raw)
-        _require_moderate(next(iter(_one_of(weights, sample_weights)), "samples"), raw, self.weights)
+        _require_moderate(next(iter(chosen), "samples"), raw, self.weights)
 
     def _check_raw(self, raw_weights) -> None:
         require("classes", self.classes, "0 (absent), or from 1 to 2^53", _is_count, "Drop or merge the group.")
@@ -202,7 +205,8 @@ class ClassGroups(eqx.Module):
         """
         if any(isinstance(x, Tracer) for x in (n_k, weights, sample_weights)):
             raise ValueError("from_counts groups on the host and cannot be traced; use ClassGroups.per_class.")
-        columns = leaves(n_k=n_k, **_one_of(weights, sample_weights))
+        given = _one_of(weights, sample_weights)
+        columns = leaves(n_k=n_k, **given)
         if len({column.shape for column in columns.values()}) > 1 or columns["n_k"].ndim != 1:
             listed = ", ".join(f"{name} has shape {column.shape}" for name, column in columns.items())
             raise ValueError(f"{listed}: both must be one-dimensional, one entry per class.")
@@ -210,7 +214,7 @@ class ClassGroups(eqx.Module):
         table = np.stack([columns["n_k"], _class_weights(columns, columns["n_k"])], axis=1)
         kinds, group, classes = np.unique(-table, axis=0, return_inverse=True, return_counts=True)
         samples, chosen = jnp.asarray(-kinds.T, columns["n_k"].dtype)
-        return ClassGroups(classes, samples, chosen, ClassOrder(group.ravel()))
+        return ClassGroups(classes, samples, chosen if given else None, ClassOrder(group.ravel()))
 
 
 def _one_of(weights, sample_weights) -> dict[str, Any]:

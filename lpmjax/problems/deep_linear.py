@@ -1,0 +1,162 @@
+"""Deep linear networks on unconstrained features, every layer with a weight decay of its own."""
+
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float
+
+from ..arguments import require_flag
+from ..duality import Program
+from ..fields import parameter
+from ..groups import ClassGroups
+from ..losses.loss import ConvexLoss
+from ..losses.squared_error import SquaredError
+from ..objectives.nuclear import NuclearObjective
+from ..objectives.of_groups import GroupObjective
+from ..solvers.solver import AbstractSolver
+from .grouped import GroupedProblem, as_loss, common_dtype
+from .problem import as_dim
+
+
+class DeepLinear(GroupedProblem):
+    r"""Deep linear network on unconstrained features, M weight matrices above the features:
+
+    .. math:: \min_{W_M, \dots, W_1, H, b} \sum_k \pi_k\, \frac{1}{n_k} \sum_i \ell(W_M \cdots W_1 h_{k,i} + b, k)
+        + \sum_j \frac{\lambda_{W_j}}{2} \|W_j\|_F^2 + \frac{\lambda_H}{2} \|H\|_F^2 + \frac{\lambda_b}{2} \|b\|^2.
+
+    With ``L = M + 1`` factors and P the product of all their decays this is, in the logits ``Z`` (one column per class),
+    ``sum_k pi_k loss(z_k + b, k) + (L/2) P^(1/L) sum_i sigma_i(Z diag(sqrt n))^(2/L)``, which for L >= 3 is not convex.
+
+    Parameters
+    ----------
+    groups : ClassGroups; ``samples`` are absolute counts here, not only ratios.
+    lambda_W : M weight decays, a tuple, list or one-dimensional array, last layer first. Positive, differentiable.
+    lambda_H : weight decay of the features. Positive, differentiable.
+    loss : CrossEntropy (the default), LogitAdjusted, LabelSmoothing (nats) or SquaredError.
+    bias_decay : lambda_b of a last-layer bias b: None for no bias, 0.0 for a free one (static choices), else positive
+        and differentiable.
+    relu : a ReLU after every weight matrix but the last, static; squared error without a bias only, M >= 2.
+    dim : least inner width, static; None means as large as useful.
+
+    Raises
+    ------
+    ValueError
+        If a decay is not finite and positive, ``lambda_W`` is no sequence or empty, ``loss`` is unknown, ``dim`` is not
+        a positive integer, or ``relu`` is combined with a bias, another loss or M = 1.
+
+    Source: Dang et al. (2023), "Neural collapse in deep linear networks"; two layers and ReLU: Tirer and Bruna (2022).
+    """
+
+    groups: ClassGroups
+    lambda_W: Float[Array, "*batch M"] = eqx.field(
+        metadata=parameter(
+            "weight decays of the matrices, last layer first", "They are weight decays.", dims=("layer",)
+        )
+    )
+    lambda_H: Float[Array, "*batch"] = eqx.field(
+        metadata=parameter("weight decay of the features", "It is a weight decay.")
+    )
+    loss: ConvexLoss
+    bias_decay: Float[Array, "*batch"] | None = eqx.field(
+        metadata=parameter(
+            "weight decay of the last-layer bias",
+            "It is a weight decay; 0.0 is a free bias, None no bias.",
+            allowed="finite and >= 0",  # and a free one is None here
+        )
+    )
+    free_bias: bool = eqx.field(static=True)
+    relu: bool = eqx.field(static=True)
+    dim: int | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        groups: ClassGroups,
+        lambda_W: Any,
+        lambda_H: Any,
+        loss: ConvexLoss | None = None,
+        bias_decay: Any = None,
+        relu: bool = False,
+        dim: int | None = None,
+    ):
+        self.dim = as_dim(dim)
+        layers = {f"lambda_W[{j}]": decay for j, decay in enumerate(_as_sequence(lambda_W))}
+        biased = {} if bias_decay is None else {"bias_decay": bias_decay}
+        self.groups, decays = common_dtype(groups, lambda_H=lambda_H, **layers, **biased)
+        nx = self.groups.weights.__array_namespace__()
+        self.lambda_W, self.lambda_H = nx.stack([decays[name] for name in layers]), decays["lambda_H"]
+        # The caller's own value: under a trace arrays made of Python numbers are traced as well.
+        self.free_bias = bool(biased) and not isinstance(bias_decay, Tracer) and bool(np.asarray(bias_decay) == 0)
+        self.bias_decay = None if self.free_bias else decays.get("bias_decay")
+        self.loss = as_loss(loss, self.groups)
+        self.relu = require_flag("relu", relu)
+        if self.relu and (type(self.loss) is not SquaredError or bias_decay is not None or len(layers) < 2):
+            raise ValueError(
+                "relu = True is out of range: it needs loss=SquaredError(), bias_decay=None and at least two decays in "
+                "lambda_W; for one weight matrix use UnconstrainedFeatures(nonnegative=True)."
+            )
+        self.check()
+
+    @property
+    def num_factors(self) -> int:
+        """L = M + 1, static."""
+        return self.lambda_W.shape[-1] + 1
+
+    @property
+    def price(self) -> Float[Array, "*batch"]:
+        """c = (L/2) P^(1/L), of the sum of ``sigma_i^(2/L)`` of ``Z diag(omega)``."""
+        nx, L = self.lambda_W.__array_namespace__(), self.num_factors
+        # The product of the roots does not underflow where the root of the product would.
+        return 0.5 * L * nx.prod(self.lambda_W ** (1 / L), axis=-1) * self.lambda_H ** (1 / L)
+
+    @property
+    def penalty(self) -> Float[Array, "*batch"]:
+        """The price."""
+        return self.price
+
+    @property
+    def omega(self) -> Float[Array, "*batch G"]:
+        """Square roots of the samples per class: every sample has its own decayed feature."""
+        samples = self.groups.samples
+        return samples.__array_namespace__().sqrt(samples)
+
+    @property
+    def classifier_scale(self) -> Float[Array, "*batch"]:
+        """sqrt(lambda_H / lambda_W) of two factors."""
+        nx = self.lambda_W.__array_namespace__()
+        return nx.sqrt(self.lambda_H) / nx.sqrt(self.lambda_W[..., 0])
+
+    @property
+    def _separates(self) -> bool:
+        """Whether the singular values decide one by one: squared error, default weights, no bias or a free one."""
+        return type(self.loss) is SquaredError and self.bias_decay is None and self.groups.default_weights
+
+    def objective(self) -> GroupObjective:
+        """Convex for two factors; with squared error it separates over singular values; else as it is."""
+        if self.num_factors == 2:
+            return NuclearObjective(Program.of(self), self.classifier_scale)
+        # Separable squared error (objectives/separable.py) and ReLU go here, where self._separates.
+        # >>> SchattenObjective (objectives/schatten.py) goes here: every other deep model. <<<
+        raise NotImplementedError("deep models that do not separate over singular values have no objective yet.")
+
+    @property
+    def solvers(self) -> tuple[AbstractSolver, ...]:
+        """As for every problem of groups with two factors."""
+        if self.num_factors == 2:
+            return super().solvers
+        # Separable squared error and ReLU go here, where self._separates.
+        # >>> Solvers of SchattenObjective go here. <<<
+        return ()
+
+
+def _as_sequence(lambda_W: Any) -> list[Any]:
+    """One decay for each weight matrix."""
+    if not isinstance(lambda_W, (tuple, list)) and getattr(lambda_W, "ndim", 0) != 1:
+        raise ValueError(
+            "lambda_W must hold one decay for each of the M weight matrices, last layer first, as (1e-3, 1e-3) for two; "
+            f"got {lambda_W!r}. A single weight matrix is (1e-3,)."
+        )
+    if len(lambda_W) == 0:
+        raise ValueError("lambda_W is empty: a network has at least one weight matrix, as lambda_W=(1e-3,).")
+    return list(lambda_W)
