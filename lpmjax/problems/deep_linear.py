@@ -11,10 +11,14 @@ from ..arguments import require_flag
 from ..duality import Program
 from ..fields import parameter
 from ..groups import ClassGroups
+from ..kept_solution import KeptSolution
 from ..losses.loss import ConvexLoss
 from ..losses.squared_error import SquaredError
 from ..objectives.nuclear import NuclearObjective
 from ..objectives.of_groups import GroupObjective
+from ..objectives.separable import SeparableObjective
+from ..solution import Solution
+from ..solvers.separable import Separable
 from ..solvers.solver import AbstractSolver
 from .grouped import GroupedProblem, as_loss, common_dtype
 from .problem import as_dim
@@ -26,8 +30,10 @@ class DeepLinear(GroupedProblem):
     .. math:: \min_{W_M, \dots, W_1, H, b} \sum_k \pi_k\, \frac{1}{n_k} \sum_i \ell(W_M \cdots W_1 h_{k,i} + b, k)
         + \sum_j \frac{\lambda_{W_j}}{2} \|W_j\|_F^2 + \frac{\lambda_H}{2} \|H\|_F^2 + \frac{\lambda_b}{2} \|b\|^2.
 
-    With ``L = M + 1`` factors and P the product of all their decays this is, in the logits ``Z`` (one column per class),
-    ``sum_k pi_k loss(z_k + b, k) + (L/2) P^(1/L) sum_i sigma_i(Z diag(sqrt n))^(2/L)``, which for L >= 3 is not convex.
+    With ``L = M + 1`` factors and P the product of all their decays this is, in the logits ``Z`` (one column per
+    class) with singular values sigma of ``Z diag(sqrt n)``, loss plus ``(L/2) P^(1/L) sum sigma^(2/L)``: convex for
+    L = 2 only. With squared error, default weights and no bias or a free one it separates over singular
+    values, and the global optimum has a closed form and a certificate for every L and ``dim``.
 
     Parameters
     ----------
@@ -123,29 +129,42 @@ class DeepLinear(GroupedProblem):
 
     @property
     def classifier_scale(self) -> Float[Array, "*batch"]:
-        """sqrt(lambda_H / lambda_W) of two factors."""
-        nx = self.lambda_W.__array_namespace__()
-        return nx.sqrt(self.lambda_H) / nx.sqrt(self.lambda_W[..., 0])
+        """Squared singular values of the product of the weight matrices over sigma^(2M/L)."""
+        return self.lambda_W.__array_namespace__().prod(self.sizes[..., :-1], axis=-1)
 
     @property
-    def _separates(self) -> bool:
-        """Whether the singular values decide one by one: squared error, default weights, no bias or a free one."""
+    def sizes(self) -> Float[Array, "*batch L"]:
+        """P^(1/L) over each decay: squared singular values of the factors over sigma^(2/L), last layer first."""
+        nx = self.lambda_W.__array_namespace__()
+        decays = nx.concatenate([self.lambda_W, self.lambda_H[..., None]], axis=-1)
+        return (2 / self.num_factors) * self.price[..., None] / decays
+
+    @property
+    def separable(self) -> bool:
+        """Whether singular values decide one by one: squared error, weights by default, no bias or a free one."""
         return type(self.loss) is SquaredError and self.bias_decay is None and self.groups.default_weights
 
+    @property
+    def result(self) -> type[Solution]:  # pyright: ignore[reportIncompatibleVariableOverride] (by the objective)
+        """Kind of its solutions."""
+        return KeptSolution if self.separable else Solution
+
     def objective(self) -> GroupObjective:
-        """Convex for two factors; with squared error it separates over singular values; else as it is."""
+        """Separable over singular values, or convex, or as it is."""
+        if self.separable:
+            return SeparableObjective(Program.of(self), self.classifier_scale, self.sizes, self.dim)
         if self.num_factors == 2:
             return NuclearObjective(Program.of(self), self.classifier_scale)
-        # Separable squared error (objectives/separable.py) and ReLU go here, where self._separates.
         # >>> SchattenObjective (objectives/schatten.py) goes here: every other deep model. <<<
         raise NotImplementedError("deep models that do not separate over singular values have no objective yet.")
 
     @property
     def solvers(self) -> tuple[AbstractSolver, ...]:
-        """As for every problem of groups with two factors."""
+        """A closed form where singular values separate; as for every problem of groups with two factors."""
+        if self.separable:
+            return (Separable(),)
         if self.num_factors == 2:
             return super().solvers
-        # Separable squared error and ReLU go here, where self._separates.
         # >>> Solvers of SchattenObjective go here. <<<
         return ()
 
@@ -154,8 +173,8 @@ def _as_sequence(lambda_W: Any) -> list[Any]:
     """One decay for each weight matrix."""
     if not isinstance(lambda_W, (tuple, list)) and getattr(lambda_W, "ndim", 0) != 1:
         raise ValueError(
-            "lambda_W must hold one decay for each of the M weight matrices, last layer first, as (1e-3, 1e-3) for two; "
-            f"got {lambda_W!r}. A single weight matrix is (1e-3,)."
+            "lambda_W must hold one decay for each of the M weight matrices, last layer first, as (1e-3, 1e-3) for "
+            f"two or (1e-3,) for one, got {lambda_W!r}."
         )
     if len(lambda_W) == 0:
         raise ValueError("lambda_W is empty: a network has at least one weight matrix, as lambda_W=(1e-3,).")
