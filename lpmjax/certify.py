@@ -84,6 +84,7 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
             finished=np.ones_like(proved),
             steps=solution.steps,
             restarts=solution.restarts,
+            stationary=objective.is_stationary(proof),
             told=proved | (solver is None or solver.exact),
         )
         return conclude(double, claim, limit, np.asarray(double.is_valid()), solution.method)

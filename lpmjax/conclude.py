@@ -35,6 +35,7 @@ def claim_of(objective: AbstractObjective, candidate: Candidate, tol: Any, exact
         finished=candidate.converged,
         steps=candidate.steps,
         restarts=candidate.restarts,
+        stationary=fixed.is_stationary(proof),
         told=exact | proved,
     )
 

@@ -35,9 +35,40 @@ class KeptSolution(Solution):
         """Whether the optimal logits are."""
         return self.ties == 0
 
+    def branches(self) -> Float[Array, "*batch G 2"]:
+        """What one of its own dimensions of each group adds to the value: (zero, the stationary point above zero).
+
+        The optimum takes the lesser of the two, and at the threshold, where they are equal, it jumps if there are three
+        factors or more; derivatives are those of the branch taken. NaN where nothing above zero is stationary.
+        """
+        return self.problem.objective().branches()
+
     def _frame(self, same: Any, K: Any, group: Any) -> Any:
         """Of the first classes of each group, as many as there are dimensions and one."""
         place = jnp.sum(jnp.tril(same, -1), axis=1)
         size = self.kept[group] * (K - 1) + 1
         here = same & (place < size - 0.5)[:, None] & (place < size - 0.5)[None, :]
         return jnp.where(here, jnp.eye(K.size, dtype=K.dtype) - 1 / size[None, :], 0.0)
+
+
+class NetworkSolution(KeptSolution):
+    """A :class:`KeptSolution` of a network with ReLUs: the better of two constructions, ``converged``.
+
+    ``w_norm2`` and the cosines are of the last weight matrix. Where ``dim`` cuts through equal classes, some of them
+    stay and the others are zero.
+
+    Attributes
+    ----------
+    graph : r, where the r(r-1)/2 classes are the edges of a complete graph; 0 for the orthogonal frame.
+    """
+
+    graph: Float[Array, "*batch"] = eqx.field(
+        kw_only=True, metadata=variable("vertices of the graph whose edges are the classes; 0: orthogonal frame")
+    )
+
+    def _frame(self, same: Any, K: Any, group: Any) -> Any:
+        """Of the first classes of each group, as many as there are dimensions, where not all stay."""
+        place = jnp.sum(jnp.tril(same, -1), axis=1)
+        chosen = jnp.diag(jnp.where(place < self.kept[group] * (K - 1) - 0.5, 1.0, 0.0).astype(K.dtype))
+        cut = (self.kept < 1) | (jnp.diagonal(self.between) == 0)
+        return jnp.where(cut[group][None, :], chosen, Solution._frame(self, same, K, group))

@@ -3,7 +3,7 @@
 ``x = s t`` with ``t`` the largest root of ``t - 1 + w t^(q-1)``, q = 2/L and ``w = q price s^(q-2)``, where that is no
 worse than zero. For L = 2 it is the soft threshold. From L = 3 on the minimiser jumps: at the threshold zero and
 ``s (L-2)/(L-1)`` are both optimal, and stationary points go on to exist below it, so that the largest root alone is
-wrong there (``proofs``: ``deep.mse_threshold``). Elementwise, for NumPy and traced arrays.
+wrong there (``proofs``: ``deep_mse.threshold``). Elementwise, for NumPy and traced arrays.
 """
 
 import math

@@ -60,6 +60,10 @@ class AbstractObjective(eqx.Module):
         """The coordinates that a proof is about, where it brought ``at`` into the constraints."""
         return at
 
+    def is_stationary(self, proof: Any) -> Any:
+        """Whether what was proved is the best that its kind can do, by a test of its own, where the gap stays open."""
+        return False
+
     def left_open(self, proof: Any, at: Any, rounding: Any) -> Any:
         """By how much the optimum of the problem as it was written can be below what ``proof`` says, times
         ``exp(log_scale)``; ``rounding`` is what :meth:`lpmjax.Problem.as_written` found, None for none."""

@@ -2,10 +2,11 @@
 
 With ``X = Z Omega`` and a target ``Y = Omega`` (less its part along sqrt(weights) where a free bias takes that) the
 loss is ``|X - Y|^2 / 2N``. Singular values of X are no further from those of Y than X is from Y (von Neumann, Mirsky),
-so the optimum is the sum of ``min_x (s_i - x)^2 / 2N + c x^(2/L)`` over the singular values ``s_i`` of Y: a global lower
-bound for any coordinates, whatever L (Dang et al. 2023; free bias at any counts: ``proofs``, ``deep.free_bias``).
+so the optimum is the sum of ``min_x (s_i - x)^2 / 2N + c x^(2/L)`` over the singular values ``s_i`` of Y: a global
+lower bound for any coordinates, whatever L (Dang et al. 2023; ``proofs``: ``deep_mse.separable``, ``.free_bias``).
 """
 
+import math
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -15,12 +16,14 @@ from jaxtyping import Array, Float
 from .. import spectral, symmetry
 from ..codes import Phase
 from ..duality import Program
-from ..shrinkage import Shrunk, jump, log_size, shrunk
+from ..shrinkage import Shrunk, jump, last_stationary, log_size, log_strength, shrunk, stationary
 from .objective import Structure
 from .of_groups import GroupObjective, without
 
 #: ulps by which weights may be off the samples, and singular values from one another, and count as equal
 _CLOSE = 1e3
+#: steps of Newton's iteration to a stationary point that is almost double, where each halves the distance
+_SLOW_STEPS = 60
 
 
 class KeptCoordinates(NamedTuple):
@@ -117,7 +120,7 @@ class SeparableObjective(GroupObjective):
         value = nx.where(cut < nx.inf, cut, -1.0)[..., None]
         return nx.abs(size - value) <= _CLOSE * nx.finfo(size.dtype).eps * value
 
-    def minimiser(self) -> KeptCoordinates:
+    def minimiser(self) -> Any:
         """The global one, differentiable by the numbers of the program."""
         program, targets = self.program, self.targets()
         nx, G = program.omega.__array_namespace__(), program.omega.shape[-1]
@@ -132,11 +135,23 @@ class SeparableObjective(GroupObjective):
         share = nx.where(targets.best.slack[..., :G] > 0, share, 1.0)
         return KeptCoordinates(x[..., :G] / program.omega, block / program.omega[..., None, :], bias, share)
 
-    def prove(self, at: KeptCoordinates) -> SeparableProof:
+    def branches(self) -> Float[Array, "*batch G 2"]:
+        """What one dimension of each group adds to the value: at zero, and at the stationary point above it, or NaN."""
+        program, L = self.program, self.num_factors
+        nx, q = program.omega.__array_namespace__(), 2 / L
+        log_w = (q - 2) * nx.log(program.omega) + self.log_price[..., None] + math.log(q)
+        exists = log_w < log_strength(L, last_stationary(L))
+        w = nx.exp(nx.where(exists, log_w, -1e2))
+        t = stationary(w, L, _SLOW_STEPS)
+        above = nx.where(exists, 0.5 * (1 - t) ** 2 + w * t**q / q, nx.nan)
+        zero = nx.full_like(above, 0.5)
+        return nx.stack([zero, above], axis=-1) * (self.spread[..., None] * program.omega**2)[..., None]
+
+    def prove(self, at: Any) -> Any:
         """The value less the sum of the scalar minima; all of it where weights do not follow from the samples."""
         program, targets, spread = self.program, self.targets(), self.spread
         nx, G = program.omega.__array_namespace__(), program.omega.shape[-1]
-        at, values = self._cleaned(at)
+        at, values = self.cleaned(at)
         value = self.lagrangian(at, None)
         gone = targets.repeats - targets.kept
         bound = spread * nx.sum(targets.kept * targets.best.least + 0.5 * gone * targets.size**2, axis=-1)
@@ -150,7 +165,7 @@ class SeparableObjective(GroupObjective):
         gap = nx.where(follows, nx.maximum(value - bound, 0.0) + rounding, value)
         return SeparableProof(value, gap, nx.zeros_like(value), at, values)
 
-    def _cleaned(self, at: KeptCoordinates) -> tuple[KeptCoordinates, Any]:
+    def cleaned(self, at: Any) -> tuple[Any, Any]:
         """Without what rounding adds to the rank, whose price is no rounding."""
         omega = self.program.omega
         weighted = at.between * omega[..., None, :]
@@ -159,42 +174,46 @@ class SeparableObjective(GroupObjective):
         kept = omega.__array_namespace__().clip(at.kept, 0.0, 1.0)
         return at._replace(between=block / omega[..., None, :], kept=kept), values
 
-    def _dimensions(self, at: KeptCoordinates):
+    def _dimensions(self, at: Any):
         """(..., G) how many of a group's own."""
         own = symmetry.repeats(self.program.classes) * at.kept
         return own.__array_namespace__().where(at.within != 0, own, 0.0)
 
-    def lagrangian(self, at: KeptCoordinates, multiplier: Any) -> Float[Array, ""]:
-        """Loss of the logits and their bias against one-hot targets, and cost."""
-        program, q = self.program, 2 / self.num_factors
-        nx, classes, omega = program.omega.__array_namespace__(), program.classes, program.omega
+    def loss(self, at: Any) -> Float[Array, ""]:
+        """Of the logits and their bias against one-hot targets."""
+        program, nx, classes = self.program, at.within.__array_namespace__(), self.program.classes
         kept, here = self._dimensions(at), nx.where(classes > 0, nx.ones_like(classes), 0.0)
         own = kept * (at.within - 1) ** 2 + (symmetry.repeats(classes) - kept)
         wrong = at.between - symmetry.diagonal_matrix(here)
         if at.bias is not None:
             roots = nx.sqrt(classes)
             wrong = wrong + (roots * at.bias)[..., :, None] * roots[..., None, :]
-        loss = 0.5 * nx.sum(program.weights * here * (own + nx.sum(wrong * wrong, axis=-2)), axis=-1)
+        return 0.5 * nx.sum(program.weights * here * (own + nx.sum(wrong * wrong, axis=-2)), axis=-1)
+
+    def lagrangian(self, at: Any, multiplier: Any) -> Float[Array, ""]:
+        """Loss and cost."""
+        program, q, omega = self.program, 2 / self.num_factors, self.program.omega
+        nx, kept = omega.__array_namespace__(), self._dimensions(at)
         size = nx.where(at.within != 0, omega * nx.abs(at.within), 1.0)
         across = spectral.power_sum(at.between * omega[..., None, :], q)
-        return loss + program.penalty * (nx.sum(kept * size**q, axis=-1) + across)
+        return self.loss(at) + program.penalty * (nx.sum(kept * size**q, axis=-1) + across)
 
-    def log_multiplier(self, proof: SeparableProof) -> Float[Array, "*batch"]:
+    def log_multiplier(self, proof: Any) -> Float[Array, "*batch"]:
         """Of the price."""
         return self.program.penalty.__array_namespace__().log(self.program.penalty)
 
-    def proved(self, proof: SeparableProof, at: KeptCoordinates) -> KeptCoordinates:
+    def proved(self, proof: Any, at: Any) -> Any:
         """Without what is rounding."""
         return proof.at
 
-    def left_open(self, proof: SeparableProof, at: KeptCoordinates, rounding: Any) -> Any:
+    def left_open(self, proof: Any, at: Any, rounding: Any) -> Any:
         """Samples and price are factors of the scalar minima."""
         nx = proof.value.__array_namespace__()
         if rounding is None:
             return nx.zeros_like(proof.value)
         return (2 * rounding.weights + 4 * rounding.omega + rounding.price) * proof.value
 
-    def structure(self, proof: SeparableProof, price: Any) -> Structure:
+    def structure(self, proof: Any, price: Any) -> Structure:
         """A class is gone where nothing of it is left."""
         program, at = self.program, proof.at
         nx, classes = program.omega.__array_namespace__(), program.classes
@@ -209,7 +228,7 @@ class SeparableObjective(GroupObjective):
         phase = nx.where(rank >= whole, Phase.separated, Phase.merged)
         return Structure(nx.where(nx.any(gone, axis=-1), Phase.annihilated, phase), rank, rank, gone)
 
-    def describe(self, at: KeptCoordinates, found: Structure, log_multiplier: Any) -> dict[str, Any]:
+    def describe(self, at: Any, found: Structure, log_multiplier: Any) -> dict[str, Any]:
         """As for all groups; where a bottleneck leaves a group open, means of norms and logits, and no cosine."""
         program, targets, L = self.program, self.targets(), self.num_factors
         nx, classes = program.omega.__array_namespace__(), program.classes
@@ -223,17 +242,21 @@ class SeparableObjective(GroupObjective):
         placed = {"within": at.within, "between": at.between, "bias": at.bias, "kept": at.kept}
         return {"slack": slack, **placed, "ties": targets.ties, **views._asdict()}
 
-    def coordinates(self, result: Any) -> KeptCoordinates:
+    def coordinates(self, result: Any) -> Any:
         """In float64."""
         at, nx = super().coordinates(result), self.program.omega.__array_namespace__()
         return KeptCoordinates(at.within, at.between, at.bias, nx.asarray(result.kept, nx.float64))
 
-    def coordinates_of(self, Z: Any) -> KeptCoordinates:
+    def coordinates_of(self, Z: Any) -> Any:
         """No margin within a group, all of the logits between them."""
         return KeptCoordinates(jnp.zeros(Z.shape[-1], Z.dtype), Z, None, jnp.ones(Z.shape[-1], Z.dtype))
 
+    def classifier_power(self) -> tuple[Any, float]:
+        """Factor and power of the singular values of the classifier's Gram matrix: of the product of the matrices."""
+        return self.scale, 2 - 2 / self.num_factors
+
     def grams(self, within: Any, between: Any) -> tuple[symmetry.Gram, symmetry.Gram]:
-        """Of the product of the weight matrices, singular values to the power 2M/L, and of the features, 2/L."""
+        """Of the classifier and of the features."""
         omega, L = self.program.omega, self.num_factors
         nx = omega.__array_namespace__()
         size, block = nx.abs(within) * omega, between * omega[..., None, :]
@@ -244,7 +267,7 @@ class SeparableObjective(GroupObjective):
             across = spectral.roots(spectral.power(block, power), True)[side]
             return symmetry.Gram(inside, scale[..., None, None] * across)
 
-        classifier, columns = gram(self.scale, 2 - 2 / L, 0), gram(self.sizes[..., -1], 2 / L, 1)
+        classifier, columns = gram(*self.classifier_power(), 0), gram(self.sizes[..., -1], 2 / L, 1)
         outer = omega[..., :, None] * omega[..., None, :]
         return classifier, symmetry.Gram(columns.within / omega**2, columns.block / outer)
 

@@ -11,14 +11,15 @@ from ..arguments import require_flag
 from ..duality import Program
 from ..fields import parameter
 from ..groups import ClassGroups
-from ..kept_solution import KeptSolution
+from ..kept_solution import KeptSolution, NetworkSolution
 from ..losses.loss import ConvexLoss
 from ..losses.squared_error import SquaredError
 from ..objectives.nuclear import NuclearObjective
 from ..objectives.of_groups import GroupObjective
+from ..objectives.relu import ReluObjective
 from ..objectives.separable import SeparableObjective
 from ..solution import Solution
-from ..solvers.separable import Separable
+from ..solvers.separable import Constructions, Separable
 from ..solvers.solver import AbstractSolver
 from .grouped import GroupedProblem, as_loss, common_dtype
 from .problem import as_dim
@@ -43,16 +44,18 @@ class DeepLinear(GroupedProblem):
     loss : CrossEntropy (the default), LogitAdjusted, LabelSmoothing (nats) or SquaredError.
     bias_decay : lambda_b of a last-layer bias b: None for no bias, 0.0 for a free one (static choices), else positive
         and differentiable.
-    relu : a ReLU after every weight matrix but the last, static; squared error without a bias only, M >= 2.
+    relu : a ReLU after every weight matrix but the last, static; squared error without a bias only, M >= 2. The result
+        is the better of two constructions, ``converged`` (:mod:`lpmjax.objectives.relu`).
     dim : least inner width, static; None means as large as useful.
 
     Raises
     ------
     ValueError
         If a decay is not finite and positive, ``lambda_W`` is no sequence or empty, ``loss`` is unknown, ``dim`` is not
-        a positive integer, or ``relu`` is combined with a bias, another loss or M = 1.
+        a positive integer, or ``relu`` is combined with a bias, another loss, given weights or M = 1.
 
-    Source: Dang et al. (2023), "Neural collapse in deep linear networks"; two layers and ReLU: Tirer and Bruna (2022).
+    Source: Dang et al. (2023), "Neural collapse in deep linear networks"; two layers: Tirer and Bruna (2022);
+    ReLU: Súkeník, Lampert and Mondelli (2024).
     """
 
     groups: ClassGroups
@@ -97,10 +100,10 @@ class DeepLinear(GroupedProblem):
         self.bias_decay = None if self.free_bias else decays.get("bias_decay")
         self.loss = as_loss(loss, self.groups)
         self.relu = require_flag("relu", relu)
-        if self.relu and (type(self.loss) is not SquaredError or bias_decay is not None or len(layers) < 2):
+        if self.relu and not (self.separable and not self.free_bias and len(layers) >= 2):
             raise ValueError(
-                "relu = True is out of range: it needs loss=SquaredError(), bias_decay=None and at least two decays in "
-                "lambda_W; for one weight matrix use UnconstrainedFeatures(nonnegative=True)."
+                "relu = True is out of range: it needs loss=SquaredError(), bias_decay=None, groups without weights of "
+                "their own, and at least two decays in lambda_W."
             )
         self.check()
 
@@ -147,10 +150,14 @@ class DeepLinear(GroupedProblem):
     @property
     def result(self) -> type[Solution]:  # pyright: ignore[reportIncompatibleVariableOverride] (by the objective)
         """Kind of its solutions."""
+        if self.relu:
+            return NetworkSolution
         return KeptSolution if self.separable else Solution
 
     def objective(self) -> GroupObjective:
         """Separable over singular values, or convex, or as it is."""
+        if self.relu:
+            return ReluObjective(Program.of(self), self.classifier_scale, self.sizes, self.dim)
         if self.separable:
             return SeparableObjective(Program.of(self), self.classifier_scale, self.sizes, self.dim)
         if self.num_factors == 2:
@@ -161,6 +168,8 @@ class DeepLinear(GroupedProblem):
     @property
     def solvers(self) -> tuple[AbstractSolver, ...]:
         """A closed form where singular values separate; as for every problem of groups with two factors."""
+        if self.relu:
+            return (Constructions(),)
         if self.separable:
             return (Separable(),)
         if self.num_factors == 2:

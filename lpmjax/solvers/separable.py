@@ -1,4 +1,6 @@
-"""Closed form of squared error that separates over singular values."""
+"""Squared error of deep networks: a closed form where it separates over singular values, and constructions."""
+
+from typing import ClassVar
 
 import jax.numpy as jnp
 
@@ -13,3 +15,10 @@ class Separable(TracedSolver):
     def __call__(self, objective, tol, start=None) -> Candidate:
         """The objective knows it."""
         return Candidate(objective.minimiser(), None, jnp.int32(0), jnp.bool_(True))
+
+
+class Constructions(Separable):
+    """The best of known constructions: an upper bound, so that its phase is not known to be the optimum's."""
+
+    name = "constructions"
+    exact: ClassVar[bool] = False

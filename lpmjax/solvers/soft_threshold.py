@@ -57,7 +57,7 @@ def _with_decayed_bias(program: Program) -> GroupCoordinates:
     """Of one group: a bias takes its share ``1 / (1 + decay)`` of what the logits leave of the mean.
 
     So the mean logit is worth ``decay / (1 + decay)`` of what it would be, and goes first as the decay falls: the
-    orthogonal frame becomes a simplex ETF (``proofs``: ``deep.bias_transition``).
+    orthogonal frame becomes a simplex ETF (``proofs``: ``deep_mse.bias_transition``).
     """
     K, decay = program.classes, program.bias_decay
     lost = program.penalty * program.omega / program.weights
