@@ -1,4 +1,5 @@
-"""Phase boundaries: imbalance ratios at which the minority collapses, and decays at which deep optima change."""
+"""Phase boundaries: imbalance ratios at which the minority collapses, and decays and numbers of samples at which optima
+of deep linear networks change."""
 
 import math
 from functools import partial
@@ -6,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import xlogy
 from jaxtyping import Array, Float
 
 from .arguments import (
@@ -62,6 +64,38 @@ def annihilated(K_A: Any, K_B: Any, s: Any, log: bool = False) -> Float[Array, "
     Source: ``proofs``, ``lpm.annihilated_boundary``.
     """
     return _boundary(K_A, K_B, s, log, "annihilated")
+
+
+def deep_mse(M: Any, N: Any, decay: Any, stationary: bool = False) -> Float[Array, "*batch"]:
+    """Number of samples above which a class is not zero in :class:`DeepLinear` with squared error and no bias.
+
+    ``n = b M / (M-1)^((M-1)/M)`` with ``b = M N (N decay^(M+1))^(1/M)``, and ``(N decay)^2`` for one weight matrix. At
+    n itself, for M >= 2, zero and a logit of (M-1)/M are both optimal. With a free bias it holds for balanced classes.
+
+    Parameters
+    ----------
+    M : number of weight matrices, from 1 (reals allowed).
+    N : number of samples in all.
+    decay : geometric mean of the decays of the M weight matrices and of the features.
+    stationary : instead, the number of samples below which nothing but zero is stationary. Between the two the largest
+        root of the first-order condition is a local minimum and not the optimum.
+
+    Broadcastable and differentiable. Raises ValueError for a value out of range; traced bad values give NaN.
+
+    Source: Dang et al. (2023); the threshold, which is not where stationary points end: ``proofs``,
+    ``deep_mse.threshold``.
+    """
+    stationary = require_flag("stationary", stationary)
+    values = _arguments(M=M, N=N, decay=decay)
+    require("M", values["M"], "from 1", lambda m: (m >= 1) & is_positive(m), "It is the number of weight matrices.")
+    require_positive("It is the number of samples.", N=values["N"])
+    require_positive("It is a weight decay.", decay=values["decay"])
+    M, N, decay = values.values()
+    log_b = jnp.log(M * N) + (jnp.log(N) + (M + 1) * jnp.log(decay)) / M
+    share = xlogy(M - 1, M - 1) / M
+    if stationary:
+        share = share - (M - 1) / M * jnp.log(M + 1) + 2 * jnp.log(0.5 * (M + 1))
+    return jnp.where(M >= 1, jnp.exp(log_b + jnp.log(M) - share), jnp.nan)
 
 
 def annihilation_end(K_A: Any, K_B: Any) -> Float[Array, "*batch"]:

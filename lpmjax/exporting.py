@@ -13,6 +13,7 @@ import jax.export
 from jax.tree_util import PyTreeDef, default_registry
 
 from .groups import ClassGroups, ClassOrder
+from .kept_solution import KeptSolution, NetworkSolution
 from .losses.softmax import CrossEntropy, LabelSmoothing, LogitAdjusted
 from .losses.squared_error import SquaredError
 from .problems.deep_linear import DeepLinear
@@ -73,5 +74,7 @@ for _kind in (
     LabelSmoothing,
     SquaredError,
     Solution,
+    KeptSolution,
+    NetworkSolution,
 ):
     serializable(_kind)

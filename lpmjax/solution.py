@@ -118,8 +118,12 @@ class Solution(Result):
         K = symmetry.present(groups.classes)[group]
         shared = self.between[group[:, None], group[None, :]] / jnp.sqrt(K[:, None] * K[None, :])
         same = group[:, None] == group[None, :]
-        own = self.within[group][None, :] * jnp.where(same, jnp.eye(group.size, dtype=K.dtype) - 1 / K[None, :], 0.0)
+        own = self.within[group][None, :] * self._frame(same, K, group)
         return own + shared if self.bias is None else own + shared + self.bias[group][:, None]
+
+    def _frame(self, same: Any, K: Any, group: Any) -> Any:
+        """(K, K) what ``within`` multiplies: the projector onto each group's own dimensions."""
+        return jnp.where(same, jnp.eye(group.size, dtype=K.dtype) - 1 / K[None, :], 0.0)
 
     def factors(self, dim: int | None = None) -> tuple[Float[Array, "K d"], Float[Array, "d K"]]:
         """Optimal classifier W (K, d) and class features H (d, K) with ``W @ H = logits()`` and balanced norms.

@@ -62,6 +62,8 @@ def _batched_svd(compute_uv: bool):
 def singular_values(block):
     """(..., G) singular values, largest first; NaN, not an exception, where the block is not finite."""
     nx = block.__array_namespace__()
+    if block.shape[-1] == 1:
+        return nx.abs(block[..., 0])
     bad = ~nx.all(nx.isfinite(block), axis=(-2, -1))[..., None]
     finite = nx.where(bad[..., None], 0.0, block)
     values = svd(finite, False) if nx is jnp else nx.linalg.svd(finite, compute_uv=False)
@@ -93,6 +95,38 @@ def roots(block, full):
     unit = block / nx.where(norm > 0, norm, 1.0)
     left = norm * nx.sum(unit[..., :, None, :] * unit[..., None, :, :], axis=-1)
     return left, norm * nx.sum(unit[..., :, :, None] * unit[..., :, None, :], axis=-3)
+
+
+def kept(values):
+    """Singular values, largest first, with zeros in the place of those that are rounding."""
+    nx = values.__array_namespace__()
+    return nx.where(_active(values), values, 0.0)
+
+
+def power(block, exponent: float):
+    """``U S^exponent Vᵀ`` over the singular values that are not rounding; differentiable at fixed rank."""
+    nx = block.__array_namespace__()
+    values = kept(singular_values(block))
+    safe = nx.where(values > 0, values, 1.0)
+    new = nx.where(values > 0, safe**exponent, 0.0)
+    return recombined(block, new, exponent * new / safe)
+
+
+def power_sum(block, exponent: float):
+    """Sum of the singular values to this power, but for those that are rounding; differentiable at fixed rank."""
+    nx = block.__array_namespace__()
+    if nx is jnp:
+        return _power_sum(block, exponent)
+    values = kept(singular_values(block))
+    return nx.sum(nx.where(values > 0, nx.where(values > 0, values, 1.0) ** exponent, 0.0), axis=-1)
+
+
+def recombined(block, new, slope):
+    """``U diag(new) Vᵀ`` with the singular vectors of a square block, whose singular values ``new`` is a function of,
+    with this ``slope``; differentiable also where some of them coincide."""
+    if block.__array_namespace__() is jnp:
+        return _recombined(block, new, slope)
+    return _with_values(block, new)
 
 
 # Derivatives at fixed rank. In the singular bases their formulas divide by sums of singular
@@ -164,3 +198,43 @@ def _polar_jvp(primals, tangents):
     )
     tangent = jnp.matmul(u, jnp.matmul(turned + rows + columns, vt))
     return _polar(primals[0]), tangent
+
+
+def _with_values(block, new):
+    nx = block.__array_namespace__()
+    u, _, vt = singular_vectors(block)
+    return nx.matmul(u * new[..., None, :], vt)
+
+
+@jax.custom_jvp
+def _recombined(block, new, slope):
+    return _with_values(block, new)
+
+
+@_recombined.defjvp
+def _recombined_jvp(primals, tangents):
+    block, new, slope = primals
+    u, s, vt = singular_vectors(block)
+    inner = _in_bases(u, tangents[0], vt)
+    turned, eye = jnp.swapaxes(inner, -1, -2), jnp.eye(s.shape[-1], dtype=bool)
+    apart, sums = s[..., :, None] - s[..., None, :], s[..., :, None] + s[..., None, :]
+    # Of singular values that coincide to rounding the divided difference is the slope.
+    close = jnp.abs(apart) <= jnp.sqrt(jnp.finfo(s.dtype).eps) * sums
+    differences = (new[..., :, None] - new[..., None, :]) / jnp.where(close, 1.0, apart)
+    even = jnp.where(close, 0.5 * (slope[..., :, None] + slope[..., None, :]), differences)
+    odd = jnp.where(sums > 0, (new[..., :, None] + new[..., None, :]) / jnp.where(sums > 0, sums, 1.0), 0.0)
+    moved = 0.5 * (even * (inner + turned) + odd * (inner - turned))
+    moved = jnp.where(eye, tangents[1][..., None, :], moved)  # its own derivative has that of the singular value
+    return _recombined(block, new, slope), jnp.matmul(u, jnp.matmul(moved, vt))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _power_sum(block, exponent):
+    values = kept(singular_values(block))
+    return jnp.sum(jnp.where(values > 0, jnp.where(values > 0, values, 1.0) ** exponent, 0.0), axis=-1)
+
+
+@_power_sum.defjvp
+def _power_sum_jvp(exponent, primals, tangents):
+    slopes = exponent * power(primals[0], exponent - 1)
+    return _power_sum(primals[0], exponent), jnp.sum(slopes * tangents[0], axis=(-2, -1))

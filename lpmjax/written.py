@@ -42,7 +42,8 @@ def as_written(problem: Any) -> tuple[Any, Rounding | None]:
     of_samples = np.max(np.where(here, error(groups.samples), 0.0), axis=-1)
     apart = ("groups", "loss", "bias_decay")
     numbers = [getattr(double, field.name) for field in dataclasses.fields(double) if field.name not in apart]
-    price = sum(error(x) / 2 for x in numbers if isinstance(x, np.ndarray))
+    prices, batch = [x for x in numbers if isinstance(x, np.ndarray)], groups.weights.ndim - 1
+    price = sum(np.sum(error(x), axis=tuple(range(batch, x.ndim))) / 2 for x in prices)
     of_loss = sum((error(x) for x in jax.tree.leaves(double.loss)), of_samples)
     decay = 0.0 if double.bias_decay is None else error(double.bias_decay)
     # Given weights have been rounded, divided by the largest and by their sum; what all share is gone.

@@ -56,14 +56,13 @@ class AbstractObjective(eqx.Module):
     def coordinates(self, result: Any) -> Any:
         """The coordinates of a result, in NumPy; ValueError where they are not those of this objective."""
 
-    def is_stationary(self, proof: Any) -> Any:
-        """Whether coordinates are stationary by the proof's own test, which is worth a status where no gap closes."""
-        nx = proof.value.__array_namespace__()
-        return nx.zeros_like(proof.value, dtype=bool)
-
     def proved(self, proof: Any, at: Any) -> Any:
         """The coordinates that a proof is about, where it brought ``at`` into the constraints."""
         return at
+
+    def is_stationary(self, proof: Any) -> Any:
+        """Whether what was proved is the best that its kind can do, by a test of its own, where the gap stays open."""
+        return False
 
     def left_open(self, proof: Any, at: Any, rounding: Any) -> Any:
         """By how much the optimum of the problem as it was written can be below what ``proof`` says, times

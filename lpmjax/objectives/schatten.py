@@ -1,7 +1,8 @@
 """Deep linear networks of L >= 3 factors: a loss of the logits plus ``c sum sigma(Z Omega)^(2/L)``.
 
-c is L/2 times the geometric mean of the decays. The cost is not convex, and equal classes need not play equal parts at an
-optimum, so coordinates are those of every class: factors of the logits themselves, whose value is that of the network.
+c is L/2 times the geometric mean of the decays. The cost is not convex, and equal classes need not play equal parts at
+an optimum, so coordinates are those of every class: factors of the logits themselves, whose value is that of the
+network.
 """
 
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from ..duality import Program, duality_gap
 from ..groups import ClassOrder
 from ..losses.loss import ConvexLoss
 from ..losses.softmax import CrossEntropy
+from .left_open import left_open
 from .nuclear import NuclearObjective
 from .objective import AbstractObjective, Structure
 from .of_groups import GroupCoordinates
@@ -126,7 +128,7 @@ class SchattenObjective(AbstractObjective):
             zero = nx.zeros_like(slope)
             least = nx.minimum(value + rounding, self.loss(zero, None if at.bias is None else zero[..., 0])[0])
             relaxed = self.relaxed(least).program
-            bound = duality_gap(relaxed, at.relaxed.within, at.relaxed.between, at.relaxed.bias)
+            bound = duality_gap(relaxed, *at.relaxed[:3])
             lower = nx.maximum(bound.value - bound.gap, 0.0)
         gap = nx.maximum(value - lower, 0.0) + rounding
         return DeepProof(value, gap, nx.zeros_like(value), self.residual(at, value, slope), at)
@@ -165,6 +167,17 @@ class SchattenObjective(AbstractObjective):
     def is_stationary(self, proof: DeepProof) -> Any:
         """Whether the gradient is next to nothing."""
         return proof.residual <= _STATIONARY
+
+    def left_open(self, proof: DeepProof, at: DeepCoordinates, rounding: Any) -> Any:
+        """That of the relaxation, whose price is as uncertain as powers of c and of the value."""
+        if rounding is None:
+            return super().left_open(proof, at, rounding)
+        relaxed = self.relaxed(proof.value).program
+        bound = duality_gap(relaxed, *at.relaxed[:3])
+        # c to the power of L/2, a value to that of 1 - L/2; a value moves no more than all its numbers together.
+        numbers = rounding.weights + rounding.omega + rounding.price + 2 * rounding.loss + rounding.bias_decay
+        wider = rounding._replace(price=self.depth * (rounding.price + numbers))
+        return left_open(relaxed, bound, at.relaxed.bias, wider) + numbers * proof.value
 
     def lagrangian(self, at: DeepCoordinates, multiplier: Any) -> Float[Array, ""]:
         """Loss and what is paid."""

@@ -12,14 +12,18 @@ from ..deep_solution import DeepSolution
 from ..duality import Program
 from ..fields import parameter
 from ..groups import ClassGroups, ClassOrder
+from ..kept_solution import KeptSolution, NetworkSolution
 from ..losses.loss import ConvexLoss
 from ..losses.squared_error import SquaredError
 from ..objectives.nuclear import NuclearObjective
-from ..objectives.of_groups import GroupObjective
+from ..objectives.relu import ReluObjective
 from ..objectives.schatten import SchattenObjective
+from ..objectives.separable import SeparableObjective
+from ..result import Result
 from ..solution import Solution
 from ..solvers.multi_start import MultiStart
 from ..solvers.named import Named
+from ..solvers.separable import Constructions, Separable
 from ..solvers.solver import AbstractSolver
 from .grouped import GroupedProblem, as_loss, common_dtype
 from .problem import as_dim
@@ -31,8 +35,12 @@ class DeepLinear(GroupedProblem):
     .. math:: \min_{W_M, \dots, W_1, H, b} \sum_k \pi_k\, \frac{1}{n_k} \sum_i \ell(W_M \cdots W_1 h_{k,i} + b, k)
         + \sum_j \frac{\lambda_{W_j}}{2} \|W_j\|_F^2 + \frac{\lambda_H}{2} \|H\|_F^2 + \frac{\lambda_b}{2} \|b\|^2.
 
-    With ``L = M + 1`` factors and P the product of all their decays this is, in the logits ``Z`` (one column per class),
-    ``sum_k pi_k loss(z_k + b, k) + (L/2) P^(1/L) sum_i sigma_i(Z diag(sqrt n))^(2/L)``, which for L >= 3 is not convex.
+    With ``L = M + 1`` factors and P the product of all their decays this is, in the logits ``Z`` (one column per
+    class) with singular values sigma of ``Z diag(sqrt n)``, loss plus ``(L/2) P^(1/L) sum sigma^(2/L)``: convex for
+    L = 2 only. With squared error, default weights and no bias or a free one it separates over singular
+    values, and the global optimum has a closed form and a certificate for every L and ``dim``. Any other model of three
+    or more factors has a :class:`lpmjax.DeepSolution`: the best of named structures ("named") or of descents over all
+    factors from random starts ("factored"), ``converged``, with a proven lower bound of the global optimum.
 
     Parameters
     ----------
@@ -42,16 +50,19 @@ class DeepLinear(GroupedProblem):
     loss : CrossEntropy (the default), LogitAdjusted, LabelSmoothing (nats) or SquaredError.
     bias_decay : lambda_b of a last-layer bias b: None for no bias, 0.0 for a free one (static choices), else positive
         and differentiable.
-    relu : a ReLU after every weight matrix but the last, static; squared error without a bias only, M >= 2.
+    relu : a ReLU after every weight matrix but the last, static; squared error without a bias only, M >= 2. The result
+        is the better of two constructions, ``converged`` (:mod:`lpmjax.objectives.relu`).
     dim : least inner width, static; None means as large as useful.
 
     Raises
     ------
     ValueError
         If a decay is not finite and positive, ``lambda_W`` is no sequence or empty, ``loss`` is unknown, ``dim`` is not
-        a positive integer, or ``relu`` is combined with a bias, another loss or M = 1.
+        a positive integer, or ``relu`` is combined with a bias, another loss, given weights or M = 1.
 
-    Source: Dang et al. (2023), "Neural collapse in deep linear networks"; two layers and ReLU: Tirer and Bruna (2022).
+    Source: Dang et al. (2023), "Neural collapse in deep linear networks"; two layers: Tirer and Bruna (2022);
+    ReLU: Súkeník, Lampert and Mondelli (2024); cross-entropy, where the simplex ETF need not be optimal: Garrod and
+    Keating (2024).
     """
 
     groups: ClassGroups
@@ -96,12 +107,12 @@ class DeepLinear(GroupedProblem):
         self.bias_decay = None if self.free_bias else decays.get("bias_decay")
         self.loss = as_loss(loss, self.groups)
         self.relu = require_flag("relu", relu)
-        if self.relu and (type(self.loss) is not SquaredError or bias_decay is not None or len(layers) < 2):
+        if self.relu and not (self.separable and not self.free_bias and len(layers) >= 2):
             raise ValueError(
-                "relu = True is out of range: it needs loss=SquaredError(), bias_decay=None and at least two decays in "
-                "lambda_W; for one weight matrix use UnconstrainedFeatures(nonnegative=True)."
+                "relu = True is out of range: it needs loss=SquaredError(), bias_decay=None, groups without weights of "
+                "their own, and at least two decays in lambda_W."
             )
-        if self.result is not Solution and not isinstance(self.groups.classes, Tracer):
+        if self.result is DeepSolution and not isinstance(self.groups.classes, Tracer):
             self.groups = self.groups.with_order(ClassOrder(_whole_classes(self.groups)))
         self.check()
 
@@ -130,61 +141,72 @@ class DeepLinear(GroupedProblem):
 
     @property
     def classifier_scale(self) -> Float[Array, "*batch"]:
-        """sqrt(lambda_H / lambda_W) of two factors."""
-        nx = self.lambda_W.__array_namespace__()
-        return nx.sqrt(self.lambda_H) / nx.sqrt(self.lambda_W[..., 0])
+        """Squared singular values of the product of the weight matrices over sigma^(2M/L)."""
+        return self.lambda_W.__array_namespace__().prod(self.sizes[..., :-1], axis=-1)
 
     @property
-    def _separates(self) -> bool:
-        """Whether the singular values decide one by one: squared error, default weights, no bias or a free one."""
+    def sizes(self) -> Float[Array, "*batch L"]:
+        """P^(1/L) over each decay: squared singular values of the factors over sigma^(2/L), last layer first."""
+        nx = self.lambda_W.__array_namespace__()
+        decays = nx.concatenate([self.lambda_W, self.lambda_H[..., None]], axis=-1)
+        return (2 / self.num_factors) * self.price[..., None] / decays
+
+    @property
+    def separable(self) -> bool:
+        """Whether singular values decide one by one: squared error, weights by default, no bias or a free one."""
         return type(self.loss) is SquaredError and self.bias_decay is None and self.groups.default_weights
 
-    def objective(self) -> GroupObjective:
-        """Convex for two factors; with squared error it separates over singular values; else as it is."""
-        if self.num_factors == 2:
-            return NuclearObjective(Program.of(self), self.classifier_scale)
-        # Separable squared error (objectives/separable.py) and ReLU go here, where self._separates.
-        depth = self.price.__array_namespace__().full_like(self.price, self.num_factors)
-        mean = 2 / self.num_factors * self.price  # of the decays
-        scale = self.price.__array_namespace__().sqrt(self.lambda_H / mean)
-        return SchattenObjective(Program.of(self), depth, scale, self.dim, self.class_order)
+    @property
+    def result(self) -> type[Result]:  # pyright: ignore[reportIncompatibleVariableOverride] (by the objective)
+        """Kind of its solutions."""
+        if self.relu:
+            return NetworkSolution
+        if self.separable:
+            return KeptSolution
+        return Solution if self.num_factors == 2 else DeepSolution
 
     @property
-    def solvers(self) -> tuple[AbstractSolver, ...]:
-        """As for every problem of groups with two factors."""
-        if self.num_factors == 2:
-            return super().solvers
-        # Separable squared error and ReLU go here, where self._separates.
-        if not self.loss.shift_invariant:  # the named structures have logits that sum to zero
-            return (MultiStart(),)
-        return (Named(), MultiStart()) if self.groups.num_groups == 1 else (MultiStart(), Named())
+    def class_order(self) -> ClassOrder:
+        """Group of each class; where counts were traced every group must be a single class."""
+        return self.groups.order or ClassOrder(np.arange(self.groups.num_groups))
+
+    @property
+    def unordered(self) -> GroupedProblem:
+        """With the order where results are class by class: how many classes there are is a shape then."""
+        return self if self.result is DeepSolution else super().unordered
 
     def is_valid(self) -> Bool[Array, "*batch"]:
         """Also whether a trace takes groups for single classes that are more."""
-        if self.result is Solution:
+        if self.result is not DeepSolution:
             return super().is_valid()
         classes = self.groups.classes
         members = np.bincount(self.class_order.group_of_class, minlength=classes.shape[-1])
         return super().is_valid() & (classes == members).all(-1)
 
-    @property
-    def result(self) -> type[Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Class by class where equal classes need not play equal parts."""
-        return Solution if self.num_factors == 2 else DeepSolution
+    def objective(self) -> Any:
+        """Separable over singular values, or convex, or as it is."""
+        if self.relu:
+            return ReluObjective(Program.of(self), self.classifier_scale, self.sizes, self.dim)
+        if self.separable:
+            return SeparableObjective(Program.of(self), self.classifier_scale, self.sizes, self.dim)
+        if self.num_factors == 2:
+            return NuclearObjective(Program.of(self), self.classifier_scale)
+        depth = self.price.__array_namespace__().full_like(self.price, self.num_factors)
+        scale = self.price.__array_namespace__().sqrt(self.classifier_scale)
+        return SchattenObjective(Program.of(self), depth, scale, self.dim, self.class_order)
 
     @property
-    def class_order(self) -> ClassOrder:
-        """Group of each class; where counts are traced every group must be a single class."""
-        if self.groups.order is None and isinstance(self.groups.classes, Tracer):
-            return ClassOrder(np.arange(self.groups.num_groups))
-        return ClassOrder(self.groups.class_index)
-
-    @property
-    def unordered(self) -> "DeepLinear":
-        """With the order where results are class by class: how many classes there are is a shape then."""
-        if self.result is Solution:
-            return super().unordered
-        return eqx.tree_at(lambda p: p.groups, self, self.groups.with_order(self.class_order))
+    def solvers(self) -> tuple[AbstractSolver, ...]:
+        """A closed form where singular values separate; as for every problem of groups with two factors."""
+        if self.relu:
+            return (Constructions(),)
+        if self.separable:
+            return (Separable(),)
+        if self.num_factors == 2:
+            return super().solvers
+        if not self.loss.shift_invariant:  # the named structures have logits that sum to zero
+            return (MultiStart(),)
+        return (Named(), MultiStart()) if self.groups.num_groups == 1 else (MultiStart(), Named())
 
 
 def _whole_classes(groups: ClassGroups) -> np.ndarray:
@@ -199,8 +221,8 @@ def _as_sequence(lambda_W: Any) -> list[Any]:
     """One decay for each weight matrix."""
     if not isinstance(lambda_W, (tuple, list)) and getattr(lambda_W, "ndim", 0) != 1:
         raise ValueError(
-            "lambda_W must hold one decay for each of the M weight matrices, last layer first, as (1e-3, 1e-3) for two; "
-            f"got {lambda_W!r}. A single weight matrix is (1e-3,)."
+            "lambda_W must hold one decay for each of the M weight matrices, last layer first, as (1e-3, 1e-3) for "
+            f"two or (1e-3,) for one, got {lambda_W!r}."
         )
     if len(lambda_W) == 0:
         raise ValueError("lambda_W is empty: a network has at least one weight matrix, as lambda_W=(1e-3,).")

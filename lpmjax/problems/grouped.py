@@ -13,12 +13,14 @@ from ..duality import Program
 from ..groups import ClassGroups
 from ..losses.loss import ConvexLoss
 from ..losses.softmax import CrossEntropy
+from ..losses.squared_error import SquaredError
 from ..objectives.nuclear import NuclearObjective
 from ..objectives.of_groups import GroupObjective
 from ..solution import Solution
 from ..solvers.closed_form import ClosedForm
 from ..solvers.factored import Factored
 from ..solvers.grouped import Grouped
+from ..solvers.soft_threshold import SoftThreshold
 from ..solvers.solver import AbstractSolver
 from ..solvers.two_group import TwoGroup
 from ..written import Rounding, as_written
@@ -67,9 +69,12 @@ class GroupedProblem(Problem):
 
     @property
     def solvers(self) -> tuple[AbstractSolver, ...]:
-        """Closed forms and a scalar root for cross-entropy without a bias; a descent for all."""
-        plain = type(self.loss) is CrossEntropy and not self.has_bias
-        exact = {1: (ClosedForm(),), 2: (TwoGroup(),)}.get(self.groups.num_groups, ()) if plain else ()
+        """Closed forms and a scalar root for cross-entropy and squared error without a bias; a descent for all."""
+        exact: tuple[AbstractSolver, ...] = ()
+        if type(self.loss) is CrossEntropy and not self.has_bias:
+            exact = {1: (ClosedForm(),), 2: (TwoGroup(),)}.get(self.groups.num_groups, ())
+        if type(self.loss) is SquaredError and not self.has_bias:
+            exact = (SoftThreshold(),)
         return (*exact, Grouped(), Factored())
 
     @property

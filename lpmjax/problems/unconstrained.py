@@ -13,10 +13,12 @@ from ..fields import parameter
 from ..groups import ClassGroups
 from ..losses.loss import ConvexLoss
 from ..losses.softmax import CrossEntropy
+from ..losses.squared_error import SquaredError
 from ..objectives.of_groups import GroupObjective
 from ..objectives.orthogonal import OrthogonalObjective
 from ..solvers.factored import Factored
 from ..solvers.orthogonal import Orthogonal
+from ..solvers.soft_threshold import SoftThreshold
 from ..solvers.solver import AbstractSolver
 from .grouped import GroupedProblem, as_loss, common_dtype
 from .problem import as_dim
@@ -125,5 +127,10 @@ class UnconstrainedFeatures(GroupedProblem):
 
     @property
     def solvers(self) -> tuple[AbstractSolver, ...]:
-        """As for every problem of groups; ReLU features have a closed form."""
-        return (Orthogonal(), Factored()) if self.nonnegative else super().solvers
+        """As for every problem of groups; ReLU features have a closed form, and a bias under squared error can have."""
+        if self.nonnegative:
+            return Orthogonal(), Factored()
+        known = self.groups.default_weights if self.free_bias else self.groups.num_groups == 1
+        if type(self.loss) is SquaredError and self.has_bias and known:
+            return SoftThreshold(), *super().solvers
+        return super().solvers
