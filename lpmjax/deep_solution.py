@@ -70,14 +70,14 @@ class DeepSolution(Result):
             raise ValueError(f"dim = {d} is below the rank of the optimum: pass dim >= {int(self.rank)}.")
         at = self.problem.objective().coordinates(self)
         left, root, right = (jnp.asarray(x) for x in (at.left, at.root, at.right))
-        order = jnp.argsort(-root)[:d]
+        order = jnp.sort(jnp.argsort(-root)[:d])
         pad = d - order.size
         left, right = jnp.pad(left[:, order], ((0, 0), (0, pad))), jnp.pad(right[order], ((0, pad), (0, 0)))
         inner = jnp.diag(jnp.pad(root[order], (0, pad)))
         decays = [*self.problem.lambda_W, self.problem.lambda_H]
         mean = jnp.exp(jnp.mean(jnp.log(jnp.stack(decays))))
         first, *middle, last = (jnp.sqrt(mean / decay) for decay in decays)
-        omega = self.problem.omega[jnp.asarray(self.problem.class_order.group_of_class)]
+        omega = self.problem.omega[jnp.asarray(self.problem.groups.class_index)]
         return (first * left, *(scale * inner for scale in middle), last * right / omega[None, :])
 
     def _size(self) -> str:

@@ -175,7 +175,7 @@ class SchattenObjective(AbstractObjective):
         relaxed = self.relaxed(proof.value).program
         bound = duality_gap(relaxed, *at.relaxed[:3])
         # c to the power of L/2, a value to that of 1 - L/2; a value moves no more than all its numbers together.
-        numbers = rounding.weights + rounding.omega + rounding.price + 2 * rounding.loss + rounding.bias_decay
+        numbers = rounding.weights + 2 * rounding.omega + rounding.price + 2 * rounding.loss + rounding.bias_decay
         wider = rounding._replace(price=self.depth * (rounding.price + numbers))
         return left_open(relaxed, bound, at.relaxed.bias, wider) + numbers * proof.value
 

@@ -112,8 +112,8 @@ class DeepLinear(GroupedProblem):
                 "relu = True is out of range: it needs loss=SquaredError(), bias_decay=None, groups without weights of "
                 "their own, and at least two decays in lambda_W."
             )
-        if self.result is DeepSolution and not isinstance(self.groups.classes, Tracer):
-            self.groups = self.groups.with_order(ClassOrder(_whole_classes(self.groups)))
+        if self.result is DeepSolution and self.groups.order is None:
+            self.groups = self.groups.with_order(_order_of(self.groups))
         self.check()
 
     @property
@@ -166,11 +166,6 @@ class DeepLinear(GroupedProblem):
         return Solution if self.num_factors == 2 else DeepSolution
 
     @property
-    def class_order(self) -> ClassOrder:
-        """Group of each class; where counts were traced every group must be a single class."""
-        return self.groups.order or ClassOrder(np.arange(self.groups.num_groups))
-
-    @property
     def unordered(self) -> GroupedProblem:
         """With the order where results are class by class: how many classes there are is a shape then."""
         return self if self.result is DeepSolution else super().unordered
@@ -180,7 +175,7 @@ class DeepLinear(GroupedProblem):
         if self.result is not DeepSolution:
             return super().is_valid()
         classes = self.groups.classes
-        members = np.bincount(self.class_order.group_of_class, minlength=classes.shape[-1])
+        members = np.bincount(self.groups.class_index, minlength=classes.shape[-1])
         return super().is_valid() & (classes == members).all(-1)
 
     def objective(self) -> Any:
@@ -193,7 +188,7 @@ class DeepLinear(GroupedProblem):
             return NuclearObjective(Program.of(self), self.classifier_scale)
         depth = self.price.__array_namespace__().full_like(self.price, self.num_factors)
         scale = self.price.__array_namespace__().sqrt(self.classifier_scale)
-        return SchattenObjective(Program.of(self), depth, scale, self.dim, self.class_order)
+        return SchattenObjective(Program.of(self), depth, scale, self.dim, self.groups.order)
 
     @property
     def solvers(self) -> tuple[AbstractSolver, ...]:
@@ -209,12 +204,16 @@ class DeepLinear(GroupedProblem):
         return (Named(), MultiStart()) if self.groups.num_groups == 1 else (MultiStart(), Named())
 
 
-def _whole_classes(groups: ClassGroups) -> np.ndarray:
-    """Group of each class; ValueError unless there are whole numbers of them."""
-    counts = np.asarray(groups.classes)
-    if not np.array_equal(np.rint(counts), counts):
-        raise ValueError(f"deep models need whole numbers of classes, got classes = {counts}.")
-    return groups.class_index
+def _order_of(groups: ClassGroups) -> ClassOrder:
+    """Group of each class, group after group; traced groups are taken for single classes."""
+    if not isinstance(groups.classes, Tracer):
+        counts = np.asarray(groups.classes)
+        if not np.array_equal(np.rint(counts), counts):
+            raise ValueError(f"deep models need whole numbers of classes, got classes = {counts}.")
+        return ClassOrder(groups.class_index)
+    if groups.num_groups == 1:
+        raise ValueError("classes is traced, but here is a shape: make the groups outside, or by per_class.")
+    return ClassOrder(np.arange(groups.num_groups))
 
 
 def _as_sequence(lambda_W: Any) -> list[Any]:

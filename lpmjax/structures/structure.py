@@ -55,7 +55,7 @@ class Stack(NamedTuple):
 def stack(structures: tuple[Structure, ...], K: int) -> Stack:
     """Pad with zeros (ones in vectors, which must have a direction)."""
     parts = [part for structure in structures for part in structure.parts]
-    P = max(len(structure.parts) for structure in structures)
+    P = max(1, *(len(structure.parts) for structure in structures))
     m, d = max((p.bases.shape[0] for p in parts), default=1), max((p.bases.shape[2] for p in parts), default=1)
     S = len(structures)
     bases, copies = np.zeros((S, P, m, K, d)), np.zeros((S, P))
