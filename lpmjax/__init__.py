@@ -22,6 +22,7 @@ from . import plot as plot
 from .certify import certify as certify
 from .codes import Phase as Phase
 from .codes import Status as Status
+from .deep_solution import DeepSolution as DeepSolution
 from .diagnose import Diagnosis as Diagnosis
 from .diagnose import diagnose as diagnose
 from .factored import factored as factored
@@ -37,6 +38,7 @@ from .losses import PowerSoftmax as PowerSoftmax
 from .losses import SquaredError as SquaredError
 from .losses import VectorScaling as VectorScaling
 from .pair_solution import PairSolution as PairSolution
+from .phases import phases as phases
 from .problems import DeepLinear as DeepLinear
 from .problems import GroupedProblem as GroupedProblem
 from .problems import LayerPeeled as LayerPeeled
@@ -44,12 +46,15 @@ from .problems import PowerNormPeeled as PowerNormPeeled
 from .problems import Problem as Problem
 from .problems import SupervisedContrastive as SupervisedContrastive
 from .problems import UnconstrainedFeatures as UnconstrainedFeatures
+from .referee import referee as referee
 from .result import Result as Result
 from .solution import Solution as Solution
 from .solve import solve as solve
 from .solvers.closed_form import ClosedForm as ClosedForm
 from .solvers.factored import Factored as Factored
 from .solvers.grouped import Grouped as Grouped
+from .solvers.multi_start import MultiStart as MultiStart
+from .solvers.named import Named as Named
 from .solvers.two_group import TwoGroup as TwoGroup
 from .store import load as load
 from .sweeps.sweep import sweep as sweep
