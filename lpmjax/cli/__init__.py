@@ -9,8 +9,9 @@ import jax
 
 from .common import app
 from .diagnosis import diagnose
-from .grids import phase_diagram, sweep
+from .grids import sweep
 from .interrupt import INTERRUPTED, leave
+from .phase_diagram import phase_diagram
 from .theorems import verify
 from .two_groups import boundary, solve
 

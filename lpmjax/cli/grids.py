@@ -1,8 +1,6 @@
-"""``lpmjax sweep`` and ``lpmjax phase-diagram``: grids of problems."""
+"""``lpmjax sweep``: grids of problems."""
 
-import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +16,7 @@ from ..plot.cosines import cosine as draw_cosine
 from ..plot.phases import phase_diagram as draw_phases
 from ..problems.layer_peeled import LayerPeeled
 from ..sweeps.sweep import sweep as sweep_grid
-from .common import K_A, K_B, Json, PlotFile, ProgressBar, exit_by, parsed, parsed_list, print_table
+from .common import Json, PlotFile, ProgressBar, exit_by, parsed, print_table
 from .interrupt import interruptible
 from .models import Bias, Counts, Dim, LongTail, LossName, described
 
@@ -78,13 +76,13 @@ def sweep(
     if json_:
         print(json_text(ds.to_dict()))
     else:
-        _print_sweep(ds)
+        print_sweep(ds)
     if out is not None:
         write_dataset(out, ds)
     if plot is not None and draw is not None:
         write_figure(plot, draw(ds).figure)
     if not json_:
-        _print_files(path for path in (out, plot) if path is not None)
+        print_files(path for path in (out, plot) if path is not None)
     exit_by(ds["status"].values)
 
 
@@ -103,60 +101,8 @@ def _drawing(builder: Any, arguments: dict[str, Any], names: list[str] | None) -
     return draw
 
 
-def phase_diagram(
-    K_A: K_A = 5,
-    K_B: K_B = 5,
-    cells: Annotated[int, typer.Option(help="Cells along each axis.")] = 401,
-    s_max: Annotated[float, typer.Option(help="Largest norm budget sqrt(E_W E_H), at E_W = 1.")] = 4.0,
-    R_max: Annotated[float, typer.Option("--R-max", help="Largest imbalance ratio.")] = 1e4,
-    budgets: Annotated[str, typer.Option(help="Budgets E_H of the cosine figure, at E_W = 1.")] = "0.5,1,2,5,10",
-    out: Annotated[Path, typer.Option("--out", help="Folder for data and figures.")] = Path("results"),
-    json_: Json = False,
-) -> None:
-    """Compute the phase diagram over R and the norm budget, and the minority cosine against R.
-
-    Writes phase_diagram.nc, phase_diagram.png, cosine.nc and cosine.png. The
-    cosine figure has the setting of figure 3 in Fang, He, Long and Su (2021):
-    E_W = 1, E_H = 5 and R = 10^(i/10), i = 0..40, with other budgets beside it.
-    """
-    if cells < 2:
-        raise ValueError(f"--cells = {cells} is out of range: it must be at least 2.")
-    if not (R_max > 1 and np.isfinite(R_max)):
-        raise ValueError(f"--R-max = {R_max:g} is out of range: it must be finite and above 1.")
-    if not (s_max > 0 and np.isfinite(s_max)):
-        raise ValueError(f"--s-max = {s_max:g} is out of range: it must be finite and above 0.")
-    paths = {name: out / name for name in ("phase_diagram.nc", "phase_diagram.png", "cosine.nc", "cosine.png")}
-    for path in paths.values():
-        check_writable(path)
-    begin = time.perf_counter()
-    s = s_max * np.arange(1, cells + 1) / cells
-    with ProgressBar() as show:
-        grid = partial(interruptible, sweep_grid, LayerPeeled.two_group, K_A=K_A, K_B=K_B, E_W=1.0)
-        ds = grid(R=np.geomspace(1, R_max, cells), E_H=s**2, progress=show)
-        solved = time.perf_counter()
-        lines = grid(R=10 ** (np.arange(41) / 10), E_H=parsed_list("budgets", budgets))
-    if not json_:
-        _print_sweep(ds)
-    drawn = {"phase_diagram.png": draw_phases(ds).figure, "cosine.png": draw_cosine(lines).figure}
-    write_dataset(paths["phase_diagram.nc"], ds)
-    write_dataset(paths["cosine.nc"], lines)
-    for name, figure in drawn.items():
-        write_figure(paths[name], figure)
-    done = time.perf_counter()
-    record = _summary(ds) | {
-        "seconds_solving": solved - begin,
-        "seconds_in_all": done - begin,
-        "files": [str(path) for path in paths.values()],
-    }
-    if json_:
-        print(json_text(record))
-    else:
-        _print_files(paths.values())
-        print(f"{solved - begin:.1f} s solving (compilation included), {done - begin:.1f} s in all")
-    exit_by(np.concatenate([ds["status"].values.ravel(), lines["status"].values.ravel()]))
-
-
-def _summary(ds: Any) -> dict[str, Any]:
+def summarised(ds: Any) -> dict[str, Any]:
+    """Statuses, phases and the worst gap of a sweep."""
     with np.errstate(all="ignore"):
         relative = (ds["gap"] / np.abs(ds["value"])).values
     status, phase = ds["status"].values, ds["phase"].values
@@ -169,18 +115,20 @@ def _summary(ds: Any) -> dict[str, Any]:
     }
 
 
-def _print_sweep(ds: Any) -> None:
+def print_sweep(ds: Any) -> None:
+    """Cells, if they are few, and how many are of which kind."""
     print("grid: " + " x ".join(f"{name} ({size})" for name, size in ds["status"].sizes.items()))
     if ds["status"].size <= _ROWS:
         print_table(_cell_table(ds))
     if {"gap", "value", "phase", "steps"} <= set(ds):
-        summary = _summary(ds)
+        summary = summarised(ds)
         for name in ("status", "phase"):
             print(f"{name}: " + ", ".join(f"{count} {kind}" for kind, count in summary[name].items()))
         print(f"worst relative gap {summary['worst_relative_gap']:.2g}, at most {summary['most_steps']} steps")
 
 
-def _print_files(paths: Iterable[Path]) -> None:
+def print_files(paths: Iterable[Path]) -> None:
+    """One line each."""
     for path in paths:
         print(f"wrote {path}")
 
