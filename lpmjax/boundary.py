@@ -1,6 +1,7 @@
-"""Phase boundaries: the imbalance ratios at which the minority of a Layer-Peeled Model collapses, and the number of
-samples from which a class is alive in a deep linear network with squared error."""
+"""Phase boundaries: imbalance ratios at which the minority collapses, and decays and numbers of samples at which optima
+of deep linear networks change."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -16,11 +17,17 @@ from .arguments import (
     require,
     require_class_counts,
     require_flag,
+    require_integer,
     require_positive,
+    scalars,
 )
+from .solvers.crossing import crossing, known, pairs
+from .solvers.scalar import increasing_root
 from .solvers.two_group import TwoGroupProgram, annihilated_log_ratio, merged_log_ratio
 
 _MAX_STEPS = 60
+#: decays between which a crossing is looked for: beyond the largest every deep model is zero
+_LEAST_DECAY, _LARGEST_DECAY = 1e-7, 1.0
 
 
 def merged(K_A: Any, K_B: Any, s: Any, log: bool = False) -> Float[Array, "*batch"]:
@@ -102,6 +109,99 @@ def annihilation_end(K_A: Any, K_B: Any) -> Float[Array, "*batch"]:
     K = K_A + K_B
     # K_A / (sqrt(K K_B) - K_B) = 1 + sqrt(K / K_B), without the difference
     return K_A * (K_A - 1) / K * jnp.log1p(jnp.sqrt(K / K_B))
+
+
+def pairs_beat_etf(K: int, M: float) -> float:
+    """Decay from which on pairs beat the simplex ETF in a balanced deep linear model with cross-entropy.
+
+    Pairs are two opposite classifiers for every two classes, at a right angle to all others; of an odd number of
+    classes one is left over, zero for K = 3. The decay is ``lambda n^(1/(M+1))``, lambda of each of the M weight
+    matrices and of the features, n the samples of a class. Where ``2^(2/(M+1)) < 2 - 1/floor(K/2)`` pairs win at
+    every decay, and the answer is 0; with M = 1 they never do, and it is inf. Up to the answer the ETF need not be
+    the global optimum either: other structures can win earlier.
+
+    Parameters
+    ----------
+    K : number of classes, an integer of at least 3.
+    M : number of weight matrices, real, at least 1.
+
+    Returns
+    -------
+    float, by root finding on the host; not differentiable.
+
+    Raises
+    ------
+    ValueError
+        For arguments out of range.
+
+    Source: the criterion is that of Garrod and Keating (2024), "The persistence of neural collapse despite low-rank
+    bias"; the crossings are this library's.
+    """
+    K = require_integer("K", K, 3)
+    M = float(scalars(M=M)["M"])
+    require("M", M, "at least 1 and finite", lambda m: (m >= 1) & (m < float("inf")), "It counts weight matrices.")
+    if M == 1:
+        return math.inf
+    if K > 3 and 2 ** (2 / (M + 1)) < 2 - 1 / (K // 2):
+        return 0.0
+    return crossing(K, M, "ETF", pairs(K), _LEAST_DECAY, _LARGEST_DECAY)
+
+
+def deep_crossing(K: int, M: float, first: str, second: str, low: float = 1e-7, high: float = 1.0) -> float:
+    """Least decay in [low, high] from which on structure ``second`` of a balanced deep linear model has a lower value
+    than ``first``; NaN if it never has.
+
+    Arguments as in :func:`pairs_beat_etf`; names as :func:`lpmjax.phases` gives them. On the host.
+    """
+    K, M = require_integer("K", K, 3), float(scalars(M=M)["M"])
+    require("M", M, "above 1 and finite", lambda m: (m > 1) & (m < float("inf")), "It counts weight matrices.")
+    for name, value in (("first", first), ("second", second)):
+        if value not in known(K):
+            raise ValueError(f"{name} = {value!r} is no structure of {K} classes: use one of {', '.join(known(K))}.")
+    require_positive("It is a decay.", low=low, high=high)
+    return crossing(K, M, first, second, float(low), float(high))
+
+
+def deep_annihilated(K_A: Any, K_B: Any, M: Any, lambda_: Any) -> Float[Array, "*batch"]:
+    """Imbalance ratio from which on decoupled pairs of a minority are zero, deep linear model with cross-entropy.
+
+    K_A classes of R samples and K_B of one, M weight matrices, all decays ``lambda_``. A pair of the minority dies
+    (a first-order change) where ``2 weight kappa < c``, ``c = (M + 1) lambda_ / 2``, with
+    ``kappa = max_b (log K - log(1 + e^(-b) + (K - 2) e^(-b/2))) / b^(2/(M+1))``; so
+    ``R = (2 kappa / c - K_B) / K_A``, which is finite, and below 1 where no minority lives. Optima in which pairs are
+    decoupled are those of strong imbalance; up to which ratio others win is for :func:`lpmjax.phases`.
+
+    Broadcastable, differentiable in all (K_A, K_B >= 2, M > 1 reals). Raises ValueError for values out of range; traced
+    ones give NaN.
+    """
+    values = _arguments(K_A=K_A, K_B=K_B, M=M, lambda_=lambda_)
+    for name in ("K_A", "K_B"):
+        require(name, values[name], "at least 2", lambda k: k >= 2, "A pair has two classes.")
+    require(
+        "M", values["M"], "above 1 and finite", lambda m: (m > 1) & (m < float("inf")), "It counts weight matrices."
+    )
+    require_positive("It is a weight decay.", lambda_=values["lambda_"])
+    return _pair_threshold(*jnp.broadcast_arrays(*values.values()))
+
+
+@jax.jit
+@jnp.vectorize
+def _pair_threshold(K_A, K_B, M, decay):
+    valid = (K_A >= 2) & (K_B >= 2) & (M > 1) & is_positive(M) & is_positive(decay)
+    K_A, K_B, M, decay = (jnp.where(valid, x, 3.0).astype(x.dtype) for x in (K_A, K_B, M, decay))
+    K, power = K_A + K_B, 2 / (M + 1)
+
+    def gain(b, K):
+        return jnp.log(K) - jnp.log(1 + jnp.exp(-b) + (K - 2) * jnp.exp(-b / 2))
+
+    def stationary(b, given):  # of log(gain / b^power): falls through zero once
+        K, power = given
+        value, slope = jax.jvp(lambda b: gain(b, K), (b,), (jnp.ones_like(b),))
+        return power * value - b * slope, jnp.abs(power * value) + jnp.abs(b * slope)
+
+    b = increasing_root(stationary, (K, power), 4 * jnp.log(K), jnp.full_like(K, jnp.inf), _MAX_STEPS).x
+    kappa = gain(b, K) / b**power
+    return jnp.where(valid, (4 * kappa / ((M + 1) * decay) - K_B) / K_A, jnp.nan)
 
 
 def _arguments(**values):

@@ -31,7 +31,8 @@ class Status(enum.IntEnum):
 
 _MESSAGES = {
     Status.certified: "certified: the duality gap, in float64, is at most tol * |value|.",
-    Status.converged: "converged, not certified: in float32, use lpmjax.certify; for dim < K - 1 the gap cannot close.",
+    Status.converged: "converged, not certified: in float32, use lpmjax.certify; for dim < K - 1 and"
+    " for three or more factors the gap does not close.",
     Status.stalled: "stalled: the gap exceeds tol * |value|; solve in float64, or raise tol above gap / |value|"
     " (to 1e-6 where the value underflows).",
     Status.nonfinite: "nonfinite: NaN or infinity in the solver; solve in float64, or scale the parameters down.",

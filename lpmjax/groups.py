@@ -124,6 +124,15 @@ class ClassGroups(eqx.Module):
         each = _is_count(self.classes) & is_positive(self.samples) & is_positive(self.weights)
         return jnp.all(each, -1) & (self.num_classes >= 2)
 
+    def with_order(self, order: ClassOrder | None) -> "ClassGroups":
+        """The same groups of classes in another order."""
+        # __init__ would refuse the batch axes of a batched solution; copy.copy would leave the groups for ever in
+        # equinox's set of modules under construction.
+        groups = object.__new__(ClassGroups)
+        for name in self.__dataclass_fields__:
+            object.__setattr__(groups, name, order if name == "order" else getattr(self, name))
+        return groups
+
     @property
     def num_groups(self) -> int:
         """G, static."""

@@ -12,13 +12,14 @@ from jaxtyping import Array
 
 from .arguments import require_integer, require_key, require_precision, require_type
 from .codes import Status
-from .conclude import claim_of, conclude
+from .conclude import conclude
 from .forks import require_unforked
 from .objectives.of_groups import GroupCoordinates
 from .problems.problem import Problem
 from .result import Result
 from .settings import nan_is_a_value
 from .solution import Solution
+from .solvers.claims import claim_of
 from .solvers.grouped import Grouped
 from .solvers.solver import AbstractSolver, HostSolver, TracedSolver
 from .tries import as_tol, best, tries

@@ -5,20 +5,24 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ..arguments import require_flag
+from ..deep_solution import DeepSolution
 from ..duality import Program
 from ..fields import parameter
-from ..groups import ClassGroups
+from ..groups import ClassGroups, ClassOrder
 from ..kept_solution import KeptSolution, NetworkSolution
 from ..losses.loss import ConvexLoss
 from ..losses.squared_error import SquaredError
 from ..objectives.nuclear import NuclearObjective
-from ..objectives.of_groups import GroupObjective
 from ..objectives.relu import ReluObjective
+from ..objectives.schatten import SchattenObjective
 from ..objectives.separable import SeparableObjective
+from ..result import Result
 from ..solution import Solution
+from ..solvers.multi_start import MultiStart
+from ..solvers.named import Named
 from ..solvers.separable import Constructions, Separable
 from ..solvers.solver import AbstractSolver
 from .grouped import GroupedProblem, as_loss, common_dtype
@@ -34,7 +38,9 @@ class DeepLinear(GroupedProblem):
     With ``L = M + 1`` factors and P the product of all their decays this is, in the logits ``Z`` (one column per
     class) with singular values sigma of ``Z diag(sqrt n)``, loss plus ``(L/2) P^(1/L) sum sigma^(2/L)``: convex for
     L = 2 only. With squared error, default weights and no bias or a free one it separates over singular
-    values, and the global optimum has a closed form and a certificate for every L and ``dim``.
+    values, and the global optimum has a closed form and a certificate for every L and ``dim``. Any other model of three
+    or more factors has a :class:`lpmjax.DeepSolution`: the best of named structures ("named") or of descents over all
+    factors from random starts ("factored"), ``converged``, with a proven lower bound of the global optimum.
 
     Parameters
     ----------
@@ -55,7 +61,8 @@ class DeepLinear(GroupedProblem):
         a positive integer, or ``relu`` is combined with a bias, another loss, given weights or M = 1.
 
     Source: Dang et al. (2023), "Neural collapse in deep linear networks"; two layers: Tirer and Bruna (2022);
-    ReLU: Súkeník, Lampert and Mondelli (2024).
+    ReLU: Súkeník, Lampert and Mondelli (2024); cross-entropy, where the simplex ETF need not be optimal: Garrod and
+    Keating (2024).
     """
 
     groups: ClassGroups
@@ -105,6 +112,8 @@ class DeepLinear(GroupedProblem):
                 "relu = True is out of range: it needs loss=SquaredError(), bias_decay=None, groups without weights of "
                 "their own, and at least two decays in lambda_W."
             )
+        if self.result is DeepSolution and self.groups.order is None:
+            self.groups = self.groups.with_order(_order_of(self.groups))
         self.check()
 
     @property
@@ -148,13 +157,28 @@ class DeepLinear(GroupedProblem):
         return type(self.loss) is SquaredError and self.bias_decay is None and self.groups.default_weights
 
     @property
-    def result(self) -> type[Solution]:  # pyright: ignore[reportIncompatibleVariableOverride] (by the objective)
+    def result(self) -> type[Result]:  # pyright: ignore[reportIncompatibleVariableOverride] (by the objective)
         """Kind of its solutions."""
         if self.relu:
             return NetworkSolution
-        return KeptSolution if self.separable else Solution
+        if self.separable:
+            return KeptSolution
+        return Solution if self.num_factors == 2 else DeepSolution
 
-    def objective(self) -> GroupObjective:
+    @property
+    def unordered(self) -> GroupedProblem:
+        """With the order where results are class by class: how many classes there are is a shape then."""
+        return self if self.result is DeepSolution else super().unordered
+
+    def is_valid(self) -> Bool[Array, "*batch"]:
+        """Also whether a trace takes groups for single classes that are more."""
+        if self.result is not DeepSolution:
+            return super().is_valid()
+        classes = self.groups.classes
+        members = np.bincount(self.groups.class_index, minlength=classes.shape[-1])
+        return super().is_valid() & (classes == members).all(-1)
+
+    def objective(self) -> Any:
         """Separable over singular values, or convex, or as it is."""
         if self.relu:
             return ReluObjective(Program.of(self), self.classifier_scale, self.sizes, self.dim)
@@ -162,8 +186,9 @@ class DeepLinear(GroupedProblem):
             return SeparableObjective(Program.of(self), self.classifier_scale, self.sizes, self.dim)
         if self.num_factors == 2:
             return NuclearObjective(Program.of(self), self.classifier_scale)
-        # >>> SchattenObjective (objectives/schatten.py) goes here: every other deep model. <<<
-        raise NotImplementedError("deep models that do not separate over singular values have no objective yet.")
+        depth = self.price.__array_namespace__().full_like(self.price, self.num_factors)
+        scale = self.price.__array_namespace__().sqrt(self.classifier_scale)
+        return SchattenObjective(Program.of(self), depth, scale, self.dim, self.groups.order)
 
     @property
     def solvers(self) -> tuple[AbstractSolver, ...]:
@@ -174,8 +199,21 @@ class DeepLinear(GroupedProblem):
             return (Separable(),)
         if self.num_factors == 2:
             return super().solvers
-        # >>> Solvers of SchattenObjective go here. <<<
-        return ()
+        if not self.loss.shift_invariant:  # the named structures have logits that sum to zero
+            return (MultiStart(),)
+        return (Named(), MultiStart()) if self.groups.num_groups == 1 else (MultiStart(), Named())
+
+
+def _order_of(groups: ClassGroups) -> ClassOrder:
+    """Group of each class, group after group; traced groups are taken for single classes."""
+    if not isinstance(groups.classes, Tracer):
+        counts = np.asarray(groups.classes)
+        if not np.array_equal(np.rint(counts), counts):
+            raise ValueError(f"deep models need whole numbers of classes, got classes = {counts}.")
+        return ClassOrder(groups.class_index)
+    if groups.num_groups == 1:
+        raise ValueError("classes is traced, but here is a shape: make the groups outside, or by per_class.")
+    return ClassOrder(np.arange(groups.num_groups))
 
 
 def _as_sequence(lambda_W: Any) -> list[Any]:

@@ -89,12 +89,7 @@ class GroupedProblem(Problem):
     @property
     def unordered(self) -> "GroupedProblem":
         """The same without the order of the classes: only logits and factors need it."""
-        # __init__ would refuse the batch axes of a batched solution; copy.copy would leave the groups for ever in
-        # equinox's set of modules under construction.
-        groups = object.__new__(ClassGroups)
-        for name in self.groups.__dataclass_fields__:
-            object.__setattr__(groups, name, None if name == "order" else getattr(self.groups, name))
-        return eqx.tree_at(lambda p: p.groups, self, groups)
+        return eqx.tree_at(lambda p: p.groups, self, self.groups.with_order(None))
 
 
 def as_loss(loss: Any, groups: Any) -> ConvexLoss:

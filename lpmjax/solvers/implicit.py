@@ -34,19 +34,21 @@ def with_derivative(objective: Callable[[Any, Any], Any], minimiser: Any, parame
         _, change = jax.jvp(lambda p: gradient(x, p), (parameters,), (tangents[1],))
         _, product = jax.linearize(lambda x: gradient(x, parameters), x)
 
-        def solve(matvec, b):
-            return _conjugate_gradients(matvec, b)
+        # As one vector: to be transposed, every part of the right side must depend on the tangents.
+        flat, unravel = ravel_pytree(change)
 
-        move = jax.lax.custom_linear_solve(product, jax.tree.map(jnp.negative, change), solve, symmetric=True)
-        return x, move
+        def hessian(direction):
+            return ravel_pytree(product(unravel(direction)))[0]
+
+        move = jax.lax.custom_linear_solve(hessian, -flat, _conjugate_gradients, symmetric=True)
+        return x, unravel(move)
 
     return attached(jax.lax.stop_gradient(minimiser), parameters)
 
 
 def _conjugate_gradients(matvec, b):
     """Solution of least residual. The matrix is singular: past convergence rounding grows along its null space."""
-    flat, unravel = ravel_pytree(b)
-    goal = (10 * jnp.finfo(flat.dtype).eps) ** 2 * jnp.vdot(flat, flat)
+    goal = (10 * jnp.finfo(b.dtype).eps) ** 2 * jnp.vdot(b, b)
 
     def running(carry):
         *_, best, idle, step = carry
@@ -54,7 +56,7 @@ def _conjugate_gradients(matvec, b):
 
     def body(carry):
         x, r, direction, size, best, idle, step = carry
-        product = ravel_pytree(matvec(unravel(direction)))[0]
+        product = matvec(direction)
         curvature = jnp.vdot(direction, product)
         length = size / jnp.where(curvature > 0, curvature, jnp.inf)
         x, r = x + length * direction, r - length * product
@@ -63,7 +65,7 @@ def _conjugate_gradients(matvec, b):
         best = jax.tree.map(partial(jnp.where, now < best[1]), (x, now), best)
         return x, r, r + now / size * direction, now, best, idle, step + 1
 
-    zero, size = jnp.zeros_like(flat), jnp.vdot(flat, flat)
-    start = (zero, flat, flat, size, (zero, size), jnp.int32(0), jnp.int32(0))
+    zero, size = jnp.zeros_like(b), jnp.vdot(b, b)
+    start = (zero, b, b, size, (zero, size), jnp.int32(0), jnp.int32(0))
     *_, best, _, _ = jax.lax.while_loop(running, body, start)
-    return unravel(best[0])
+    return best[0]

@@ -1,0 +1,93 @@
+"""DeepSolution: a stationary point of a deep linear network, class by class, with a bound on the global optimum."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .arguments import require_integer, require_precision
+from .fields import variable
+from .result import Result
+
+
+class DeepSolution(Result):
+    """Best stationary point found of a model of three or more factors: ``lower_bound <= global optimum <= value``.
+
+    Classes of equal count need not play equal parts at an optimum, so everything is said of each class, in the caller's
+    order. Leaves carry leading batch axes after ``jax.vmap``; those with floats are differentiable by every parameter,
+    ``W`` and ``H`` only up to rotation.
+
+    Attributes
+    ----------
+    W, H : (K, d), (d, K) product of all weight matrices, and features; ``W @ H`` are the logits without bias. At
+        balanced norms and in singular coordinates: ``Wᵀ W`` and ``H Omega² Hᵀ`` are diagonal.
+    bias : (K,) last-layer bias or None.
+    pairwise : (K, K) cosines between classifier rows, NaN where a row is zero.
+    w_norm2, h_norm2, margin : (K,) squared norms of rows of W and of features, least logit margin.
+    spectrum : (d,) singular values of ``W H Omega``, largest first.
+    relaxed_within, relaxed_between, relaxed_bias : logits of the convex relaxation in group coordinates
+        (:mod:`lpmjax.symmetry`), which prove ``lower_bound``.
+    """
+
+    W: Float[Array, "*batch K d"]
+    H: Float[Array, "*batch d K"]
+    bias: Float[Array, "*batch K"] | None
+    pairwise: Float[Array, "*batch K K"]
+    w_norm2: Float[Array, "*batch K"] = eqx.field(
+        metadata=variable("squared norm of a row of the product of all weights", dims=("class",))
+    )
+    h_norm2: Float[Array, "*batch K"] = eqx.field(metadata=variable("squared norm of a feature", dims=("class",)))
+    margin: Float[Array, "*batch K"] = eqx.field(
+        metadata=variable("least margin of a class over its rivals", dims=("class",))
+    )
+    spectrum: Float[Array, "*batch d"] = eqx.field(
+        metadata=variable("singular values of the weighted logits", dims=("direction",))
+    )
+    relaxed_within: Float[Array, "*batch G"]
+    relaxed_between: Float[Array, "*batch G G"]
+    relaxed_bias: Float[Array, "*batch G"] | None
+
+    def logits(self) -> Float[Array, "K K"]:
+        """(..., K, K) column k holds the logits of every sample of class k; a bias is included."""
+        Z = self.W @ self.H
+        return Z if self.bias is None else Z + self.bias[..., :, None]
+
+    def cosines(self) -> Float[Array, "*batch K K"]:
+        """(..., K, K) cosines between classifier rows."""
+        return self.pairwise
+
+    def factors(self, dim: int | None = None) -> tuple[Array, ...]:
+        """All L = M + 1 factors at balanced norms, last layer first, features (d, K) last; ``W = W_M ... W_1``.
+
+        ``dim`` is the inner width, by default that of ``W``. Unique up to rotations. Raises ValueError if it is below
+        the rank, or for a batched solution.
+        """
+        require_precision(solution=self)
+        if self.W.ndim > 2:
+            raise ValueError("factors of a batched solution: use jax.vmap(lambda s: s.factors())(solution).")
+        d = self.W.shape[1] if dim is None else require_integer("dim", dim, 1)
+        if d < self.rank:
+            raise ValueError(f"dim = {d} is below the rank of the optimum: pass dim >= {int(self.rank)}.")
+        at = self.problem.objective().coordinates(self)
+        left, root, right = (jnp.asarray(x) for x in (at.left, at.root, at.right))
+        order = jnp.sort(jnp.argsort(-root)[:d])
+        pad = d - order.size
+        left, right = jnp.pad(left[:, order], ((0, 0), (0, pad))), jnp.pad(right[order], ((0, pad), (0, 0)))
+        inner = jnp.diag(jnp.pad(root[order], (0, pad)))
+        decays = [*self.problem.lambda_W, self.problem.lambda_H]
+        mean = jnp.exp(jnp.mean(jnp.log(jnp.stack(decays))))
+        first, *middle, last = (jnp.sqrt(mean / decay) for decay in decays)
+        omega = self.problem.omega[jnp.asarray(self.problem.groups.class_index)]
+        return (first * left, *(scale * inner for scale in middle), last * right / omega[None, :])
+
+    def _size(self) -> str:
+        return f", K = {self.W.shape[-2]}, L = {self.problem.num_factors} factors"
+
+    def _details(self) -> list[str]:
+        pairwise = np.asarray(self.pairwise)
+        cosines = pairwise[np.triu_indices(len(pairwise), 1)]
+        kinds, counts = np.unique(np.round(cosines[np.isfinite(cosines)], 6), return_counts=True)
+        listed = ", ".join(f"{kind:.4f} ({count})" for kind, count in zip(kinds, counts, strict=True))
+        lines = [f"global optimum in [{float(self.lower_bound):.10g}, {float(self.value):.10g}]"]
+        lines.append(f"cosines (pairs of classes): {listed if len(kinds) <= 12 else f'{len(kinds)} values'}")
+        return lines

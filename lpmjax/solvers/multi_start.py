@@ -1,0 +1,182 @@
+"""The referee of deep models: descents over all factors of the network, from random starts at every width.
+
+The landscape is that of the network as it is trained, inner matrices full: what is found here owes nothing to a
+symmetry or to the form of the answer. A start of width r has factors of inner dimension r, padded with zeros, which
+stay zero for L >= 3; so one compilation serves all widths. Zero is a local minimum at every decay, and starts are
+scaled to where the objective is least along their ray, lest they all end there.
+"""
+
+import dataclasses
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from .. import spectral
+from ..arguments import require_integer
+from ..objectives.of_groups import GroupCoordinates
+from ..objectives.schatten import DeepCoordinates, SchattenObjective
+from .claims import claim_of
+from .descent import LBFGS, Until, descend
+from .implicit import with_derivative
+from .named import relaxation
+from .solver import Candidate, Claim, HostSolver
+
+#: relative gradient that a descent aims at, and that it must reach
+_GOAL, _ACCEPT = 1e-11, 1e-8
+#: singular value, as a share of the largest, below which it is what a descent left of zero
+_NOTHING = 1e-7
+#: margins among which the size of a start is chosen
+_LOWEST, _HIGHEST, _SIZES = 0.3, 60.0, 24
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiStart(HostSolver):
+    """L-BFGS over all factors from ``restarts`` random networks of each inner width, by default every one of use."""
+
+    max_steps: int = 3000
+    restarts: int = 8
+    widths: tuple[int, ...] | None = None
+    name: ClassVar[str] = "factored"
+    tol: ClassVar[float] = 1e-8
+    exact: ClassVar[bool] = True  #: singular values that are left of zero are cut
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_integer("restarts", self.restarts, 1)
+        if self.widths is not None:
+            if not isinstance(self.widths, tuple) or not self.widths:
+                raise ValueError(
+                    f"widths = {self.widths!r} is out of range: it must be a tuple of inner widths, or None."
+                )
+            for width in self.widths:
+                require_integer("widths", width, 1)
+
+    def __call__(self, problem: Any, tol: Any, key: Any, start: Any = None) -> Claim:
+        """One claim for each width and start, width by width."""
+        objective = problem.objective()
+        scanned = self.scanned(objective)
+        widest = max(scanned) if objective.width is None else objective.width
+        if max(scanned) > widest:
+            raise ValueError(f"widths = {self.widths} is out of range: the problem has dim = {widest}.")
+        return _claims(objective, tol, key, factors=problem.num_factors, solver=self)
+
+    def scanned(self, objective: SchattenObjective) -> tuple[int, ...]:
+        """The widths of the starts."""
+        if self.widths is not None:
+            return self.widths
+        full = objective.order.group_of_class.size - (0 if objective.program.full else 1)
+        return tuple(range(1, full + 1 if objective.width is None else min(full, objective.width) + 1))
+
+
+@partial(jax.jit, static_argnames=("factors", "solver"))
+def _claims(objective: SchattenObjective, tol: Any, key: Array, factors: int, solver: MultiStart) -> Claim:
+    with jax.default_matmul_precision("highest"):
+        fixed = jax.lax.stop_gradient(objective)
+        found = search(fixed, factors, key, solver.restarts, solver.scanned(fixed), solver.max_steps)
+        found = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
+        relaxed = relaxation(objective, jnp.nanmin(found.value), tol)
+
+        def claimed(found: Searched) -> Claim:
+            return claim_of(objective, candidate(objective, found, relaxed), tol, solver.exact)
+
+        return jax.vmap(claimed)(found)
+
+
+class Network(NamedTuple):
+    """All factors, scaled to equal decays."""
+
+    first: Float[Array, "K r"]
+    inner: Float[Array, "L-2 r r"]
+    last: Float[Array, "r K"]
+    bias: Any
+
+
+class Searched(NamedTuple):
+    """Every descent of a search."""
+
+    at: Network
+    value: Float[Array, "widths restarts"]
+    residual: Float[Array, "widths restarts"]
+    steps: Int[Array, "widths restarts"]
+    converged: Bool[Array, "widths restarts"]
+
+
+def search(
+    objective: SchattenObjective, factors: int, key: Array, restarts: int, widths: tuple[int, ...], max_steps: int
+) -> Searched:
+    """Descend from ``restarts`` random networks of each width; ``factors`` is L."""
+    draw = partial(_random_network, objective=objective, factors=factors, most=max(widths))
+    keys = jax.random.split(key, (len(widths), restarts))
+    starts = jax.vmap(lambda row, width: jax.vmap(lambda key: draw(key, width))(row))(keys, jnp.asarray(widths))
+
+    def run(start: Network) -> Searched:
+        until = Until(_GOAL, jnp.asarray(_ACCEPT), max_steps)
+        found = descend(_value, _residual, start, objective, until, LBFGS())
+        return Searched(found.x, _value(found.x, objective), found.residual, found.steps, found.converged)
+
+    return jax.vmap(jax.vmap(run))(starts)
+
+
+def candidate(objective: SchattenObjective, found: Searched, relaxed: GroupCoordinates) -> Candidate:
+    """What a descent found, in the coordinates of the objective, with its derivative."""
+    at = with_derivative(_value_of_coordinates, _balanced(objective, found.at), objective)
+    return Candidate(at._replace(relaxed=relaxed), None, found.steps, found.converged)
+
+
+def product(network: Network) -> Array:
+    """(K, K) weighted logits."""
+    through = network.first
+    for matrix in network.inner:
+        through = through @ matrix
+    return through @ network.last
+
+
+def _random_network(key: Array, width: Any, objective: SchattenObjective, factors: int, most: int) -> Network:
+    K, dtype = objective.order.group_of_class.size, objective.program.weights.dtype
+    here = (jnp.arange(most) < width).astype(dtype)
+    first, inner, last = (
+        jax.random.normal(k, shape, dtype)
+        for k, shape in zip(jax.random.split(key, 3), ((K, most), (factors - 2, most, most), (most, K)), strict=True)
+    )
+    bias = jnp.zeros(K, dtype) if objective.program.bias.present else None
+    start = Network(first * here, inner * here[:, None] * here[None, :], last * here[:, None], bias)
+    size = jnp.sqrt(jnp.sum(product(start) ** 2) / K)
+    margins = jnp.geomspace(_LOWEST, _HIGHEST, _SIZES, dtype=dtype) * jnp.mean(objective.classes.omega)
+    scales = (margins / size) ** (1 / factors)
+
+    def scaled(scale) -> Network:
+        return Network(scale * start.first, scale * start.inner, scale * start.last, bias)
+
+    values = jax.vmap(lambda scale: _value(scaled(scale), objective))(scales)
+    return scaled(scales[jnp.argmin(values)])
+
+
+def _value(x: Network, objective: SchattenObjective) -> Array:
+    program = objective.classes
+    squares = jnp.sum(x.first**2) + jnp.sum(x.inner**2) + jnp.sum(x.last**2)
+    paid = objective.price / objective.depth * squares + program.bias.paid(x.bias, 1.0)
+    return objective.loss(product(x) / program.omega[None, :], x.bias)[0] + paid
+
+
+def _residual(x: Network, objective: SchattenObjective) -> Array:
+    value, slope = jax.value_and_grad(_value)(x, objective)
+
+    def norm(tree):
+        return jnp.sqrt(sum(jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(tree)))
+
+    return norm(slope) * norm(x) / value
+
+
+def _balanced(objective: SchattenObjective, network: Network) -> DeepCoordinates:
+    """Singular value decomposition of the product, without what is left of zero."""
+    left, singular, right = spectral.svd(product(network))
+    kept = singular > _NOTHING * singular[0]
+    root = jnp.where(kept, jnp.where(kept, singular, 1.0) ** (1 / objective.depth), 0.0)
+    return DeepCoordinates(left * root[None, :], root, root[:, None] * right, network.bias, None)
+
+
+def _value_of_coordinates(at: DeepCoordinates, objective: SchattenObjective) -> Array:
+    return objective.lagrangian(at, None)
