@@ -204,3 +204,12 @@ def test_traced_counts_are_single_classes():
     assert jax.jit(solved)(jnp.array([2.0, 1.0])).status == lpm.Status.invalid
     with pytest.raises(ValueError, match="traced"):
         jax.jit(solved)(jnp.array([4.0]))
+
+
+def test_float32_is_converged():
+    groups = lpm.ClassGroups(jnp.array([4.0], jnp.float32), jnp.ones(1, jnp.float32))
+    solution = lpm.solve(deep(groups, 2, jnp.float32(0.003)))
+    assert solution.value.dtype == jnp.float32 and solution.status == lpm.Status.converged
+    again = lpm.certify(solution.problem, solution)
+    assert again.value == pytest.approx(0.051506717, rel=1e-5)
+    assert 0.0303 < again.lower_bound < 0.03041

@@ -20,8 +20,8 @@ from .nuclear import NuclearObjective
 from .objective import AbstractObjective, Structure
 from .of_groups import GroupCoordinates
 
-#: relative gradient that counts as stationary
-_STATIONARY = 1e-7
+#: relative gradient that counts as stationary, and its least in units of rounding
+_STATIONARY, _OF_ROUNDING = 1e-7, 1e4
 #: squared norm of a class's row, as a share of the largest, below which it is zero; and of a singular value
 _NOTHING = 1e-12
 
@@ -34,8 +34,8 @@ class DeepCoordinates(NamedTuple):
     root: Float[Array, "*batch d"]
     right: Float[Array, "*batch d K"]
     bias: Any  #: (..., K) or None
-    #: logits of the convex relaxation, whose dual bounds the optimum from below: any will do, good ones bound it well
-    relaxed: GroupCoordinates
+    #: GroupCoordinates of the convex relaxation, whose dual bounds the optimum from below: any will do, good ones well
+    relaxed: Any
 
 
 class DeepProof(NamedTuple):
@@ -163,7 +163,8 @@ class SchattenObjective(AbstractObjective):
 
     def is_stationary(self, proof: DeepProof) -> Any:
         """Whether the gradient is next to nothing."""
-        return proof.residual <= _STATIONARY
+        eps = float(proof.residual.__array_namespace__().finfo(proof.residual.dtype).eps)
+        return proof.residual <= max(_STATIONARY, _OF_ROUNDING * eps)
 
     def left_open(self, proof: DeepProof, at: DeepCoordinates, rounding: Any) -> Any:
         """That of the relaxation, whose price is as uncertain as powers of c and of the value."""

@@ -51,7 +51,7 @@ def crossing(K: int, M: float, first: str, second: str, low: float, high: float)
         return math.nan
     if beats[0] == 0:
         return low
-    left, right = grid[beats[0] - 1], grid[beats[0]]
+    left, right = float(grid[beats[0] - 1]), float(grid[beats[0]])
     x = 0.5 * (left + right)
     for _ in range(_STEPS):
         value, slope = ahead(x)

@@ -19,7 +19,7 @@ from .solver import Candidate, TracedSolver
 from .two_group import TwoGroup
 
 #: relative gradient that a descent aims at, and that it must reach
-_GOAL, _ACCEPT = 1e-12, 1e-8
+_GOAL, _ACCEPT = 1e-11, 1e-8
 #: grid of margins at which a structure's parts start, and how often each part is looked at
 _LOWEST, _HIGHEST, _SIZES, _ROUNDS = 0.3, 60.0, 24, 2
 #: share of the value by which a structure must beat a simpler one: less is the simpler one, found again
@@ -61,13 +61,19 @@ def branches(
 
     def solved(shape: Shape, start: Unknowns):
         start = _best_size(shape, start, objective)
-        until = Until(_GOAL, jnp.asarray(_ACCEPT), max_steps)
+        until = sought(objective.program.weights.dtype, max_steps)
         found = descend(_value, _residual, start, (objective, shape), until, LBFGS())
         x = with_derivative(_value, found.x, (objective, shape))
         spectrum = power(_factors(x, shape)[1], objective.depth)
         return Branches(x, _value(x, (objective, shape)), spectrum, found.steps, found.converged)
 
     return jax.vmap(solved)(shapes, starts)
+
+
+def sought(dtype: Any, max_steps: int) -> Until:
+    """Relative gradient at which a descent ends."""
+    eps = float(jnp.finfo(dtype).eps)
+    return Until(max(_GOAL, 100 * eps), jnp.asarray(max(_ACCEPT, 1e4 * eps), dtype), max_steps)
 
 
 def structures(objective: SchattenObjective) -> tuple[Structure, ...]:
