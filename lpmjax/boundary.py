@@ -1,5 +1,5 @@
-"""Phase boundaries: imbalance ratios at which the minority collapses, and decays and numbers of samples at which optima
-of deep linear networks change."""
+"""Phase boundaries: where a minority collapses, where optima of deep linear networks change or vanish, and below which
+norm budget a loss that is not convex drops classes."""
 
 import math
 from functools import partial
@@ -19,8 +19,10 @@ from .arguments import (
     require_flag,
     require_integer,
     require_positive,
+    require_type,
     scalars,
 )
+from .losses.loss import Loss
 from .solvers.crossing import crossing, known, pairs
 from .solvers.scalar import increasing_root
 from .solvers.two_group import TwoGroupProgram, annihilated_log_ratio, merged_log_ratio
@@ -204,6 +206,36 @@ def _pair_threshold(K_A, K_B, M, decay):
     return jnp.where(valid, (4 * kappa / ((M + 1) * decay) - K_B) / K_A, jnp.nan)
 
 
+def dropped_class(K: Any, loss: Loss) -> Float[Array, "*batch"]:
+    """s*: the norm budget ``sqrt(E_W E_H)`` of the balanced Layer-Peeled Model from which on the simplex ETF of all K
+    classes has no larger loss than that of K - 1 classes with zero logits for the last.
+
+    Below it the ETF is not the optimum (and dropping more classes can be better still); above it is the best known, and
+    where :func:`lpmjax.solve` certifies the closed form the global one.
+
+    Parameters
+    ----------
+    K : number of classes, 4 or more (reals allowed); differentiable.
+    loss : :class:`PowerSoftmax`, :class:`Focal` or another loss that is shift-invariant, with parameters of one number;
+        differentiable in them.
+
+    Returns
+    -------
+    Array of the shape of K; 0 where dropping a class never pays, as with convex losses.
+
+    Raises
+    ------
+    ValueError
+        For K below 4, or what is no such loss. Traced bad values give NaN.
+    """
+    require_type("loss", loss, Loss, "a lpmjax loss such as PowerSoftmax(q) or Focal(gamma)")
+    if not loss.shift_invariant or any(leaf.ndim for leaf in jax.tree.leaves(loss)):
+        raise ValueError(f"loss = {loss!r} is out of range: it must be shift-invariant, with parameters of one number.")
+    K = leaves(K=K)["K"]
+    require("K", K, "from 4 to 2^53", lambda k: (k >= 4) & is_class_count(k), "It counts classes.")
+    return _crossing(K, loss)
+
+
 def _arguments(**values):
     """Arrays that broadcast against one another."""
     arrays = leaves(**values)
@@ -234,3 +266,35 @@ def _log_ratio(K_A, K_B, s, kind):
     lane = TwoGroupProgram(K_A, K_B, jnp.zeros_like(s), jnp.ones_like(s), (K_A + K_B) * s)
     found = merged_log_ratio(lane, _MAX_STEPS) if kind == "merged" else annihilated_log_ratio(lane)
     return jnp.where(valid, jnp.where(exists, found, jnp.inf), jnp.nan)
+
+
+@jax.jit
+@partial(jnp.vectorize, excluded={1})
+def _crossing(K, loss):
+    valid = (K >= 4) & is_class_count(K)
+    K = jnp.where(valid, K, 4.0).astype(K.dtype)
+
+    def losses(s, numbers):
+        """Of one class dropped, and of the ETF."""
+        K, loss = numbers
+        own = K * s / (K - 2)  # margin in the ETF of the others, whose cost is (K - 2) times that
+        dropped = _mean_loss(loss, [own, own * (K - 2) / (K - 1)], [K - 2, jnp.ones_like(K)]) * (1 - 1 / K)
+        dropped = dropped + _mean_loss(loss, [jnp.zeros_like(s)], [K - 1]) / K
+        return jnp.stack([dropped, _mean_loss(loss, [K * s / (K - 1)], [K - 1])])
+
+    # Both fall alike from s = 0 on; how they curve there says which is the less at first.
+    curvature = jax.jacfwd(jax.jacfwd(lambda s: losses(s, (K, loss))))(jnp.zeros_like(K))
+    noise = jnp.sqrt(jnp.finfo(K.dtype).eps) * jnp.abs(curvature[1])
+    exists = valid & (curvature[0] < curvature[1] - noise)
+
+    def residual(s, numbers):
+        dropped, whole = losses(s, numbers) / (s * s)
+        return dropped - whole, dropped
+
+    root = increasing_root(residual, (K, loss), jnp.log(K), jnp.inf + K, _MAX_STEPS, ~exists)
+    return jnp.where(valid, jnp.where(exists, root.x, 0.0), jnp.nan)
+
+
+def _mean_loss(loss, margins, rival_counts):
+    """Of one sample with these margins over so many rivals each."""
+    return loss.on_groups(jnp.stack(margins)[:, None], jnp.stack(rival_counts)[:, None]).value[0]

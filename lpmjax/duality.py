@@ -18,13 +18,13 @@ from . import spectral, symmetry
 from .bias import Bias, DecayedBias, FreeBias, NoBias
 from .charge import Budget, Charge, Price
 from .dual_points import aligned
-from .losses.loss import ConvexLoss, GroupLoss, row_sums
+from .losses.loss import GroupLoss, Loss, row_sums
 
 
 class Program(eqx.Module):
     """The numbers of a problem that its certificate needs."""
 
-    loss: ConvexLoss
+    loss: Any  #: a Loss; of a duality gap a ConvexLoss
     classes: Float[Array, "*batch G"]
     weights: Float[Array, "*batch G"]
     omega: Float[Array, "*batch G"]
@@ -54,7 +54,7 @@ class Program(eqx.Module):
         return not self.loss.shift_invariant
 
 
-def _budget(loss: ConvexLoss, classes, omega, granted) -> Budget:
+def _budget(loss: Loss, classes, omega, granted) -> Budget:
     """A budget, of which what the minimiser of the loss costs is enough: more of it changes no optimum."""
     if not loss.coercive:
         return Budget(granted, granted)
@@ -65,7 +65,7 @@ def _budget(loss: ConvexLoss, classes, omega, granted) -> Budget:
     return Budget(nx.where(unbound, enough, granted), granted, unbound)
 
 
-def _minimiser(loss: ConvexLoss, classes):
+def _minimiser(loss: Loss, classes):
     """Logits at which the loss is least, m (I - J/K), or m I if it is not shift-invariant; and whether any are."""
     nx = classes.__array_namespace__()
     margin = loss.least_at(nx.sum(classes, axis=-1))
@@ -117,10 +117,21 @@ def evaluate(program: Program, within, between, bias) -> Evaluation:
     return Evaluation(program.loss.on_groups(shifted, rival_counts, own), rival_counts, scale)
 
 
-def duality_gap(program: Program, within, between, bias: Any = None, nuclear: Any = None) -> Certificate:
-    """Certify coordinates, traced or on the host; leading axes are a batch.
+class Slopes(NamedTuple):
+    """Objective and gradient at logits within the budget: what a proof of any kind begins with."""
 
-    ``nuclear``: a number known to be no less than the nuclear norm of the weighted block, to save computing it.
+    primal: "_Primal"
+    dual: tuple[Any, Any, Any, Any]  #: (wrong, total) of the loss and (pull, block) of them in group coordinates
+    norm: Float[Array, "*batch"]  #: spectral norm of the gradient over omega
+    weighted: Float[Array, "*batch G G"]  #: its block over omega
+    log_scale: Float[Array, "*batch"]
+    noise: Float[Array, "*batch"]  #: rounding of that block's singular values
+
+
+def slopes(program: Program, within, between, bias: Any = None, nuclear: Any = None, balanced: bool = False) -> Slopes:
+    """Centre logits, bring them onto the budget, and evaluate there; leading axes are a batch.
+
+    ``nuclear`` as for :func:`duality_gap`; ``balanced`` takes the nearby dual point of row sums zero.
     """
     nx = program.weights.__array_namespace__()
     classes, weights, omega, full = program.classes, program.weights, program.omega, program.full
@@ -136,29 +147,38 @@ def duality_gap(program: Program, within, between, bias: Any = None, nuclear: An
 
     loss, rival_counts, log_scale = evaluate(program, within, between, bias)
     value = nx.sum(classes * weights * loss.value, axis=-1)
+    value = value + program.charge.paid(cost) + program.bias.paid(bias, classes)
     wrong, total = loss.wrong, loss.total
-    if program.bias.free:
+    if balanced:
         wrong, total = program.loss.without_row_sums(loss, rival_counts, classes, weights)
     pull, block = gradient(wrong, rival_counts, classes, weights, total)
     weighted = block / omega[..., None, :]
     in_groups = nx.max(nx.where(repeats > 0, pull / omega, 0.0), axis=-1)
     norm = nx.maximum(in_groups, spectral.spectral_norm(weighted, full))
-
     size = 1 + largest_term(program, within, between, bias)
+    primal = _Primal(within, between, bias, loss, rival_counts, value, cost, nuclear, size)
     noise = _noise(program, loss, rival_counts, size)
-    at = _Primal(within, between, bias, loss, rival_counts, value, cost, nuclear, size)
-    value = value + program.charge.paid(cost) + program.bias.paid(bias, classes)
-    at = at._replace(value=value)
+    return Slopes(primal, (wrong, total, pull, block), norm, weighted, log_scale, noise)
+
+
+def duality_gap(program: Program, within, between, bias: Any = None, nuclear: Any = None) -> Certificate:
+    """Certify coordinates, traced or on the host; leading axes are a batch.
+
+    ``nuclear``: a number known to be no less than the nuclear norm of the weighted block, to save computing it.
+    """
+    nx = program.weights.__array_namespace__()
+    at, dual, norm, weighted, log_scale, noise = slopes(program, within, between, bias, nuclear, program.bias.free)
+    value = at.value
     if isinstance(program.charge, Price):
         price = nx.asarray(program.charge.amount)
-        direct = gap = _gap(program, at, (wrong, total, pull, block), price, shrinkage(price, norm))
+        direct = gap = _gap(program, at, dual, price, shrinkage(price, norm))
         if program.loss.coercive:
-            other = aligned(program, (pull, block), (within, between), value + price * cost, noise)
+            other = aligned(program, dual[2:], (at.within, at.between), value + price * at.cost, noise)
             gap = nx.fmin(gap, _gap(program, at, other, price, None))
     else:
-        direct = gap = _gap(program, at, (wrong, total, pull, block), norm, None)
+        direct = gap = _gap(program, at, dual, norm, None)
     gap = nx.where(gap > value, value, gap)  # no objective is negative
-    return Certificate(value, gap, within, between, norm, -weighted, log_scale, direct, noise)
+    return Certificate(value, gap, at.within, at.between, norm, -weighted, log_scale, direct, noise)
 
 
 class _Primal(NamedTuple):

@@ -44,11 +44,16 @@ def as_written(problem: Any) -> tuple[Any, Rounding | None]:
     numbers = [getattr(double, field.name) for field in dataclasses.fields(double) if field.name not in apart]
     prices, batch = [x for x in numbers if isinstance(x, np.ndarray)], groups.weights.ndim - 1
     price = sum(np.sum(error(x), axis=tuple(range(batch, x.ndim))) / 2 for x in prices)
-    of_loss = sum((error(x) for x in jax.tree.leaves(double.loss)), of_samples)
+    of_loss = sum((worst(error(x), of_samples.ndim) for x in jax.tree.leaves(double.loss)), of_samples)
     decay = 0.0 if double.bias_decay is None else error(double.bias_decay)
     # Given weights have been rounded, divided by the largest and by their sum; what all share is gone.
     weights = np.where(follows, 2 * of_samples, 3 * eps)
     return double, Rounding(weights, of_samples / 2, price, of_loss, decay)
+
+
+def worst(x: Any, batch: int) -> Any:
+    """The largest entry of a parameter for each of ``batch`` axes of lanes: it has one for each group, or is one."""
+    return np.max(x, axis=-1) if x.ndim > batch else x
 
 
 def _normalised(classes, weights):

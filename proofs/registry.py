@@ -31,6 +31,20 @@ _BUILDERS = {
     "certificate.penalty": ("certificate", "penalty_theorem"),
     "lpm.grouped": ("grouped", "theorem"),
     "lpm.rank": ("rank", "theorem"),
+    "deep.schatten": ("deep.schatten", "theorem"),
+    "deep_mse.separable": ("deep.squared_error", "theorem"),
+    "deep_mse.threshold": ("deep.threshold", "theorem"),
+    "deep_mse.geometry": ("deep.geometry", "theorem"),
+    "deep_mse.free_bias": ("deep.free_bias", "theorem"),
+    "deep_mse.bias_transition": ("deep.bias_transition", "theorem"),
+    "deep_mse.decayed_bias": ("deep.decayed_bias", "theorem"),
+    "deep_mse.two_layers": ("deep.two_layers", "theorem"),
+    "deep_relu.graph": ("deep.graph", "theorem"),
+    "deep_ce.pairs": ("deep.pairs", "theorem"),
+    "deep_ce.pair_death": ("deep.pair_death", "theorem"),
+    "deep_ce.kappa": ("deep.pair_death", "kappa_theorem"),
+    "deep_ce.lower_bound": ("deep.lower_bound", "theorem"),
+    "deep_ce.branching": ("deep.branching", "theorem"),
 }
 
 

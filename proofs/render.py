@@ -24,8 +24,9 @@ def document(reports: Iterable[Report]) -> str:
         "identity "
         "reduces to exactly 0, a sign is decided on the rewritten domain, a derivative is computed from the objective, "
         "a matrix "
-        "identity holds for all group sizes; an enclosure (of one numeric example) holds in interval arithmetic. Where "
-        "a formula is left out for its length, the module has it.",
+        "identity holds for all group sizes; an enclosure (of one numeric example) holds in interval arithmetic; a "
+        "refutation evaluates a claim that is false, at one exact point, in interval arithmetic. Where a formula "
+        "is left out for its length, the module has it.",
         "",
         "| theorem | verdict | steps | cited |",
         "|---|---|---|---|",

@@ -67,8 +67,8 @@ def theorem(sigma_claim: sp.Expr = SIGMA) -> Theorem:
         assumptions=("no bias", "d ≥ the number of alive classes", "closed forms hold for n_k > N²λ_Wλ_H; below, "
                      "w_k = h_k = 0 and the class contributes n_k/(2N)"),
         statement=(sp.Eq(sp.Symbol("sigma_k"), at_claim, evaluate=False), sp.Gt(n_k, THRESHOLD, evaluate=False),
-                   sp.Eq(sp.Symbol(r"\|w_k\|^2"), W_NORM2, evaluate=False),
-                   sp.Eq(sp.Symbol(r"\|h_k\|^2"), H_NORM2, evaluate=False)),
+                   sp.Eq(sp.Symbol(r"{\|w_k\|^2}"), W_NORM2, evaluate=False),
+                   sp.Eq(sp.Symbol(r"{\|h_k\|^2}"), H_NORM2, evaluate=False)),
         steps=steps,
         uniqueness="A is unique: it minimises a strictly convex function plus a norm. WWᵀ and HᵀH are diagonal: an "
                    "orthogonal "

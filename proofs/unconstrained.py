@@ -75,8 +75,8 @@ def theorem(alpha_claim: sp.Expr = ALPHA, threshold: sp.Expr = THRESHOLD) -> The
         statement=(sp.Eq(sp.Symbol("c"), PENALTY, evaluate=False),
                    sp.Lt(c, threshold, evaluate=False),
                    sp.Eq(alpha, alpha_claim, evaluate=False),
-                   sp.Eq(sp.Symbol(r"\|w_k\|^2"), W_NORM2, evaluate=False),
-                   sp.Eq(sp.Symbol(r"\|h_k\|^2"), H_NORM2, evaluate=False)),
+                   sp.Eq(sp.Symbol(r"{\|w_k\|^2}"), W_NORM2, evaluate=False),
+                   sp.Eq(sp.Symbol(r"{\|h_k\|^2}"), H_NORM2, evaluate=False)),
         steps=steps,
         uniqueness="Z is unique by strict convexity on 1ᵀZ = 0; W and H up to one orthogonal matrix.",
         closed_forms={

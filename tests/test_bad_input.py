@@ -67,6 +67,19 @@ CALLS = {
     "from_counts": (lpm.ClassGroups.from_counts, {"n_k": ("numbers", [3, 2]), "weights": ("numbers?", None)}),
     "LogitAdjusted": (lpm.LogitAdjusted, {"tau": ("number", 1)}),
     "LabelSmoothing": (lpm.LabelSmoothing, {"epsilon": ("object", 0.1)}),
+    "Focal": (lpm.Focal, {"gamma": ("number", 2)}),
+    "PowerSoftmax": (lpm.PowerSoftmax, {"q": ("number", 2)}),
+    "VectorScaling": (lpm.VectorScaling, {"delta": ("numbers", [1, 1]), "iota": ("numbers?", None)}),
+    "SupervisedContrastive": (lpm.SupervisedContrastive, {
+        "groups": ("object", GROUPS), "E_H": ("number", 1), "temperature": ("number", 1), "dim": ("integer?", None),
+    }),
+    "PowerNormPeeled": (lpm.PowerNormPeeled, {
+        "groups": ("object", lpm.ClassGroups.per_class([1.0, 1.0, 1.0])), "E_W": ("number", 1), "E_H": ("number", 1),
+        "q": ("number", 3), "dim": ("integer?", None),
+    }),
+    "dropped_class": (lpm.boundary.dropped_class, {
+        "K": ("number or numbers", 5), "loss": ("object", lpm.PowerSoftmax(2.0)),
+    }),
     "LayerPeeled": (lpm.LayerPeeled, {
         "groups": ("object", GROUPS), "E_W": ("number", 1), "E_H": ("number", 1), "loss": ("object?", None),
         "dim": ("integer?", None),
@@ -196,6 +209,8 @@ def test_every_public_function_is_tried():
         "Phase",
         "Result",
         "Solution",
+        "FeatureSolution",
+        "PairSolution",
         "Verification",
         "SimplexDeviations",
         "NeuralCollapse",

@@ -70,8 +70,11 @@ class Case(NamedTuple):
     def methods(self):
         if self.model == "nonnegative":
             return ("closed_form", "factored")
-        plain = self.loss == "cross-entropy" and self.bias is None
-        exact = {1: ("closed_form",), 2: ("two_group",), 3: ()}[self.G] if plain else ()
+        exact = ()
+        if self.loss == "cross-entropy" and self.bias is None:
+            exact = {1: ("closed_form",), 2: ("two_group",), 3: ()}[self.G]
+        if self.loss == "squared" and (self.bias is None or (self.bias and self.G == 1)):
+            exact = ("closed_form",)  # with a free bias only for weights by default, and these are given
         return (*exact, "grouped", "factored")
 
 

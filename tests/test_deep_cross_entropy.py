@@ -213,3 +213,10 @@ def test_float32_is_converged():
     again = lpm.certify(solution.problem, solution)
     assert again.value == pytest.approx(0.051506717, rel=1e-5)
     assert 0.0303 < again.lower_bound < 0.03041
+
+
+def test_a_loss_that_is_not_convex_has_what_bound_there_is():
+    problem = deep(3, 2, 0.05, loss=lpm.PowerSoftmax(2.0))
+    solution = lpm.solve(problem)
+    assert solution.status == lpm.Status.converged
+    assert 0 <= solution.lower_bound <= solution.value <= float(lpm.solve(deep(3, 2, 1.0, loss=problem.loss)).value)

@@ -34,7 +34,7 @@ def network_value(factors, bias, counts, decays):
     [
         pytest.param((1e-2,), 1e-2, 0.06032641, marks=SLOW),
         ((5e-3, 1e-2), 2e-3, 0.03345587),
-        ((3e-3, 5e-3, 1e-2), 2e-3, 0.03547667),
+        pytest.param((3e-3, 5e-3, 1e-2), 2e-3, 0.03547667, marks=SLOW),
     ],
 )
 def test_unequal_counts_and_decays(lambda_W, lambda_H, value):
@@ -207,7 +207,7 @@ NARROW = [
 
 @pytest.mark.parametrize(
     "counts, bias_decay, dim, ties, rank",
-    [row if i in (1, 3) else pytest.param(*row, marks=SLOW) for i, row in enumerate(NARROW)],
+    [row if i == 1 else pytest.param(*row, marks=SLOW) for i, row in enumerate(NARROW)],
 )
 def test_narrow_layers(counts, bias_decay, dim, ties, rank):
     decays = (5e-3, 1e-2)

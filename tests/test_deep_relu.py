@@ -11,6 +11,8 @@ import lpmjax as lpm
 from lpmjax import Phase, Status
 from lpmjax.objectives.relu import graph_factors
 
+SLOW_FRAME = pytest.param(10, 3, 4e-3, 0, 0.079183, marks=pytest.mark.slow)
+
 
 def network(K, M, decay, relu=True, **options):
     groups = K if isinstance(K, lpm.ClassGroups) else lpm.ClassGroups.balanced(K, 1)
@@ -32,9 +34,7 @@ def network_value(factors, decay, counts):
     return 0.5 * np.sum(counts / counts.sum() * (Z - np.eye(len(counts))) ** 2) + 0.5 * decay * sizes
 
 
-@pytest.mark.parametrize(
-    "K, M, decay, graph, value", [(6, 4, 1e-3, 4, 0.0144323), (10, 3, 4e-3, 0, 0.079183), (6, 2, 1e-3, 0, None)]
-)
+@pytest.mark.parametrize("K, M, decay, graph, value", [(6, 4, 1e-3, 4, 0.0144323), SLOW_FRAME, (6, 2, 1e-3, 0, None)])
 def test_constructions_are_networks(K, M, decay, graph, value):
     found = lpm.solve(network(K, M, decay)).check()
     assert found.status == Status.converged and found.phase == Phase.undetermined and float(found.graph) == graph
@@ -54,16 +54,16 @@ def test_constructions_are_networks(K, M, decay, graph, value):
         assert lpm.certify(found.problem, worse).status == Status.stalled
 
 
-def test_unequal_counts_and_narrow_layers():
+@pytest.mark.parametrize("dim", [pytest.param(None, marks=pytest.mark.slow), 3])
+def test_unequal_counts_and_narrow_layers(dim):
     counts = [4.0, 4.0, 1.0, 1.0]
-    for dim in (None, 3):
-        found = lpm.solve(network(lpm.ClassGroups.from_counts(counts), 2, 1e-2, dim=dim))
-        linear = lpm.solve(network(lpm.ClassGroups.from_counts(counts), 2, 1e-2, relu=False, dim=dim))
-        assert float(found.value) == pytest.approx(float(linear.value), rel=1e-13)
-        factors = found.factors()
-        assert all((np.asarray(F) >= 0).all() for F in factors)
-        np.testing.assert_allclose(output(factors), found.logits(), atol=1e-13)
-        assert network_value(factors, 1e-2, counts) == pytest.approx(float(found.value), rel=1e-13)
+    found = lpm.solve(network(lpm.ClassGroups.from_counts(counts), 2, 1e-2, dim=dim))
+    linear = lpm.solve(network(lpm.ClassGroups.from_counts(counts), 2, 1e-2, relu=False, dim=dim))
+    assert float(found.value) == pytest.approx(float(linear.value), rel=1e-13)
+    factors = found.factors()
+    assert all((np.asarray(F) >= 0).all() for F in factors)
+    np.testing.assert_allclose(output(factors), found.logits(), atol=1e-13)
+    assert network_value(factors, 1e-2, counts) == pytest.approx(float(found.value), rel=1e-13)
 
 
 @pytest.mark.parametrize("M, K", [(3, 6), (3, 15), (4, 6), (4, 10), (5, 15), (6, 6)])
@@ -125,6 +125,7 @@ def test_lower_bound_of_networks_from_random_starts(counts, M, decay):
         assert best >= float(found.value) * (1 - 1e-6)  # nothing better was found
 
 
+@pytest.mark.slow
 def test_derivatives_of_both_constructions():
     def value(x, M, K):
         problem = lpm.DeepLinear(lpm.ClassGroups.balanced(K, x[0]), (x[1],) * M, x[2], lpm.SquaredError(), relu=True)

@@ -36,11 +36,28 @@ def test_a_solve_comes_back(name):
     np.testing.assert_allclose(slope, jax.grad(lambda p: lpm.solve(p).value)(problem).groups.samples, rtol=1e-10)
 
 
-@pytest.mark.parametrize("loss", [lpm.LogitAdjusted, lpm.LabelSmoothing, lpm.SquaredError])
+LOSSES = (
+    lpm.LogitAdjusted(),
+    lpm.LabelSmoothing(),
+    lpm.SquaredError(),
+    lpm.Focal(),
+    lpm.PowerSoftmax(),
+    lpm.VectorScaling([1.0, 0.5]),
+)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
 def test_every_loss_can_be_written(loss):
-    problem = lpm.UnconstrainedFeatures(COUNTS, 1e-2, 1e-2, loss(), bias_decay=0.1)
+    problem = lpm.UnconstrainedFeatures(COUNTS, 1e-2, 1e-2, loss, bias_decay=0.1)
     exported = jax.export.export(jax.jit(lambda p: p.unordered.loss))(problem)
     assert jax.export.deserialize(exported.serialize()).in_tree == exported.in_tree
+
+
+def test_features_alone_can_be_written():
+    problem = lpm.SupervisedContrastive(lpm.ClassGroups.balanced(4, 3.0), 1.3, 0.7)
+    back = jax.export.deserialize(jax.export.export(jax.jit(lpm.solve))(problem).serialize())
+    there, here = back.call(problem), lpm.solve(problem)
+    assert type(there) is lpm.FeatureSolution and float(there.value) == pytest.approx(float(here.value), rel=1e-14)
 
 
 def test_another_process_reads_it(tmp_path):

@@ -17,6 +17,7 @@ import pytest
 TESTS = Path(__file__).parent
 GAP = "tests/test_gap_terms.py"
 WRITTEN = "tests/test_written.py"
+DEEP, RELU = "tests/test_deep_linear.py", "tests/test_deep_relu.py"
 
 
 class Mutant(NamedTuple):
@@ -31,6 +32,41 @@ class Mutant(NamedTuple):
 
 CERTIFICATE, LOSSES = "lpmjax/duality.py", "lpmjax/losses/softmax.py"
 MUTANTS = (
+    Mutant(
+        "zero compared with the largest root",
+        "lpmjax/shrinkage.py",
+        "log_size(log_price, L, jump(L)), -nx.inf)",
+        "log_size(log_price, L, last_stationary(L)), -nx.inf)",
+        f"{DEEP} -k largest_root",
+    ),
+    Mutant(
+        "bound of a narrow network",
+        "lpmjax/objectives/separable.py",
+        "gone = targets.repeats - targets.kept",
+        "gone = targets.repeats - 1.01 * targets.kept",
+        f"{DEEP} -k narrow",
+    ),
+    Mutant(
+        "proof only where weights follow from the samples",
+        "lpmjax/objectives/separable.py",
+        "gap = nx.where(follows, nx.maximum(value - bound, 0.0) + rounding, value)",
+        "gap = nx.maximum(value - bound, 0.0) + rounding",
+        f"{DEEP} -k do_not_follow",
+    ),
+    Mutant(
+        "cost of the graph",
+        "lpmjax/objectives/relu.py",
+        "2 * nx.log(K) + (L - 3) * nx.log(r)",
+        "2 * nx.log(K) + (L - 2) * nx.log(r)",
+        f"{RELU} -k criterion",
+    ),
+    Mutant(
+        "lower bound of networks, not of linear ones",
+        "lpmjax/objectives/relu.py",
+        "nx.maximum(value - self.lower_bound(value), 0.0)",
+        "nx.maximum(value - nx.sum(self.targets().repeats * self.targets().best.least, -1) * self.spread, 0.0)",
+        f"{RELU} -k hexagon",
+    ),
     Mutant(
         "bias decay's share of the gap",
         CERTIFICATE,
@@ -188,6 +224,97 @@ MUTANTS = (
         "np.abs(x) < 2 / eps), 0.0, eps / 2)",
         "np.abs(x) < 2 / eps), 0.0, 0.0)",
         f"{WRITTEN} -k keeps_the_gap_open",
+    ),
+    Mutant(
+        "price of a margin",
+        "lpmjax/objectives/margin_bound.py",
+        "omega * (1 - 1 / K)",
+        "omega * (1 + 1 / K)",
+        "tests/test_nonconvex.py -k two_stationary",
+    ),
+    Mutant(
+        "what a budget leaves of the bound",
+        "lpmjax/objectives/margin_bound.py",
+        "program.charge.unused(-price, 0.0)",
+        "0.5 * program.charge.unused(-price, 0.0)",
+        "tests/test_nonconvex.py -k from_some_budget",
+    ),
+    Mutant(
+        "least of the convex part",
+        "lpmjax/objectives/margin_bound.py",
+        "nx.minimum(nx.minimum(concave, convex), rate * far)",
+        "nx.minimum(concave, rate * far)",
+        "tests/test_nonconvex.py -k equal_rivals",
+    ),
+    Mutant(
+        "gap of a loss that is not convex",
+        "lpmjax/objectives/nonconvex.py",
+        "nx.maximum(point.value - bound, 0.0) + rounding",
+        "0.0 * bound + rounding",
+        "tests/test_nonconvex.py -k from_some_budget",
+    ),
+    Mutant(
+        "line of the focal loss's minorant",
+        "lpmjax/losses/focal.py",
+        "value=nx.where(beyond, line, value)",
+        "value=nx.where(beyond, line + 1e-3, value)",
+        "tests/test_nonconvex.py -k focal_loss_is_convex",
+    ),
+    Mutant(
+        "chords of the minorant's conjugate",
+        "lpmjax/losses/focal.py",
+        "less = nx.maximum(1 - other / safe, 0.0) * at.value",
+        "less = 0.1 * nx.maximum(1 - other / safe, 0.0) * at.value",
+        "tests/test_nonconvex.py -k fenchel",
+    ),
+    Mutant(
+        "stationarity of W and H",
+        "lpmjax/solvers/pairs.py",
+        "return _residual(x, program) <= _ACCEPT",
+        "return _residual(x, program) >= 0",
+        "tests/test_nonconvex.py -k small_budget",
+    ),
+    Mutant(
+        "gradient by inner products",
+        "lpmjax/objectives/contrastive.py",
+        "block = -0.5 * (block + nx.swapaxes(block, -1, -2))",
+        "block = -block",
+        "tests/test_contrastive.py -k unequal",
+    ),
+    Mutant(
+        "largest eigenvalue within groups",
+        "lpmjax/objectives/contrastive.py",
+        "price = nx.maximum(largest, nx.max(nx.where(repeats > 0, found.pull, 0.0), axis=-1))",
+        "price = largest",
+        "tests/test_contrastive.py -k balanced",
+    ),
+    Mutant(
+        "gap across groups of features",
+        "lpmjax/objectives/contrastive.py",
+        "nx.maximum(inside, 0.0) + nx.maximum(across, 0.0)",
+        "nx.maximum(inside, 0.0) + 0 * nx.maximum(across, 0.0)",
+        "tests/test_contrastive.py -k every_point",
+    ),
+    Mutant(
+        "factors in the Fenchel gap",
+        "lpmjax/losses/vector_scaling.py",
+        "wrong / self.delta[..., :, None], total)",
+        "wrong, total)",
+        "tests/test_vector_scaling.py -k price",
+    ),
+    Mutant(
+        "slopes by a logit that is scaled",
+        "lpmjax/losses/vector_scaling.py",
+        "(rows - columns) * wrong",
+        "(columns - rows) * wrong",
+        "tests/test_vector_scaling.py -k on_a_budget",
+    ),
+    Mutant(
+        "Euclidean budget that holds all features",
+        "lpmjax/objectives/power_norm.py",
+        "H.size**spread",
+        "H.size**0",
+        "tests/test_power_norm.py -k crosses",
     ),
     Mutant(
         "end of annihilation",

@@ -84,6 +84,7 @@ def test_decayed_bias_at_unequal_counts():
     np.testing.assert_allclose(bias[:, 0], decay / b * roots, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_derivatives_on_a_budget():
     def outputs(s):
         found = lpm.solve(budgets(s))

@@ -78,3 +78,12 @@ def test_wrong_closed_form_is_found(rng):
     right = tie.measure(points)["log R_0"]
     wrong = tie.measure(points, theorem(beta=ALPHA_B * 1.001).closed_forms)["log R_0"]
     assert right.value < 1e-14 < 1e-6 < wrong.value
+
+
+def test_threshold_where_stationary_points_end_is_found(rng):
+    """The wrong branch of the deep scalar problem, as a closed form."""
+    from proofs.deep import threshold
+
+    tie = next(tie for tie in TIES if tie.code.__name__ == "_sample_thresholds")
+    wrong = threshold.theorem(threshold=threshold.LAST).closed_forms
+    assert set(failures(tie, rng, wrong)) == {"least_count"}

@@ -14,7 +14,9 @@ from lpmjax.verification import balanced, convexity, grouped
 from lpmjax.verification.registry import COMPARISONS
 from lpmjax.verify import TOLERANCE, Verdict
 
-_UNSOLVED = {"ufm.focal", "supcon.balanced"}
+_UNSOLVED = {"ufm.focal", "supcon.balanced", "deep_relu.graph"} | {
+    f"deep_ce.{name}" for name in ("pairs", "pair_death", "kappa", "lower_bound", "branching")
+}
 
 
 def with_form(identifier: str, name: str, change) -> proofs.Theorem:
@@ -79,6 +81,25 @@ def test_a_falsified_closed_form_has_a_counterexample(identifier, name, change):
     assert found.rows[0].verdict is Verdict.counterexample
     assert not found.ok
     assert "counterexample to the statement as given here" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "name", "change"),
+    [
+        ("deep.schatten", "factor2", lambda f: f**2),
+        ("deep_mse.separable", "b", lambda f: f * (1 + sp.Rational(1, 10**8))),
+        ("deep_mse.threshold", "threshold", lambda f: f * (1 + sp.Rational(1, 10**5))),
+        ("deep_mse.threshold", "last", lambda f: f * (1 - sp.Rational(1, 10**5))),
+        ("deep_mse.geometry", "w_norm2", lambda f: f * (1 + sp.Rational(1, 10**8))),
+        ("deep_mse.free_bias", "between", lambda f: f * (1 + sp.Rational(1, 10**8))),
+        ("deep_mse.bias_transition", "transition", lambda f: f * sp.Rational(5, 4)),
+        ("deep_mse.decayed_bias", "value_share", lambda f: f * (1 + sp.Rational(1, 10**8))),
+        ("deep_mse.two_layers", "largest_decay_product", lambda f: f * (1 + sp.Rational(1, 10**5))),
+    ],
+)
+def test_a_falsified_deep_form_has_a_counterexample(identifier, name, change):
+    wrong = dataclasses.replace(with_form(identifier, name, change), steps=())  # those are checked with the proofs
+    assert lpm.verify([wrong]).rows[0].verdict is Verdict.counterexample
 
 
 @pytest.mark.parametrize(

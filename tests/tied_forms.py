@@ -11,6 +11,8 @@ from lpmjax import boundary, spectral, symmetry
 from lpmjax.duality import Program, duality_gap, gradient, shrinkage
 from lpmjax.groups import ClassGroups
 from lpmjax.losses.softmax import CrossEntropy
+from lpmjax.losses.squared_error import SquaredError
+from lpmjax.problems.deep_linear import DeepLinear
 from lpmjax.problems.layer_peeled import LayerPeeled
 from lpmjax.problems.unconstrained import UnconstrainedFeatures
 from lpmjax.solve import solve
@@ -299,9 +301,109 @@ def _shrinkage(lambda_, G):
     return {"scale": shrinkage(lambda_, G)}
 
 
+# Deep squared error. Depths are static, so that each has a tie of its own.
+
+
+def _linear(depth, groups, P, split=1.0, bias_decay=None, relu=False):
+    """Weight matrices of equal decay, the features' ``split`` times that, P the product of all."""
+    decay = (P / split) ** (1 / (depth + 1))
+    return DeepLinear(groups, (decay,) * depth, split * decay, SquaredError(), bias_decay, relu)
+
+
+def _at_root(depth, n_k, x, split=1.0):
+    """Two classes whose singular value is x sqrt(n_k), the product of the decays being what that takes."""
+    t = depth * x ** (1 - 1 / depth) * (1 - x) ** (1 + 1 / depth)
+    return _linear(depth, ClassGroups.balanced(2, n_k), (t / (2 * depth)) ** depth / (2 * n_k), split)
+
+
+def _alive_deep(depth):
+    jump = (depth - 1) / depth
+    return lambda share, **others: (*others.values(), jump + (1 - jump) * share)
+
+
+def _root_of(depth):
+    def forms(_, n_k, x, split=1):
+        import sympy as sp
+
+        from proofs import THEOREMS
+
+        P = THEOREMS["deep_mse.threshold"].closed_forms["product"](depth, 2 * n_k, n_k, x)
+        decay = (P / split) ** (sp.Integer(1) / (depth + 1))
+        return {
+            "M": depth,
+            "N": 2 * n_k,
+            "P": P,
+            "sigma": sp.sqrt(n_k) * x,
+            "Q": decay**depth,
+            "lambda_H": split * decay,
+        }
+
+    return forms
+
+
+def _shrunk(depth):
+    def shrunk(n_k, x):
+        solution = solve(_at_root(depth, n_k, x))
+        # Two classes at a share n_k/(2N) = 1/4 each.
+        return {"value": 2 * solution.value}
+
+    shrunk.__name__ = f"_shrunk_at_depth_{depth}"
+    return shrunk
+
+
+def _norms(depth):
+    def norms(n_k, split, x):
+        solution = solve(_at_root(depth, n_k, x, split))
+        return {"w_norm2": solution.w_norm2[0], "h_norm2": solution.h_norm2[0]}
+
+    norms.__name__ = f"_norms_at_depth_{depth}"
+    return norms
+
+
+def _sample_thresholds(M, N, decay):
+    return {
+        "least_count": boundary.deep_mse(M, N, decay),
+        "stationary_count": boundary.deep_mse(M, N, decay, stationary=True),
+    }
+
+
+def _centred_target(K_A, K_B, n_A, n_B):
+    objective = _linear(2, ClassGroups(_pair(K_A, K_B), _pair(n_A, n_B)), 1e-9, bias_decay=0.0).objective()
+    return {"between": jnp.max(objective.targets().size[2:]) ** 2}
+
+
+def _mean_logit(K, n, lambda_b, share):
+    """At a share of the least N lambda at which the mean logit vanishes."""
+    decay = share * lambda_b / (1 + lambda_b) / (K * jnp.sqrt(n))
+    problem = UnconstrainedFeatures(ClassGroups.balanced(K, n), decay, decay, SquaredError(), bias_decay=lambda_b)
+    return {"mean": Against(jnp.sqrt(n) * solve(problem).between[0, 0], jnp.sqrt(n))}
+
+
+def _mean_price(forms, K, n, lambda_b, share):
+    import sympy as sp
+
+    weight = forms["weight"](lambda_b)
+    return {"N": K * n, "a": weight, "lambda": share * weight / (K * sp.sqrt(n))}
+
+
+def _graph(depth):
+    def graph(r):
+        problem = _linear(depth, ClassGroups.balanced(r * (r - 1) / 2, 1.0), 1e-9, relu=True)
+        return {"cost_ratio": jnp.exp(problem.objective().log_dearer(r))}
+
+    graph.__name__ = f"_graph_at_depth_{depth}"
+    return graph
+
+
+def _depth(depth):
+    return lambda _, **given: {"M": depth}
+
+
 _TWO = {"K_A": _CLASSES, "K_B": _CLASSES}
 _SCALARS = {name: (1e-3, 30.0) for name in ("a", "e", "x", "y")}
 _WEIGHTED = {"pi_A": (1e-3, 1.0), "pi_B": (1e-6, 1.0), "omega_A": (0.1, 30.0), "omega_B": (0.1, 30.0)}
+_COUNT = {"n_k": (1.0, 1e6)}
+_SHARE = {"share": (1e-3, 0.999)}
 _DECAYS = {"lambda_W": (1e-9, 1.0), "lambda_H": (1e-9, 1.0)}
 _ONE_OF_EACH = {"K": _CLASSES, "E_W": _BUDGET, "E_H": _BUDGET}
 
@@ -368,4 +470,19 @@ TIES = (
         reason=f"the gap vanishes at optima, {_CANCELS}; the code adds an allowance for that rounding",
     ),
     Tie("certificate.penalty", _shrinkage, {"lambda_": (1e-9, 1.0), "G": (2e-9, 3.0)}),
+    *(Tie("deep_mse.threshold", _shrunk(M), _COUNT | _SHARE, _alive_deep(M), _root_of(M)) for M in (2, 6)),
+    *(
+        Tie("deep_mse.geometry", _norms(M), _COUNT | {"split": (1e-3, 1e3)} | _SHARE, _alive_deep(M), _root_of(M))
+        for M in (2, 6)
+    ),
+    Tie("deep_mse.threshold", _sample_thresholds, {"M": (1.5, 50.0), "N": (1.0, 1e6), "decay": (1e-6, 1.0)}),
+    Tie("deep_mse.free_bias", _centred_target, _TWO | {"n_A": (1.0, 1e6), "n_B": (1.0, 1e6)}),
+    Tie(
+        "deep_mse.bias_transition",
+        _mean_logit,
+        {"K": (2.0, 1e4), "n": (1.0, 1e6), "lambda_b": (1e-3, 1e3), "share": (1e-3, 0.999)},
+        through=_mean_price,
+        reason=f"the mean vanishes at the transition, {_CANCELS}",
+    ),
+    *(Tie("deep_relu.graph", _graph(M), {"r": (4.0, 1e3)}, through=_depth(M)) for M in (3, 6)),
 )

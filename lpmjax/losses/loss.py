@@ -27,6 +27,9 @@ class Loss(eqx.Module):
     coercive: ClassVar[bool] = False
     #: whether the minimum is 0 and attained: its logarithm has no minimum, and a gap no value to be relative to
     vanishing: ClassVar[bool] = False
+    #: of a loss that is not convex: whether, of all logits that are a given margin above the mean of their rivals,
+    #: equal rivals are the least loss, and that falls concavely up to some margin and convexly beyond
+    sigmoidal: ClassVar[bool] = False
 
     @abc.abstractmethod
     def on_groups(self, margins: Any, rival_counts: Any, own: Any = None) -> GroupLoss:
@@ -36,8 +39,27 @@ class Loss(eqx.Module):
         ``own`` (G,), the logit of the right class, is needed by losses that are not shift-invariant.
         """
 
+    def fit(self, num_groups: int) -> None:
+        """ValueError unless parameters that a loss has for each group are as many."""
+
+    def of_classes(self, index: Any) -> "Loss":
+        """The same where every class is a group of its own, ``index`` (K,) its group here."""
+        return self
+
     def offsets(self, samples: Any) -> Any:
         """(G,) constants that the loss adds to the logits of each class, or None."""
+        return None
+
+    @property
+    def contrast(self) -> Any:
+        """Derivative by the logit of a wrong class less that of the right one, where the two are equal; NaN for a loss
+        of which it is no constant."""
+        return float("nan")
+
+    @property
+    def minorant(self) -> Any:
+        """Of a loss that is not convex: a :class:`ConvexLoss` nowhere above it, of whose optimum something is left;
+        or None."""
         return None
 
     def least_at(self, num_classes: Any) -> Any:
@@ -75,7 +97,7 @@ class ConvexLoss(Loss):
 
     @property
     def contrast(self) -> Any:
-        """Derivative by the logit of a wrong class less that of the right one, where the two are equal."""
+        """1, unless a loss says something else."""
         return 1.0
 
     def margin_of(self, wrong: Any, at: GroupLoss, own: Any, rival_counts: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from ..bias import DecayedBias
 from ..charge import Budget
 from ..duality import Certificate, Program, evaluate, largest_term
-from ..written import Rounding
+from ..written import Rounding, worst
 
 
 def left_open(program: Program, proof: Certificate, bias: Any, rounding: Rounding | None):
@@ -25,7 +25,7 @@ def left_open(program: Program, proof: Certificate, bias: Any, rounding: Roundin
     moved_at_all = np.sum(classes * moved, axis=-1)
     paid = proof.norm * program.charge.amount if isinstance(program.charge, Budget) else proof.value
     size = 1 + largest_term(program, proof.within, proof.between, bias)
-    parameter = sum(np.abs(x) for x in jax.tree.leaves(program.loss))
+    parameter = sum(worst(np.abs(x), proof.value.ndim) for x in jax.tree.leaves(program.loss))
     exposed = moved_at_all if program.offsets is not None else moved_at_all + parameter
     change = rounding.weights * (proof.value + 2 * paid + 2 * size * moved_at_all)
     change = change + (rounding.omega + rounding.price) * paid + 2 * rounding.loss * (size + parameter) * exposed

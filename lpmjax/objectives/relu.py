@@ -107,7 +107,7 @@ class ReluObjective(SeparableObjective):
         nx, L = value.__array_namespace__(), self.num_factors
         M, spread = L - 1, self.spread
         alone = spread * shrunk(1 / nx.sqrt(spread), self.log_price, L).least
-        mean = 2 * self.program.penalty / L
+        mean = 2 * self.program.charge.amount / L
         below = 0.5 * M * mean * self.sizes[..., 0] ** (1 / M)  # k
         log_slope = M * nx.log(below) + (1 - M) * nx.log(value)
         log_price = 0.5 * (nx.log(2 * mean / self.sizes[..., 0]) + log_slope) - nx.log(spread)

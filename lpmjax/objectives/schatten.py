@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from ..charge import Price
 from ..codes import Phase
 from ..duality import Program, duality_gap
 from ..groups import ClassOrder
 from ..losses.loss import ConvexLoss
-from ..losses.softmax import CrossEntropy
 from .left_open import left_open
 from .nuclear import NuclearObjective
 from .objective import AbstractObjective, Structure
@@ -63,9 +63,10 @@ class SchattenObjective(AbstractObjective):
     order: ClassOrder = eqx.field(static=True)
 
     @property
-    def closed(self) -> bool:
-        """Whether the relaxation of one or two groups has a closed form: cross-entropy without a bias."""
-        return type(self.program.loss) is CrossEntropy and not self.program.bias.present
+    def convex(self) -> ConvexLoss | None:
+        """The loss, or one nowhere above it that is convex, or None."""
+        loss = self.program.loss
+        return loss if isinstance(loss, ConvexLoss) else loss.minorant
 
     @property
     def classes(self) -> Program:
@@ -75,7 +76,7 @@ class SchattenObjective(AbstractObjective):
         nx = weights.__array_namespace__()
         offsets = None if program.offsets is None else program.offsets[..., index]
         ones, omega = nx.ones_like(weights), program.omega[..., index]
-        return Program(program.loss, ones, weights, omega, program.charge, offsets, program.bias)
+        return Program(program.loss.of_classes(index), ones, weights, omega, program.charge, offsets, program.bias)
 
     @property
     def price(self) -> Any:
@@ -123,13 +124,13 @@ class SchattenObjective(AbstractObjective):
         ulps = 8 * (K + at.root.shape[-1]) * eps * (1 + self.depth)
         rounding = ulps * value + ulps * nx.sum(nx.abs(slope * self.logits(at)), axis=(-2, -1))
         lower = nx.zeros_like(value)
-        if isinstance(self.program.loss, ConvexLoss):
+        if self.convex is not None:
             zero = nx.zeros_like(slope)
             least = nx.minimum(value + rounding, self.loss(zero, None if at.bias is None else zero[..., 0])[0])
             relaxed = self.relaxed(least).program
             bound = duality_gap(relaxed, *at.relaxed[:3])
             lower = nx.maximum(bound.value - bound.gap, 0.0)
-        gap = nx.maximum(value - lower, 0.0) + rounding
+        gap = nx.minimum(nx.maximum(value - lower, 0.0) + rounding, value)  # no objective is negative
         return DeepProof(value, gap, nx.zeros_like(value), self.residual(at, value, slope), at)
 
     def relaxed(self, value: Any) -> NuclearObjective:
@@ -138,7 +139,10 @@ class SchattenObjective(AbstractObjective):
         c = self.price
         price = c * nx.exp((1 - 0.5 * self.depth) * nx.log(value / c))
         price = price * (1 - 64 * nx.finfo(value.dtype).eps * (1 + self.depth))
-        program = eqx.tree_at(lambda p: p.charge.amount, self.program, price)
+        given = self.program
+        program = Program(
+            self.convex, given.classes, given.weights, given.omega, Price(price), given.offsets, given.bias
+        )
         return NuclearObjective(program, nx.ones_like(price))
 
     def residual(self, at: DeepCoordinates, value: Any, slope: Any) -> Any:
@@ -168,7 +172,7 @@ class SchattenObjective(AbstractObjective):
 
     def left_open(self, proof: DeepProof, at: DeepCoordinates, rounding: Any) -> Any:
         """That of the relaxation, whose price is as uncertain as powers of c and of the value."""
-        if rounding is None:
+        if rounding is None or self.convex is None:
             return super().left_open(proof, at, rounding)
         relaxed = self.relaxed(proof.value).program
         bound = duality_gap(relaxed, *at.relaxed[:3])

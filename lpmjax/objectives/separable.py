@@ -84,14 +84,14 @@ class SeparableObjective(GroupObjective):
     def log_price(self) -> Float[Array, "*batch"]:
         """Logarithm of the price relative to that weight."""
         nx = self.program.omega.__array_namespace__()
-        return nx.log(self.program.penalty) - nx.log(self.spread)
+        return nx.log(self.program.charge.amount) - nx.log(self.spread)
 
     def target_block(self) -> Float[Array, "*batch G G"]:
         """(G, G) block of Y."""
         program = self.program
         nx = program.omega.__array_namespace__()
         block = symmetry.diagonal_matrix(nx.where(program.classes > 0, program.omega, 0.0))
-        if not program.free_bias:
+        if not program.bias.free:
             return block
         share = nx.sqrt(program.weights * program.classes)
         return block - (program.omega * share)[..., :, None] * share[..., None, :]
@@ -101,7 +101,7 @@ class SeparableObjective(GroupObjective):
         program = self.program
         nx, L = program.omega.__array_namespace__(), self.num_factors
         here = nx.where(program.classes > 0, program.omega, 0.0)
-        across = spectral.kept(spectral.singular_values(self.target_block())) if program.free_bias else here
+        across = spectral.kept(spectral.singular_values(self.target_block())) if program.bias.free else here
         size = nx.concatenate([here, across], axis=-1)
         present = nx.where(across > 0, nx.ones_like(across), 0.0)
         repeats = nx.concatenate([symmetry.repeats(program.classes), present], axis=-1)
@@ -127,9 +127,9 @@ class SeparableObjective(GroupObjective):
         stays = (targets.kept > 0) | (targets.repeats == 0)
         x, slope = (nx.where(stays, f, 0.0) for f in (targets.best.ratio * targets.size, targets.best.slope))
         block = symmetry.diagonal_matrix(x[..., G:])
-        if program.free_bias:
+        if program.bias.free:
             block = spectral.recombined(self.target_block(), x[..., G:], slope[..., G:])
-        bias = nx.where(program.classes > 0, program.weights, 0.0) if program.free_bias else None
+        bias = nx.where(program.classes > 0, program.weights, 0.0) if program.bias.free else None
         own = targets.repeats[..., :G]
         share = nx.where(own > 0, targets.kept[..., :G] / nx.where(own > 0, own, 1.0), 1.0)
         share = nx.where(targets.best.slack[..., :G] > 0, share, 1.0)
@@ -157,7 +157,7 @@ class SeparableObjective(GroupObjective):
         bound = spread * nx.sum(targets.kept * targets.best.least + 0.5 * gone * targets.size**2, axis=-1)
         # A singular value is known to some ulps of itself, or of the largest; the loss feels it by what is left of it.
         eps = nx.finfo(program.omega.dtype).eps
-        known = nx.max(targets.size, axis=-1, keepdims=True) if program.free_bias else targets.size
+        known = nx.max(targets.size, axis=-1, keepdims=True) if program.bias.free else targets.size
         left = nx.sum(targets.repeats * known * targets.size * (1 - targets.best.ratio), axis=-1)
         rounding = 8 * max(2, G) * eps * (value + spread * left)
         follows = nx.abs(program.weights / (spread[..., None] * program.omega**2) - 1) <= _CLOSE * eps
@@ -196,11 +196,11 @@ class SeparableObjective(GroupObjective):
         nx, kept = omega.__array_namespace__(), self._dimensions(at)
         size = nx.where(at.within != 0, omega * nx.abs(at.within), 1.0)
         across = spectral.power_sum(at.between * omega[..., None, :], q)
-        return self.loss(at) + program.penalty * (nx.sum(kept * size**q, axis=-1) + across)
+        return self.loss(at) + program.charge.paid(nx.sum(kept * size**q, axis=-1) + across)
 
     def log_multiplier(self, proof: Any) -> Float[Array, "*batch"]:
         """Of the price."""
-        return self.program.penalty.__array_namespace__().log(self.program.penalty)
+        return self.program.charge.log_multiplier(None, None)
 
     def proved(self, proof: Any, at: Any) -> Any:
         """Without what is rounding."""
@@ -224,7 +224,7 @@ class SeparableObjective(GroupObjective):
         ulps = _CLOSE * nx.finfo(block.dtype).eps
         touched = touched > ulps * nx.max(touched, axis=-1, keepdims=True)
         gone = (classes > 0) & (self._dimensions(at) == 0) & ~touched
-        whole = nx.rint(nx.sum(classes, axis=-1)) - (1 if program.free_bias else 0)
+        whole = nx.rint(nx.sum(classes, axis=-1)) - (1 if program.bias.free else 0)
         phase = nx.where(rank >= whole, Phase.separated, Phase.merged)
         return Structure(nx.where(nx.any(gone, axis=-1), Phase.annihilated, phase), rank, rank, gone)
 
@@ -290,7 +290,7 @@ class SeparableObjective(GroupObjective):
 
     def widest(self, num_classes: int) -> int:
         """One less where a free bias has taken the mean."""
-        return num_classes - 1 if self.program.free_bias else num_classes
+        return num_classes - 1 if self.program.bias.free else num_classes
 
 
 def _largest(size, counts, dim: int):

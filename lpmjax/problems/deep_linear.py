@@ -13,9 +13,8 @@ from ..duality import Program
 from ..fields import parameter
 from ..groups import ClassGroups, ClassOrder
 from ..kept_solution import KeptSolution, NetworkSolution
-from ..losses.loss import ConvexLoss
+from ..losses.loss import Loss
 from ..losses.squared_error import SquaredError
-from ..objectives.nuclear import NuclearObjective
 from ..objectives.relu import ReluObjective
 from ..objectives.schatten import SchattenObjective
 from ..objectives.separable import SeparableObjective
@@ -74,7 +73,7 @@ class DeepLinear(GroupedProblem):
     lambda_H: Float[Array, "*batch"] = eqx.field(
         metadata=parameter("weight decay of the features", "It is a weight decay.")
     )
-    loss: ConvexLoss
+    loss: Loss
     bias_decay: Float[Array, "*batch"] | None = eqx.field(
         metadata=parameter(
             "weight decay of the last-layer bias",
@@ -91,7 +90,7 @@ class DeepLinear(GroupedProblem):
         groups: ClassGroups,
         lambda_W: Any,
         lambda_H: Any,
-        loss: ConvexLoss | None = None,
+        loss: Loss | None = None,
         bias_decay: Any = None,
         relu: bool = False,
         dim: int | None = None,
@@ -185,7 +184,7 @@ class DeepLinear(GroupedProblem):
         if self.separable:
             return SeparableObjective(Program.of(self), self.classifier_scale, self.sizes, self.dim)
         if self.num_factors == 2:
-            return NuclearObjective(Program.of(self), self.classifier_scale)
+            return super().objective()
         depth = self.price.__array_namespace__().full_like(self.price, self.num_factors)
         scale = self.price.__array_namespace__().sqrt(self.classifier_scale)
         order = self.groups.order or ClassOrder(self.groups.class_index)

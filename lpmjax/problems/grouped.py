@@ -11,12 +11,14 @@ from jaxtyping import Array, Float
 from ..arguments import require_type, scalars
 from ..duality import Program
 from ..groups import ClassGroups
-from ..losses.loss import ConvexLoss
+from ..losses.loss import ConvexLoss, Loss
 from ..losses.softmax import CrossEntropy
 from ..losses.squared_error import SquaredError
+from ..objectives.nonconvex import NonconvexObjective
 from ..objectives.nuclear import NuclearObjective
 from ..objectives.of_groups import GroupObjective
 from ..solution import Solution
+from ..solvers.balanced import BalancedMargin
 from ..solvers.closed_form import ClosedForm
 from ..solvers.factored import Factored
 from ..solvers.grouped import Grouped
@@ -31,7 +33,7 @@ class GroupedProblem(Problem):
     """Minimise ``sum_k weights_k loss(z_k, k)`` with ``||Z diag(omega)||_*`` within a budget or at a price."""
 
     groups: eqx.AbstractVar[ClassGroups]
-    loss: eqx.AbstractVar[ConvexLoss]
+    loss: eqx.AbstractVar[Loss]
     #: decay of the last-layer bias, or None for a model without one that pays
     bias_decay: eqx.AbstractVar[Float[Array, "*batch"] | None]
     #: whether there is a last-layer bias that costs nothing (static)
@@ -64,15 +66,23 @@ class GroupedProblem(Problem):
         """sqrt(E_W / E_H) or its like: W Wᵀ is this times (Z Omega² Zᵀ)^(1/2), and Hᵀ H that over this."""
 
     def objective(self) -> GroupObjective:
-        """The convex program in the logits."""
-        return NuclearObjective(Program.of(self), self.classifier_scale)
+        """The program in the logits, convex if the loss is."""
+        kind = NuclearObjective if isinstance(self.loss, ConvexLoss) else NonconvexObjective
+        return kind(Program.of(self), self.classifier_scale)
 
     @property
     def solvers(self) -> tuple[AbstractSolver, ...]:
-        """Closed forms and a scalar root for cross-entropy and squared error without a bias; a descent for all."""
-        exact: tuple[AbstractSolver, ...] = ()
+        """Closed forms and a scalar root for cross-entropy and squared error without a bias; a descent for all.
+
+        Of a loss that is not convex equal classes can differ: only a descent over W and H finds them on a budget.
+        """
+        groups, exact = self.groups.num_groups, ()
+        if not isinstance(self.loss, ConvexLoss):
+            one = groups == 1 and self.loss.sigmoidal and not self.has_bias
+            descent, simplex = (Factored(),), (BalancedMargin(),) if one else ()
+            return descent + simplex if self.penalty is None else simplex + descent
         if type(self.loss) is CrossEntropy and not self.has_bias:
-            exact = {1: (ClosedForm(),), 2: (TwoGroup(),)}.get(self.groups.num_groups, ())
+            exact = {1: (ClosedForm(),), 2: (TwoGroup(),)}.get(groups, ())
         if type(self.loss) is SquaredError and not self.has_bias:
             exact = (SoftThreshold(),)
         return (*exact, Grouped(), Factored())
@@ -92,11 +102,11 @@ class GroupedProblem(Problem):
         return eqx.tree_at(lambda p: p.groups, self, self.groups.with_order(None))
 
 
-def as_loss(loss: Any, groups: Any) -> ConvexLoss:
+def as_loss(loss: Any, groups: Any) -> Loss:
     """The loss, by default cross-entropy, with its parameters in the dtype of the groups."""
     loss = CrossEntropy() if loss is None else loss
-    known = "lpmjax.CrossEntropy(), LogitAdjusted(tau), LabelSmoothing(epsilon) or SquaredError()"
-    require_type("loss", loss, ConvexLoss, known)
+    require_type("loss", loss, Loss, "a lpmjax loss such as CrossEntropy(), LabelSmoothing(epsilon) or SquaredError()")
+    loss.fit(groups.num_groups)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, groups.weights.dtype), loss)
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from ..fields import parameter
 from ..groups import ClassGroups
-from ..losses.loss import ConvexLoss
+from ..losses.loss import Loss
 from .grouped import GroupedProblem, as_loss, common_dtype
 from .problem import as_dim
 
@@ -26,7 +26,7 @@ class LayerPeeled(GroupedProblem):
     ----------
     groups : ClassGroups with G groups.
     E_W, E_H : budgets, mean squared norm of a classifier row and of a feature. Positive, differentiable.
-    loss : CrossEntropy (the default), LogitAdjusted, LabelSmoothing (nats) or SquaredError.
+    loss : a Loss, by default CrossEntropy; one that is not convex, as Focal, may leave the gap open.
     dim : feature dimension, static; None means as large as useful.
 
     Raises
@@ -44,12 +44,12 @@ class LayerPeeled(GroupedProblem):
     E_H: Float[Array, "*batch"] = eqx.field(
         metadata=parameter("budget: mean squared norm of a feature", "It is a mean squared norm.")
     )
-    loss: ConvexLoss
+    loss: Loss
     dim: int | None = eqx.field(static=True)
     bias_decay: ClassVar[None] = None
     free_bias: ClassVar[bool] = False
 
-    def __init__(self, groups: ClassGroups, E_W: Any, E_H: Any, loss: ConvexLoss | None = None, dim: int | None = None):
+    def __init__(self, groups: ClassGroups, E_W: Any, E_H: Any, loss: Loss | None = None, dim: int | None = None):
         self.dim = as_dim(dim)
         self.groups, budgets = common_dtype(groups, E_W=E_W, E_H=E_H)
         self.loss = as_loss(loss, self.groups)
@@ -58,7 +58,7 @@ class LayerPeeled(GroupedProblem):
 
     @staticmethod
     def two_group(
-        K_A: Any, K_B: Any, R: Any, E_W: Any, E_H: Any, loss: ConvexLoss | None = None, dim: int | None = None
+        K_A: Any, K_B: Any, R: Any, E_W: Any, E_H: Any, loss: Loss | None = None, dim: int | None = None
     ) -> "LayerPeeled":
         """K_A classes of R samples and K_B of one: ``LayerPeeled(ClassGroups.two_group(K_A, K_B, R), E_W, E_H)``."""
         return LayerPeeled(ClassGroups.two_group(K_A, K_B, R), E_W, E_H, loss, dim)

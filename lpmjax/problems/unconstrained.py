@@ -11,7 +11,7 @@ from ..arguments import require_flag
 from ..duality import Program
 from ..fields import parameter
 from ..groups import ClassGroups
-from ..losses.loss import ConvexLoss
+from ..losses.loss import Loss
 from ..losses.softmax import CrossEntropy
 from ..losses.squared_error import SquaredError
 from ..objectives.of_groups import GroupObjective
@@ -42,7 +42,7 @@ class UnconstrainedFeatures(GroupedProblem):
     ----------
     groups : ClassGroups; ``samples`` are absolute counts here, not only ratios.
     lambda_W, lambda_H : weight decays, positive, differentiable.
-    loss : CrossEntropy (the default), LogitAdjusted, LabelSmoothing (nats) or SquaredError.
+    loss : a Loss, by default CrossEntropy; one that is not convex, as Focal, may leave the gap open.
     bias_decay : lambda_b of a last-layer bias b: None for no bias, 0.0 for a free one (static choices), else positive
         and differentiable.
     nonnegative : ReLU features, static; cross-entropy without a bias only.
@@ -64,7 +64,7 @@ class UnconstrainedFeatures(GroupedProblem):
     lambda_H: Float[Array, "*batch"] = eqx.field(
         metadata=parameter("weight decay of the features", "It is a weight decay.")
     )
-    loss: ConvexLoss
+    loss: Loss
     bias_decay: Float[Array, "*batch"] | None = eqx.field(
         metadata=parameter(
             "weight decay of the last-layer bias",
@@ -81,7 +81,7 @@ class UnconstrainedFeatures(GroupedProblem):
         groups: ClassGroups,
         lambda_W: Any,
         lambda_H: Any,
-        loss: ConvexLoss | None = None,
+        loss: Loss | None = None,
         bias_decay: Any = None,
         nonnegative: bool = False,
         dim: int | None = None,

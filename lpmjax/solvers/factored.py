@@ -120,6 +120,8 @@ def columns(
     label, weights, omega = np.arange(index.size), jnp.where(rows, program.weights[index], 0.0), program.omega[index]
     if per_sample:
         samples = groups.samples
+        if program.loss.of_classes(index) is not program.loss:
+            raise ValueError("per_sample needs a loss that is the same for every class: VectorScaling is not.")
         if isinstance(samples, Tracer) or not np.array_equal(np.rint(samples), samples):
             raise ValueError("per_sample needs whole, concrete numbers of samples; got fractional or traced ones.")
         repeats = np.asarray(samples)[index]
@@ -131,7 +133,7 @@ def columns(
     else:
         penalties = (program.charge.amount / scale, program.charge.amount * scale)
     return index, Columns(
-        loss=program.loss, rows=rows, label=jnp.asarray(label), weights=weights, omega=omega,
+        loss=program.loss.of_classes(index), rows=rows, label=jnp.asarray(label), weights=weights, omega=omega,
         shift=None if program.offsets is None else program.offsets[index],
         budgets=budgets, penalties=penalties,
         bias=program.bias,
@@ -159,7 +161,7 @@ def per_class(problem: Any, index: np.ndarray) -> Any:
     groups = problem.groups
     classes = jnp.where(groups.classes[index] > 0, jnp.ones_like(groups.weights[index]), 0.0)
     single = ClassGroups(classes, groups.samples[index], groups.weights[index])
-    return eqx.tree_at(lambda p: p.groups, problem, single)
+    return eqx.tree_at(lambda p: (p.groups, p.loss), problem, (single, problem.loss.of_classes(index)))
 
 
 @partial(jax.jit, static_argnames=("index", "solver"))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from ..losses.softmax import CrossEntropy
 from ..objectives.of_groups import GroupCoordinates
 from ..objectives.schatten import DeepCoordinates, SchattenObjective, power
 from ..structures.known import catalogue
@@ -113,9 +114,15 @@ def best_candidate(objective: SchattenObjective, found: Branches, tol: Any) -> C
 
 def relaxation(objective: SchattenObjective, value: Any, tol: Any) -> GroupCoordinates:
     """Optimum of the convex relaxation whose dual bounds the optimum from below."""
+    program = objective.program
+    G, dtype = program.classes.shape[-1], program.weights.dtype
+    bias = jnp.zeros(G, dtype) if program.bias.present else None
+    if objective.convex is None:
+        return GroupCoordinates(jnp.zeros(G, dtype), jnp.zeros((G, G), dtype), bias)
+    solver = Grouped()
+    if type(objective.convex) is CrossEntropy and not program.bias.present:
+        solver = {1: ClosedForm(), 2: TwoGroup()}.get(G, solver)
     relaxed = jax.lax.stop_gradient(objective.relaxed(value))
-    G, plain = objective.program.classes.shape[-1], objective.closed
-    solver = {1: ClosedForm(), 2: TwoGroup()}.get(G, Grouped()) if plain else Grouped()
     return jax.lax.stop_gradient(solver(relaxed, tol).coordinates)
 
 

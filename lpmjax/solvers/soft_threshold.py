@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from .. import symmetry
+from ..charge import Price
 from ..duality import Program, slacks
 from ..objectives.of_groups import GroupCoordinates
 from ..objectives.separable import SeparableObjective
@@ -18,17 +19,16 @@ class SoftThreshold(TracedSolver):
     def __call__(self, objective, tol, start=None) -> Candidate:
         """Which of these is static."""
         program = objective.program
-        if program.free_bias:
+        if program.bias.free:
             best = SeparableObjective(program, objective.scale, jnp.ones(2, program.weights.dtype), None).minimiser()
             at = GroupCoordinates(best.within, best.between, best.bias)
-        elif program.bias_decay is not None:
+        elif program.bias.present:
             at = _with_decayed_bias(program)
         else:
             rate = program.omega / program.weights
             at = _diagonal(program, _multiplier(program, rate) * rate)
-        log_multiplier = jnp.log(_multiplier(program, program.omega / program.weights))
-        if program.unbound is not None:
-            log_multiplier = jnp.where(program.unbound, -jnp.inf, log_multiplier)
+        multiplier = _multiplier(program, program.omega / program.weights)
+        log_multiplier = program.charge.log_multiplier(multiplier, 0.0)
         at = at._replace(slack=slacks(program, log_multiplier))
         return Candidate(at, log_multiplier, jnp.int32(0), jnp.bool_(True))
 
@@ -45,12 +45,12 @@ def _multiplier(program: Program, rate):
     For each set ``sum K omega (1 - multiplier rate)`` is at most what is spent, and equal for the right one, which is
     among those of least rates.
     """
-    if program.penalty is not None:
-        return program.penalty
+    if isinstance(program.charge, Price):
+        return program.charge.amount
     order = jnp.argsort(jnp.where(program.classes > 0, rate, jnp.inf))
     width = (program.classes * program.omega)[order]
     spent = jnp.cumsum(width * jnp.where(program.classes > 0, rate, 1.0)[order])
-    return jnp.maximum(jnp.max((jnp.cumsum(width) - program.budget) / jnp.where(spent > 0, spent, 1.0)), 0.0)
+    return jnp.maximum(jnp.max((jnp.cumsum(width) - program.charge.amount) / jnp.where(spent > 0, spent, 1.0)), 0.0)
 
 
 def _with_decayed_bias(program: Program) -> GroupCoordinates:
@@ -59,8 +59,8 @@ def _with_decayed_bias(program: Program) -> GroupCoordinates:
     So the mean logit is worth ``decay / (1 + decay)`` of what it would be, and goes first as the decay falls: the
     orthogonal frame becomes a simplex ETF (``proofs``: ``deep_mse.bias_transition``).
     """
-    K, decay = program.classes, program.bias_decay
-    lost = program.penalty * program.omega / program.weights
+    K, decay = program.classes, program.bias.decay
+    lost = program.charge.amount * program.omega / program.weights
     at = _diagonal(program, lost)
     mean = jnp.maximum(1 - lost * (1 + decay) / decay, 0.0)
     return at._replace(between=mean[:, None], bias=(1 - mean) / (K * (1 + decay)))

@@ -6,7 +6,7 @@ against the balanced closed form, group coordinates against K x K matrices, a bo
 
 from collections.abc import Callable
 
-from . import balanced, convexity, grouped, minority, two_group
+from . import balanced, convexity, deep, grouped, minority, two_group
 from .comparison import Comparison, Forms
 
 COMPARISONS: dict[str, Callable[[Forms], Comparison]] = {
@@ -29,4 +29,12 @@ COMPARISONS: dict[str, Callable[[Forms], Comparison]] = {
     "lpm.grouped": grouped.grouped,
     "lpm.rank": grouped.rank,
     "ufm.squared_error": grouped.squared_error,
+    "deep.schatten": deep.schatten,
+    "deep_mse.separable": deep.separable,
+    "deep_mse.threshold": deep.threshold,
+    "deep_mse.geometry": deep.geometry,
+    "deep_mse.free_bias": deep.free_bias,
+    "deep_mse.bias_transition": deep.bias_transition,
+    "deep_mse.decayed_bias": deep.decayed_bias,
+    "deep_mse.two_layers": deep.two_layers,
 }

@@ -41,24 +41,45 @@ def polynomial_form(expr: sp.Expr, names: dict[sp.Basic, sp.Symbol] | None = Non
 
     def power_atoms(base: sp.Expr, exponent: sp.Expr) -> sp.Expr:
         out = sp.Integer(1)
-        for term in sp.Add.make_args(sp.expand(exponent)):
-            rational, rest = term.as_coeff_Mul()
-            out *= base**term if rest == 1 else name(base**rest) ** rational
+        for part, power in _positive_factors(base):
+            factor = visit(part)
+            for term in _terms(power * exponent):
+                rational, rest = term.as_coeff_Mul()
+                out *= factor**term if rest == 1 else name(factor**rest) ** rational
         return out
 
     def visit(e: sp.Expr) -> sp.Expr:
         if not e.args or e.is_Number:
             return e
-        e = e.func(*(visit(a) for a in e.args)) if not isinstance(e, sp.log | sp.exp) else e
         if isinstance(e, sp.log):
             return log_atoms(e.args[0])
         if isinstance(e, sp.exp):
             return power_atoms(sp.E, e.args[0])
         if isinstance(e, sp.Pow) and not e.exp.is_Rational:
             return power_atoms(e.base, e.exp)
+        e = e.func(*map(visit, e.args))
         return sp.factor(sp.together(e.base)) ** e.exp if is_radical(e) else e
 
     return visit(expr)
+
+
+def _positive_factors(base: sp.Expr) -> list[tuple[sp.Expr, sp.Expr]]:
+    """Factors and real powers whose product is `base`, split where both parts are positive: (x y)^e = x^e y^e there."""
+    if base is sp.E or base.is_positive is not True:
+        return [(base, sp.Integer(1))]
+    factors = sp.Mul.make_args(sp.factor(sp.together(base)))
+    if not all(factor.is_positive for factor in factors):
+        return [(base, sp.Integer(1))]
+    pairs = [factor.as_base_exp() for factor in factors]
+    return [(b, e) if b.is_positive and e.is_real else (b**e, sp.Integer(1)) for b, e in pairs]
+
+
+def _terms(exponent: sp.Expr) -> list[sp.Expr]:
+    """The exponent as a sum; in partial fractions if one symbol is in it, so that M/(M + 1) and 1 - 1/(M + 1) agree."""
+    symbols = exponent.free_symbols
+    if len(symbols) == 1 and exponent.is_rational_function(*symbols):
+        exponent = sp.apart(sp.together(exponent), *symbols)
+    return list(sp.Add.make_args(sp.expand(exponent)))
 
 
 def _reduced_numerator(expr: sp.Expr) -> sp.Expr:

@@ -75,6 +75,14 @@ def _schatten(rng: np.random.Generator) -> float:
     return max(least(np.linalg.multi_dot(factors)) - cost(factors), attained - _TOLERANCE)
 
 
+def _horn(rng: np.random.Generator) -> float:
+    depth, power = int(rng.integers(2, 5)), float(rng.uniform(0.1, 2.0))
+    factors = rng.normal(size=(depth, 4, 4))
+    each = np.prod([np.linalg.svd(factor, compute_uv=False) for factor in factors], axis=0)
+    whole = np.linalg.svd(np.linalg.multi_dot(factors), compute_uv=False)
+    return float((np.cumsum(whole**power) - np.cumsum(each**power)).max())
+
+
 def _weyl(rng: np.random.Generator) -> float:
     a, b = rng.normal(size=(2, 5, 5))
     below, above = np.linalg.eigvalsh(a @ a.T), np.linalg.eigvalsh(a @ a.T + b @ b.T)
@@ -146,6 +154,12 @@ SCHATTEN = Rule(
     "Srebro, Rennie & Jaakkola 2004 (L = 2); Shang, Liu & Cheng 2016 (any L)",
     _schatten,
 )
+HORN = Rule(
+    "Horn's inequality",
+    "sum of sigma_i(A_1 ... A_L)^p <= sum of sigma_i(A_1)^p ... sigma_i(A_L)^p over i <= r, for every p > 0 and r",
+    "Horn 1950; Horn & Johnson, Topics in Matrix Analysis, theorem 3.3.14",
+    _horn,
+)
 WEYL = Rule(
     "Weyl monotonicity",
     "adding a positive semidefinite matrix lowers no eigenvalue",
@@ -173,7 +187,7 @@ CONTINUITY = Rule(
     _continuous_injective,
 )
 
-RULES = (JENSEN, AM_GM, VON_NEUMANN, SCHATTEN, WEYL, CONVEX_KKT, GROUP_AVERAGING, CONTINUITY)
+RULES = (JENSEN, AM_GM, VON_NEUMANN, SCHATTEN, HORN, WEYL, CONVEX_KKT, GROUP_AVERAGING, CONTINUITY)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,10 @@ _NEWTON = 20
 
 
 def evaluate(expr: sp.Expr, at: Mapping[sp.Symbol, Any], context: Any) -> Any:
-    """Numbers, sums, products, integer powers and exponentials in an mpmath context (`iv` encloses the value)."""
+    """Numbers, sums, products, powers, exponentials and logarithms in an mpmath context (`iv` encloses the value).
+
+    A power that is not an integer needs a positive base.
+    """
     known: dict[sp.Basic, Any] = {**at}
 
     def visit(e: sp.Basic) -> Any:
@@ -39,8 +42,12 @@ def evaluate(expr: sp.Expr, at: Mapping[sp.Symbol, Any], context: Any) -> Any:
             return reduce(add if isinstance(e, sp.Add) else mul, map(visit, e.args))
         if isinstance(e, sp.exp):
             return context.exp(visit(e.args[0]))
-        if isinstance(e, sp.Pow) and e.exp.is_Integer:
-            return visit(e.base) ** int(e.exp)
+        if isinstance(e, sp.log):
+            return context.log(visit(e.args[0]))
+        if isinstance(e, sp.Pow):
+            if e.exp.is_Integer:
+                return visit(e.base) ** int(e.exp)
+            return context.exp(visit(e.exp) * context.log(visit(e.base)))
         raise ValueError(f"cannot enclose {e.func.__name__}")
 
     return visit(expr)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import sympy as sp
-from mpmath import iv
+from mpmath import iv, log, mpf
 
 from proofs import REAL, Domain, Uses, Verdict, above, at_least, between, integers
 from proofs.balanced import theorem as balanced
@@ -33,6 +33,10 @@ def verdict(step) -> Verdict:
         (sp.exp(2 * x) - 1, (sp.exp(x) - 1) * (sp.exp(x) + 1)),
         (sp.exp(x + x / (K - 1)), sp.exp(K * x / (K - 1))),
         (x**K * x, x ** (K + 1)),
+        ((x**2 * K) ** (1 / K), x ** (2 / K) * K ** (1 / K)),
+        (x ** (1 / (K + 1)) * x ** (K / (K + 1)), x),
+        ((x ** (2 / K) * K) ** (K / 2), x * K ** (K / 2)),
+        (((K - 1) / K) ** (1 - 1 / K), (K - 1) / K * ((K - 1) / K) ** (-1 / K)),
     ],
 )
 def test_identity_proves(left, right):
@@ -47,6 +51,8 @@ def test_identity_proves(left, right):
         (K**2, 3 * K - 2),  # true at K = 1, 2 only
         (sp.sqrt(x**2 + 1), x + 1),
         (sp.log(x * K), sp.log(x) * sp.log(K)),
+        ((x + K) ** (1 / K), x ** (1 / K) + K ** (1 / K)),
+        ((x**2 * K) ** (1 / K), x * K ** (1 / K)),
     ],
 )
 def test_identity_refutes(left, right):
@@ -57,6 +63,11 @@ def test_identity_refutes(left, right):
 
 def test_identity_does_not_prove_a_difference_below_the_noise_of_sampling():
     assert verdict(Identity("", x, x + sp.Rational(1, 10**60), CLASSES)) is Verdict.UNDECIDED
+
+
+def test_a_power_of_a_real_square_is_not_taken_apart():
+    wrong = Identity("", (X**2) ** (1 / K), X ** (2 / K), PLANE | {K: integers(3)})  # X may be negative
+    assert verdict(wrong) is not Verdict.PROVED
 
 
 def test_identity_needs_a_domain_for_every_symbol():
@@ -165,6 +176,10 @@ def test_enclosures_contain_the_value_and_know_their_functions():
     third = evaluate(sp.Rational(1, 3) * X, {X: iv.mpf(1)}, iv)
     assert third.a < sp.Rational(1, 3) < third.b
     assert iv.exp(1) in evaluate(sp.exp(X) ** 2 / sp.exp(Y), {X: iv.mpf(1), Y: iv.mpf(1)}, iv)
+    root = evaluate(X ** sp.Rational(2, 3) * sp.log(Y), {X: iv.mpf(2), Y: iv.mpf(5)}, iv)
+    assert root.a < mpf(2) ** (mpf(2) / 3) * log(5) < root.b
+    with pytest.raises(ValueError, match="negative"):
+        evaluate(sp.sqrt(X), {X: iv.mpf([-1, 1])}, iv)
     with pytest.raises(ValueError, match="sin"):
         evaluate(sp.sin(X), {X: iv.mpf(1)}, iv)
 
