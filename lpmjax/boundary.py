@@ -1,5 +1,5 @@
-"""Phase boundaries: where a minority collapses, below which norm budget a loss that is not convex drops classes, and at
-which samples and decays optima of deep linear networks change."""
+"""Phase boundaries: where a minority collapses, where optima of deep linear networks change or vanish, and below which
+norm budget a loss that is not convex drops classes."""
 
 import math
 from functools import partial
@@ -28,6 +28,7 @@ from .solvers.scalar import increasing_root
 from .solvers.two_group import TwoGroupProgram, annihilated_log_ratio, merged_log_ratio
 
 _MAX_STEPS = 60
+#: decays between which a crossing is looked for: beyond the largest every deep model is zero
 _LEAST_DECAY, _LARGEST_DECAY = 1e-7, 1.0
 
 
@@ -110,36 +111,6 @@ def annihilation_end(K_A: Any, K_B: Any) -> Float[Array, "*batch"]:
     K = K_A + K_B
     # K_A / (sqrt(K K_B) - K_B) = 1 + sqrt(K / K_B), without the difference
     return K_A * (K_A - 1) / K * jnp.log1p(jnp.sqrt(K / K_B))
-
-
-def dropped_class(K: Any, loss: Loss) -> Float[Array, "*batch"]:
-    """s*: the norm budget ``sqrt(E_W E_H)`` of the balanced Layer-Peeled Model from which on the simplex ETF of all K
-    classes has no larger loss than that of K - 1 classes with zero logits for the last.
-
-    Below it the ETF is not the optimum (and dropping more classes can be better still); above it is the best known, and
-    where :func:`lpmjax.solve` certifies the closed form the global one.
-
-    Parameters
-    ----------
-    K : number of classes, 4 or more (reals allowed); differentiable.
-    loss : :class:`PowerSoftmax`, :class:`Focal` or another loss that is shift-invariant, with parameters of one number;
-        differentiable in them.
-
-    Returns
-    -------
-    Array of the shape of K; 0 where dropping a class never pays, as with convex losses.
-
-    Raises
-    ------
-    ValueError
-        For K below 4, or what is no such loss. Traced bad values give NaN.
-    """
-    require_type("loss", loss, Loss, "a lpmjax loss such as PowerSoftmax(q) or Focal(gamma)")
-    if not loss.shift_invariant or any(leaf.ndim for leaf in jax.tree.leaves(loss)):
-        raise ValueError(f"loss = {loss!r} is out of range: it must be shift-invariant, with parameters of one number.")
-    K = leaves(K=K)["K"]
-    require("K", K, "from 4 to 2^53", lambda k: (k >= 4) & is_class_count(k), "It counts classes.")
-    return _crossing(K, loss)
 
 
 def pairs_beat_etf(K: int, M: float) -> float:
@@ -233,6 +204,36 @@ def _pair_threshold(K_A, K_B, M, decay):
     b = increasing_root(stationary, (K, power), 4 * jnp.log(K), jnp.full_like(K, jnp.inf), _MAX_STEPS).x
     kappa = gain(b, K) / b**power
     return jnp.where(valid, (4 * kappa / ((M + 1) * decay) - K_B) / K_A, jnp.nan)
+
+
+def dropped_class(K: Any, loss: Loss) -> Float[Array, "*batch"]:
+    """s*: the norm budget ``sqrt(E_W E_H)`` of the balanced Layer-Peeled Model from which on the simplex ETF of all K
+    classes has no larger loss than that of K - 1 classes with zero logits for the last.
+
+    Below it the ETF is not the optimum (and dropping more classes can be better still); above it is the best known, and
+    where :func:`lpmjax.solve` certifies the closed form the global one.
+
+    Parameters
+    ----------
+    K : number of classes, 4 or more (reals allowed); differentiable.
+    loss : :class:`PowerSoftmax`, :class:`Focal` or another loss that is shift-invariant, with parameters of one number;
+        differentiable in them.
+
+    Returns
+    -------
+    Array of the shape of K; 0 where dropping a class never pays, as with convex losses.
+
+    Raises
+    ------
+    ValueError
+        For K below 4, or what is no such loss. Traced bad values give NaN.
+    """
+    require_type("loss", loss, Loss, "a lpmjax loss such as PowerSoftmax(q) or Focal(gamma)")
+    if not loss.shift_invariant or any(leaf.ndim for leaf in jax.tree.leaves(loss)):
+        raise ValueError(f"loss = {loss!r} is out of range: it must be shift-invariant, with parameters of one number.")
+    K = leaves(K=K)["K"]
+    require("K", K, "from 4 to 2^53", lambda k: (k >= 4) & is_class_count(k), "It counts classes.")
+    return _crossing(K, loss)
 
 
 def _arguments(**values):

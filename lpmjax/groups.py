@@ -144,16 +144,6 @@ class ClassGroups(eqx.Module):
         return self.classes.__array_namespace__().sum(self.classes, -1)
 
     @property
-    def unordered(self) -> "ClassGroups":
-        """The same without the order of the classes."""
-        # __init__ would refuse the batch axes of a batched solution; copy.copy would leave the groups for ever in
-        # equinox's set of modules under construction.
-        groups = object.__new__(ClassGroups)
-        for name in self.__dataclass_fields__:
-            object.__setattr__(groups, name, None if name == "order" else getattr(self, name))
-        return groups
-
-    @property
     def class_index(self) -> np.ndarray:
         """Group of each class, in the caller's order (host only; without ``from_counts`` group after group)."""
         if self.order is not None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from .arguments import require_key, require_type
 from .codes import Status
@@ -34,10 +34,10 @@ class Referee(NamedTuple):
     solution: DeepSolution
     structure: str
     widths: tuple[int, ...]
-    values: Float[Array, "widths restarts"]
-    converged: Bool[Array, "widths restarts"]
-    ranks: Array  #: (widths, restarts)
-    hits: Bool[Array, "widths restarts"]  #: which starts attained the best value
+    values: Float[np.ndarray, "widths restarts"]
+    converged: Bool[np.ndarray, "widths restarts"]
+    ranks: Int[np.ndarray, "widths restarts"]
+    hits: Bool[np.ndarray, "widths restarts"]  #: which starts attained the best value
     named: dict[str, float]
     ahead: float
     etf_excess: float
@@ -63,7 +63,7 @@ def referee(
 
     Every class counts for itself, since equal classes need not play equal parts. Narrow starts matter: optima of low
     rank are missed by starts of full width (ten classes, four factors: the optimum of rank 3 attracts two of three
-    starts of width 3 and one in thirty of width 9).
+    starts of width 3, and few of width 9).
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ def deep(groups, M, decay):
     ],
 )
 def test_best_values(K, M, decay, width, value, structure, etf):
-    found = lpm.referee(deep(lpm.ClassGroups.balanced(K), M, decay), restarts=6, widths=(width,))
+    found = lpm.referee(deep(lpm.ClassGroups.balanced(K), M, decay), restarts=6 if K < 10 else 12, widths=(width,))
     digits = 1e-9 if len(str(value)) > 9 else 1e-6
     assert found.solution.value == pytest.approx(value, abs=digits)
     assert found.structure == structure
@@ -43,11 +43,11 @@ def test_best_values(K, M, decay, width, value, structure, etf):
 
 def test_published_setting():
     # Ten classes of five samples, two weight matrices, all decays 2^-10.
-    objective = deep(lpm.ClassGroups.balanced(10, 5), 1 + 1, 2.0**-10).objective()
+    objective = deep(lpm.ClassGroups.balanced(10, 5), 2, 2.0**-10).objective()
     found = jax.jit(branches)(objective)
     named = dict(zip([s.name for s in lpm.solvers.named.structures(objective)], found.value, strict=True))
-    print({k: float(v) for k, v in named.items() if k in ("ETF", "pairs")})
-    assert named["ETF"] > named["pairs"]
+    assert named["ETF"] == pytest.approx(0.0906621833, abs=1e-10)
+    assert named["pairs"] == pytest.approx(0.0800126593, abs=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -116,15 +116,13 @@ def test_where_the_minority_decouples_and_dies():
 def test_lower_bound_is_never_above_the_best_value(rng):
     draws = 250
     for counts in ([3], [4], [5], [2, 2], [3, 2]):
-        G = len(counts)
-        K, classes = sum(counts), jnp.asarray(counts, float)
+        G, M, classes = len(counts), 2 + sum(counts) % 3, jnp.asarray(counts, float)
 
-        def solved(samples, decay, classes=classes):
+        def solved(samples, decay, classes=classes, M=M):
             problem = lpm.DeepLinear(lpm.ClassGroups(classes, samples), [decay] * M, decay)
             solution = lpm.solve(problem, method="named")
             return solution.value, solution.lower_bound
 
-        M = 2 + K % 3
         samples = jnp.asarray(10 ** rng.uniform(-0.5, 2, (draws, G)))
         decays = jnp.asarray(10 ** rng.uniform(-4, 0, draws)) / samples.max(axis=1) ** (1 / (M + 1))
         value, lower = jax.jit(jax.vmap(solved))(samples, decays)

@@ -88,7 +88,7 @@ def test_a_price_that_is_no_bound_is_caught(monkeypatch):
     true = SchattenObjective.relaxed
 
     def overpriced(self, value):
-        return eqx.tree_at(lambda r: r.program.penalty, true(self, value), self.program.penalty)
+        return eqx.tree_at(lambda r: r.program.charge.amount, true(self, value), self.price)
 
     monkeypatch.setattr(SchattenObjective, "relaxed", overpriced)
     proof = objective.prove(at._replace(relaxed=at.relaxed._replace(within=np.full(1, 1.0))))
@@ -201,6 +201,22 @@ def test_traced_counts_are_single_classes():
     def solved(classes):
         return lpm.solve(deep(lpm.ClassGroups(classes, jnp.ones(len(classes))), 2, 0.1), method="named")
 
-    assert jax.jit(solved)(jnp.array([2.0, 2.0, 1.0])).status == lpm.Status.invalid
+    assert jax.jit(solved)(jnp.array([2.0, 1.0])).status == lpm.Status.invalid
     with pytest.raises(ValueError, match="traced"):
         jax.jit(solved)(jnp.array([4.0]))
+
+
+def test_float32_is_converged():
+    groups = lpm.ClassGroups(jnp.array([4.0], jnp.float32), jnp.ones(1, jnp.float32))
+    solution = lpm.solve(deep(groups, 2, jnp.float32(0.003)))
+    assert solution.value.dtype == jnp.float32 and solution.status == lpm.Status.converged
+    again = lpm.certify(solution.problem, solution)
+    assert again.value == pytest.approx(0.051506717, rel=1e-5)
+    assert 0.0303 < again.lower_bound < 0.03041
+
+
+def test_a_loss_that_is_not_convex_has_what_bound_there_is():
+    problem = deep(3, 2, 0.05, loss=lpm.PowerSoftmax(2.0))
+    solution = lpm.solve(problem)
+    assert solution.status == lpm.Status.converged
+    assert 0 <= solution.lower_bound <= solution.value <= float(lpm.solve(deep(3, 2, 1.0, loss=problem.loss)).value)

@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from ..charge import Price
 from ..codes import Phase
 from ..duality import Program, duality_gap
 from ..groups import ClassOrder
 from ..losses.loss import ConvexLoss
-from ..losses.softmax import CrossEntropy
 from .left_open import left_open
 from .nuclear import NuclearObjective
 from .objective import AbstractObjective, Structure
 from .of_groups import GroupCoordinates
 
-#: relative gradient that counts as stationary
-_STATIONARY = 1e-7
+#: relative gradient that counts as stationary, and its least in units of rounding
+_STATIONARY, _OF_ROUNDING = 1e-7, 1e4
 #: squared norm of a class's row, as a share of the largest, below which it is zero; and of a singular value
 _NOTHING = 1e-12
 
@@ -34,8 +34,8 @@ class DeepCoordinates(NamedTuple):
     root: Float[Array, "*batch d"]
     right: Float[Array, "*batch d K"]
     bias: Any  #: (..., K) or None
-    #: logits of the convex relaxation, whose dual bounds the optimum from below: any will do, good ones bound it well
-    relaxed: GroupCoordinates
+    #: GroupCoordinates of the convex relaxation, whose dual bounds the optimum from below: any will do, good ones well
+    relaxed: Any
 
 
 class DeepProof(NamedTuple):
@@ -51,7 +51,7 @@ class DeepProof(NamedTuple):
 class SchattenObjective(AbstractObjective):
     """Minimise ``sum_k weights_k loss(z_k, k) + (c / L) (|left|² + (L - 2) |root|² + |right|²)``."""
 
-    #: of the groups; its charge is the price c
+    #: of the groups; its charge is a price, c
     program: Program
     #: number of factors, a number as any other
     depth: Float[Array, "*batch"]
@@ -63,9 +63,10 @@ class SchattenObjective(AbstractObjective):
     order: ClassOrder = eqx.field(static=True)
 
     @property
-    def closed(self) -> bool:
-        """Whether the relaxation of one or two groups has a closed form: cross-entropy without a bias."""
-        return type(self.program.loss) is CrossEntropy and not self.program.bias.present
+    def convex(self) -> ConvexLoss | None:
+        """The loss, or one nowhere above it that is convex, or None."""
+        loss = self.program.loss
+        return loss if isinstance(loss, ConvexLoss) else loss.minorant
 
     @property
     def classes(self) -> Program:
@@ -75,7 +76,12 @@ class SchattenObjective(AbstractObjective):
         nx = weights.__array_namespace__()
         offsets = None if program.offsets is None else program.offsets[..., index]
         ones, omega = nx.ones_like(weights), program.omega[..., index]
-        return Program(program.loss, ones, weights, omega, program.charge, offsets, program.bias)
+        return Program(program.loss.of_classes(index), ones, weights, omega, program.charge, offsets, program.bias)
+
+    @property
+    def price(self) -> Any:
+        """(...,) c."""
+        return self.program.charge.amount
 
     def loss(self, Z: Any, bias: Any) -> Any:
         """Loss of logits without bias, and its gradient by them (..., K, K)."""
@@ -103,7 +109,7 @@ class SchattenObjective(AbstractObjective):
         nx = at.left.__array_namespace__()
         squares = nx.sum(at.left**2, axis=(-2, -1)) + nx.sum(at.right**2, axis=(-2, -1))
         squares = squares + (self.depth - 2) * nx.sum(at.root**2, axis=-1)
-        return self.program.charge.paid(squares / self.depth) + self.program.bias.paid(at.bias, 1.0)
+        return self.price / self.depth * squares + self.program.bias.paid(at.bias, 1.0)
 
     def prove(self, at: DeepCoordinates) -> DeepProof:
         """Value of the factors, and the lower bound that the relaxation's logits prove.
@@ -118,28 +124,31 @@ class SchattenObjective(AbstractObjective):
         ulps = 8 * (K + at.root.shape[-1]) * eps * (1 + self.depth)
         rounding = ulps * value + ulps * nx.sum(nx.abs(slope * self.logits(at)), axis=(-2, -1))
         lower = nx.zeros_like(value)
-        if isinstance(self.program.loss, ConvexLoss):
+        if self.convex is not None:
             zero = nx.zeros_like(slope)
             least = nx.minimum(value + rounding, self.loss(zero, None if at.bias is None else zero[..., 0])[0])
             relaxed = self.relaxed(least).program
             bound = duality_gap(relaxed, *at.relaxed[:3])
             lower = nx.maximum(bound.value - bound.gap, 0.0)
-        gap = nx.maximum(value - lower, 0.0) + rounding
+        gap = nx.minimum(nx.maximum(value - lower, 0.0) + rounding, value)  # no objective is negative
         return DeepProof(value, gap, nx.zeros_like(value), self.residual(at, value, slope), at)
 
     def relaxed(self, value: Any) -> NuclearObjective:
         """The convex problem whose optimum is no larger, where ``value`` is no less than that of this one."""
         nx = value.__array_namespace__()
-        c = self.program.charge.amount
+        c = self.price
         price = c * nx.exp((1 - 0.5 * self.depth) * nx.log(value / c))
         price = price * (1 - 64 * nx.finfo(value.dtype).eps * (1 + self.depth))
-        program = eqx.tree_at(lambda p: p.charge.amount, self.program, price)
+        given = self.program
+        program = Program(
+            self.convex, given.classes, given.weights, given.omega, Price(price), given.offsets, given.bias
+        )
         return NuclearObjective(program, nx.ones_like(price))
 
     def residual(self, at: DeepCoordinates, value: Any, slope: Any) -> Any:
         """How far factors are from stationary. New directions are stationary at zero: L >= 3."""
         nx = value.__array_namespace__()
-        p, depth = (2 * self.program.charge.amount / self.depth)[..., None], self.depth[..., None]
+        p, depth = (2 * self.price / self.depth)[..., None], self.depth[..., None]
         weighted = slope / self.classes.omega[..., None, :]
         inner = power(at.root, depth - 2)
         by_right = nx.matmul(weighted, nx.swapaxes(at.right, -1, -2))
@@ -151,19 +160,19 @@ class SchattenObjective(AbstractObjective):
         squares = nx.sum(of_left**2, axis=(-2, -1)) + nx.sum(of_right**2, axis=(-2, -1)) + nx.sum(of_root**2, axis=-1)
         size = nx.sum(at.left**2, axis=(-2, -1)) + nx.sum(at.right**2, axis=(-2, -1)) + nx.sum(at.root**2, axis=-1)
         if at.bias is not None:
-            of_bias = nx.sum(slope, axis=-1)
-            of_bias = of_bias + nx.asarray(self.program.bias.decay)[..., None] * at.bias
+            of_bias = nx.sum(slope, axis=-1) + nx.asarray(self.program.bias.decay)[..., None] * at.bias
             squares = squares + nx.sum(of_bias**2, axis=-1)
             size = size + nx.sum(at.bias**2, axis=-1)
         return nx.sqrt(squares) * nx.sqrt(size) / value
 
     def is_stationary(self, proof: DeepProof) -> Any:
         """Whether the gradient is next to nothing."""
-        return proof.residual <= _STATIONARY
+        eps = float(proof.residual.__array_namespace__().finfo(proof.residual.dtype).eps)
+        return proof.residual <= max(_STATIONARY, _OF_ROUNDING * eps)
 
     def left_open(self, proof: DeepProof, at: DeepCoordinates, rounding: Any) -> Any:
         """That of the relaxation, whose price is as uncertain as powers of c and of the value."""
-        if rounding is None:
+        if rounding is None or self.convex is None:
             return super().left_open(proof, at, rounding)
         relaxed = self.relaxed(proof.value).program
         bound = duality_gap(relaxed, *at.relaxed[:3])
@@ -179,7 +188,7 @@ class SchattenObjective(AbstractObjective):
     def log_multiplier(self, proof: DeepProof) -> Float[Array, "*batch"]:
         """Of c."""
         nx = proof.value.__array_namespace__()
-        return nx.log(self.program.charge.amount)
+        return nx.log(self.price)
 
     def structure(self, proof: DeepProof, price: Any) -> Structure:
         """Rank by the singular values; annihilated where the factors of a class are zero."""

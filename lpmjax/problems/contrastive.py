@@ -78,7 +78,7 @@ class SupervisedContrastive(Problem):
     @property
     def unordered(self) -> "SupervisedContrastive":
         """The same without the order of the classes."""
-        return eqx.tree_at(lambda p: p.groups, self, self.groups.unordered)
+        return eqx.tree_at(lambda p: p.groups, self, self.groups.with_order(None))
 
     def objective(self) -> ContrastiveObjective:
         """The convex program in the inner products."""

@@ -187,7 +187,8 @@ class DeepLinear(GroupedProblem):
             return super().objective()
         depth = self.price.__array_namespace__().full_like(self.price, self.num_factors)
         scale = self.price.__array_namespace__().sqrt(self.classifier_scale)
-        return SchattenObjective(Program.of(self), depth, scale, self.dim, self.groups.order)
+        order = self.groups.order or ClassOrder(self.groups.class_index)
+        return SchattenObjective(Program.of(self), depth, scale, self.dim, order)
 
     @property
     def solvers(self) -> tuple[AbstractSolver, ...]:

@@ -99,7 +99,7 @@ class GroupedProblem(Problem):
     @property
     def unordered(self) -> "GroupedProblem":
         """The same without the order of the classes: only logits and factors need it."""
-        return eqx.tree_at(lambda p: p.groups, self, self.groups.unordered)
+        return eqx.tree_at(lambda p: p.groups, self, self.groups.with_order(None))
 
 
 def as_loss(loss: Any, groups: Any) -> Loss:

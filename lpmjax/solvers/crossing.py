@@ -51,7 +51,7 @@ def crossing(K: int, M: float, first: str, second: str, low: float, high: float)
         return math.nan
     if beats[0] == 0:
         return low
-    left, right = grid[beats[0] - 1], grid[beats[0]]
+    left, right = float(grid[beats[0] - 1]), float(grid[beats[0]])
     x = 0.5 * (left + right)
     for _ in range(_STEPS):
         value, slope = ahead(x)
@@ -69,7 +69,7 @@ def _ahead(log_decay, M, K: int, first: str, second: str):
     """Value of ``first`` less that of ``second``, and its derivative by the logarithm of the decay."""
     objective = _objective(K, M, jnp.exp(log_decay))
     found = branches(objective, chosen=(known(K)[first], known(K)[second]))
-    paid = objective.program.charge.amount * jnp.sum(power(found.spectrum, 2 / objective.depth), axis=1)
+    paid = objective.price * jnp.sum(power(found.spectrum, 2 / objective.depth), axis=1)
     return found.value[0] - found.value[1], paid[0] - paid[1]
 
 

@@ -19,13 +19,11 @@ from ..arguments import require_integer
 from ..objectives.of_groups import GroupCoordinates
 from ..objectives.schatten import DeepCoordinates, SchattenObjective
 from .claims import claim_of
-from .descent import LBFGS, Until, descend
+from .descent import LBFGS, descend
 from .implicit import with_derivative
-from .named import relaxation
+from .named import relaxation, sought
 from .solver import Candidate, Claim, HostSolver
 
-#: relative gradient that a descent aims at, and that it must reach
-_GOAL, _ACCEPT = 1e-11, 1e-8
 #: singular value, as a share of the largest, below which it is what a descent left of zero
 _NOTHING = 1e-7
 #: margins among which the size of a start is chosen
@@ -113,7 +111,7 @@ def search(
     starts = jax.vmap(lambda row, width: jax.vmap(lambda key: draw(key, width))(row))(keys, jnp.asarray(widths))
 
     def run(start: Network) -> Searched:
-        until = Until(_GOAL, jnp.asarray(_ACCEPT), max_steps)
+        until = sought(objective.program.weights.dtype, max_steps)
         found = descend(_value, _residual, start, objective, until, LBFGS())
         return Searched(found.x, _value(found.x, objective), found.residual, found.steps, found.converged)
 
@@ -137,12 +135,14 @@ def product(network: Network) -> Array:
 def _random_network(key: Array, width: Any, objective: SchattenObjective, factors: int, most: int) -> Network:
     K, dtype = objective.order.group_of_class.size, objective.program.weights.dtype
     here = (jnp.arange(most) < width).astype(dtype)
-    first, inner, last = (
+    first, last = (
         jax.random.normal(k, shape, dtype)
-        for k, shape in zip(jax.random.split(key, 3), ((K, most), (factors - 2, most, most), (most, K)), strict=True)
+        for k, shape in zip(jax.random.split(key), ((K, most), (most, K)), strict=True)
     )
+    # Up to symmetry any rotations: a product of Gaussian matrices is nearly of rank one, and falls to low ranks.
+    inner = jnp.broadcast_to(jnp.diag(here), (factors - 2, most, most))
     bias = jnp.zeros(K, dtype) if objective.program.bias.present else None
-    start = Network(first * here, inner * here[:, None] * here[None, :], last * here[:, None], bias)
+    start = Network(first * here, inner, last * here[:, None], bias)
     size = jnp.sqrt(jnp.sum(product(start) ** 2) / K)
     margins = jnp.geomspace(_LOWEST, _HIGHEST, _SIZES, dtype=dtype) * jnp.mean(objective.classes.omega)
     scales = (margins / size) ** (1 / factors)
@@ -157,8 +157,8 @@ def _random_network(key: Array, width: Any, objective: SchattenObjective, factor
 def _value(x: Network, objective: SchattenObjective) -> Array:
     program = objective.classes
     squares = jnp.sum(x.first**2) + jnp.sum(x.inner**2) + jnp.sum(x.last**2)
-    value = objective.loss(product(x) / program.omega[None, :], x.bias)[0]
-    return value + program.charge.paid(squares / objective.depth) + program.bias.paid(x.bias, 1.0)
+    paid = objective.price / objective.depth * squares + program.bias.paid(x.bias, 1.0)
+    return objective.loss(product(x) / program.omega[None, :], x.bias)[0] + paid
 
 
 def _residual(x: Network, objective: SchattenObjective) -> Array:

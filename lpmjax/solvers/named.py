@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from ..losses.softmax import CrossEntropy
 from ..objectives.of_groups import GroupCoordinates
 from ..objectives.schatten import DeepCoordinates, SchattenObjective, power
 from ..structures.known import catalogue
@@ -19,7 +20,7 @@ from .solver import Candidate, TracedSolver
 from .two_group import TwoGroup
 
 #: relative gradient that a descent aims at, and that it must reach
-_GOAL, _ACCEPT = 1e-12, 1e-8
+_GOAL, _ACCEPT = 1e-11, 1e-8
 #: grid of margins at which a structure's parts start, and how often each part is looked at
 _LOWEST, _HIGHEST, _SIZES, _ROUNDS = 0.3, 60.0, 24, 2
 #: share of the value by which a structure must beat a simpler one: less is the simpler one, found again
@@ -60,13 +61,20 @@ def branches(
     shapes, starts = _stacked(objective, chosen)
 
     def solved(shape: Shape, start: Unknowns):
-        start, until = _best_size(shape, start, objective), Until(_GOAL, jnp.asarray(_ACCEPT), max_steps)
+        start = _best_size(shape, start, objective)
+        until = sought(objective.program.weights.dtype, max_steps)
         found = descend(_value, _residual, start, (objective, shape), until, LBFGS())
         x = with_derivative(_value, found.x, (objective, shape))
         spectrum = power(_factors(x, shape)[1], objective.depth)
         return Branches(x, _value(x, (objective, shape)), spectrum, found.steps, found.converged)
 
     return jax.vmap(solved)(shapes, starts)
+
+
+def sought(dtype: Any, max_steps: int) -> Until:
+    """Relative gradient at which a descent ends."""
+    eps = float(jnp.finfo(dtype).eps)
+    return Until(max(_GOAL, 100 * eps), jnp.asarray(max(_ACCEPT, 1e4 * eps), dtype), max_steps)
 
 
 def structures(objective: SchattenObjective) -> tuple[Structure, ...]:
@@ -106,9 +114,15 @@ def best_candidate(objective: SchattenObjective, found: Branches, tol: Any) -> C
 
 def relaxation(objective: SchattenObjective, value: Any, tol: Any) -> GroupCoordinates:
     """Optimum of the convex relaxation whose dual bounds the optimum from below."""
+    program = objective.program
+    G, dtype = program.classes.shape[-1], program.weights.dtype
+    bias = jnp.zeros(G, dtype) if program.bias.present else None
+    if objective.convex is None:
+        return GroupCoordinates(jnp.zeros(G, dtype), jnp.zeros((G, G), dtype), bias)
+    solver = Grouped()
+    if type(objective.convex) is CrossEntropy and not program.bias.present:
+        solver = {1: ClosedForm(), 2: TwoGroup()}.get(G, solver)
     relaxed = jax.lax.stop_gradient(objective.relaxed(value))
-    G, plain = objective.program.classes.shape[-1], objective.closed
-    solver = {1: ClosedForm(), 2: TwoGroup()}.get(G, Grouped()) if plain else Grouped()
     return jax.lax.stop_gradient(solver(relaxed, tol).coordinates)
 
 
@@ -163,7 +177,7 @@ def _value(x: Unknowns, given: tuple[SchattenObjective, Shape]) -> Array:
 
     weighted = power(x.root, objective.depth)[:, None, None] * side(x.left)
     Z = jnp.einsum("pjd,pkd->jk", weighted, side(x.right)) / program.omega[None, :]
-    paid = program.charge.paid(jnp.sum(shape.copies * x.root**2)) + program.bias.paid(x.bias, 1.0)
+    paid = objective.price * jnp.sum(shape.copies * x.root**2) + program.bias.paid(x.bias, 1.0)
     return objective.loss(Z, x.bias)[0] + paid
 
 

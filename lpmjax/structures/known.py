@@ -80,5 +80,5 @@ def _grouped(members: list[np.ndarray], K: int) -> list[Structure]:
         if parts:
             found.append(Structure(name, parts))
         if len(members) == 2:
-            found.append(Structure(f"{name}, contrast", (*parts, contrast(*members, K))))
+            found.append(Structure(f"{name}, contrast", (*parts, contrast(members[0], members[1], K))))
     return found
