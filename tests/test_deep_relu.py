@@ -11,7 +11,7 @@ import lpmjax as lpm
 from lpmjax import Phase, Status
 from lpmjax.objectives.relu import graph_factors
 
-SLOW_FRAME = pytest.param(10, 3, 4e-3, 0, 0.079183, marks=pytest.mark.slow)
+SLOW_FRAMES = [pytest.param(*x, marks=pytest.mark.slow) for x in ((10, 3, 4e-3, 0, 0.079183), (6, 2, 1e-3, 0, None))]
 
 
 def network(K, M, decay, relu=True, **options):
@@ -34,7 +34,7 @@ def network_value(factors, decay, counts):
     return 0.5 * np.sum(counts / counts.sum() * (Z - np.eye(len(counts))) ** 2) + 0.5 * decay * sizes
 
 
-@pytest.mark.parametrize("K, M, decay, graph, value", [(6, 4, 1e-3, 4, 0.0144323), SLOW_FRAME, (6, 2, 1e-3, 0, None)])
+@pytest.mark.parametrize("K, M, decay, graph, value", [(6, 4, 1e-3, 4, 0.0144323), *SLOW_FRAMES])
 def test_constructions_are_networks(K, M, decay, graph, value):
     found = lpm.solve(network(K, M, decay)).check()
     assert found.status == Status.converged and found.phase == Phase.undetermined and float(found.graph) == graph

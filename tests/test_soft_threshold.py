@@ -30,7 +30,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", ["budget", "free", *(pytest.param(n, marks=pytest.mark.slow) for n in list(CASES)[1::2])]
+)
 def test_closed_form_has_no_gap(name):
     build, values = CASES[name]
     exact = jax.vmap(lambda x: lpm.solve(build(x)))(jnp.array(values))
