@@ -6,6 +6,7 @@ import pytest
 import lpmjax as lpm
 
 
+@pytest.mark.slow
 def test_label_smoothing_with_weight_decay():
     K, n, W, H, epsilon = 4, 2.0, 5e-3, 2e-3, 0.1
     s = lpm.solve(lpm.UnconstrainedFeatures(lpm.ClassGroups.balanced(K, n), W, H, lpm.LabelSmoothing(epsilon))).check()

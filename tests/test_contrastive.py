@@ -46,6 +46,7 @@ def test_balanced():
     assert "SupervisedContrastive, K = 4: separated, rank 3, certified by grouped" in text and "-0.33333" in text
 
 
+@pytest.mark.slow
 def test_features_of_a_class_coincide(rng):
     """A descent over one feature per sample, with no symmetry assumed, ends at the certified optimum."""
     n, t, E_H = np.array([4, 2, 1]), 0.5, 1.0
@@ -88,6 +89,7 @@ def test_phases_of_a_minority():
     assert float(merged.cosine[1]) == 1.0
 
 
+@pytest.mark.slow
 def test_gap_bounds_every_point(rng):
     """Whatever inner products a solution holds, what they prove is below the optimum; without it they are stalled."""
     n = [20.0, 5.0, 1.0]
@@ -105,6 +107,7 @@ def test_gap_bounds_every_point(rng):
         assert float(proof.gap) >= float(proof.value - best.value) - 1e-13
 
 
+@pytest.mark.slow
 def test_derivatives():
     groups = lpm.ClassGroups([2.0, 2.0, 1.0], [40.0, 8.0, 2.0])
 
@@ -121,6 +124,7 @@ def test_derivatives():
             np.testing.assert_allclose(moves, (one.h_norm2 - other.h_norm2) / (2 * h), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_float32_sweep_and_file(tmp_path):
     ds = lpm.sweep(
         lambda R, E_H: lpm.SupervisedContrastive(lpm.ClassGroups.two_group(2, 3, R), E_H, 0.7),

@@ -66,8 +66,10 @@ def test_focal_of_zero_focus_is_cross_entropy():
         np.testing.assert_allclose(one, other, rtol=1e-15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("gamma", "edge", "below"), [(1.0, 0.0432, 0.1183), (2.0, 0.0578, 0.1633), (3.0, 0.0575, 0.1669)]
+    ("gamma", "edge", "below"),
+    [(1.0, 0.0432, 0.1183), (2.0, 0.0578, 0.1633), (3.0, 0.0575, 0.1669)],
 )
 def test_where_the_focal_loss_is_convex(gamma, edge, below, rng):
     """Exactly where the right class has a probability above ``edge``, of any number of classes."""
@@ -160,6 +162,7 @@ def test_focal_with_two_stationary_margins():
         assert np.isnan(s.slack).all()  # what pulls equal classes apart is no constant of this loss
 
 
+@pytest.mark.slow
 def test_derivatives_of_a_closed_form():
     groups = lpm.ClassGroups.balanced(12, 5.0)
 
@@ -183,6 +186,7 @@ def test_budget_below_which_the_etf_loses(K, q, budget):
     assert float(found) == pytest.approx(budget, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_boundary_of_dropping():
     def excess(s, K, loss):  # of one class dropped, by plain arithmetic
         _, formula, parameter = loss
@@ -207,6 +211,7 @@ def of_power(s, K=10):
     return lpm.LayerPeeled(lpm.ClassGroups.balanced(K), s, s, lpm.PowerSoftmax(2.0))
 
 
+@pytest.mark.slow
 def test_the_etf_is_not_optimal_on_a_small_budget():
     etf = lpm.solve(of_power(1.0), method="closed_form")
     assert float(etf.value) == pytest.approx(0.6210881, abs=1e-7)

@@ -30,6 +30,7 @@ def test_no_etf_for_an_exponent_of_three_halves():
     assert lpm.certify(problem, s).status == Status.converged
 
 
+@pytest.mark.slow
 def test_exponent_two_is_the_layer_peeled_model():
     groups = lpm.ClassGroups.per_class([5.0, 2.0, 1.0])
     s = lpm.solve(lpm.PowerNormPeeled(groups, 1.0, 2.0, 2.0))
@@ -37,6 +38,7 @@ def test_exponent_two_is_the_layer_peeled_model():
     assert float(s.value) == pytest.approx(float(lpm.solve(lpm.LayerPeeled(groups, 1.0, 2.0)).value), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("q", "dim"), [(1.3, 2), (3.0, 2), (3.0, 3)])
 def test_no_start_is_better_and_none_crosses_the_bound(q, dim, rng):
     s = lpm.solve(lpm.PowerNormPeeled(ONES, 1.0, 1.0, q, dim))
@@ -52,6 +54,7 @@ def test_no_start_is_better_and_none_crosses_the_bound(q, dim, rng):
     assert 0 < float(s.lower_bound) <= min(starts)
 
 
+@pytest.mark.slow
 def test_derivatives_and_float32():
     def value(E_H, q):
         return lpm.solve(lpm.PowerNormPeeled(ONES, 1.0, E_H, q)).value

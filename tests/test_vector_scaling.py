@@ -43,9 +43,8 @@ def test_on_a_budget():
     np.testing.assert_allclose(s.slack, np.log(np.asarray(GROUPS.weights) * DELTA / price), rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "bias", [pytest.param(None, marks=pytest.mark.slow), 0.0, pytest.param(0.05, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("bias", [None, 0.0, 0.05])
 def test_at_a_price(bias):
     s = lpm.solve(lpm.UnconstrainedFeatures(GROUPS, 1e-2, 1e-2, LOSS, bias_decay=bias)).check()
     assert s.status == Status.certified
@@ -62,6 +61,7 @@ def test_factored_finds_the_same():
         lpm.factored(problem, per_sample=True)
 
 
+@pytest.mark.slow
 def test_cases_of_it():
     plain = lpm.LayerPeeled(GROUPS, 1.0, 2.0)
     ones = lpm.LayerPeeled(GROUPS, 1.0, 2.0, lpm.VectorScaling(np.ones(3)))
@@ -74,6 +74,7 @@ def test_cases_of_it():
     assert float(lpm.solve(halves).value) == pytest.approx(float(lpm.solve(plain).value), rel=1e-10)
 
 
+@pytest.mark.slow
 def test_derivatives_by_its_parameters():
     along = np.array([0.3, -0.1, 0.2])
 
@@ -84,6 +85,7 @@ def test_derivatives_by_its_parameters():
     assert float(jax.grad(value)(0.0)) == pytest.approx(float(value(1e-5) - value(-1e-5)) / 2e-5, rel=1e-7)
 
 
+@pytest.mark.slow
 def test_float32_is_certified_on_the_host():
     with jax.enable_x64(False):
         problem = lpm.LayerPeeled(lpm.ClassGroups(CLASSES, SAMPLES), 1.0, 2.0, lpm.VectorScaling(DELTA, IOTA))
