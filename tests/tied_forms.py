@@ -395,6 +395,39 @@ def _graph(depth):
     return graph
 
 
+# Deep cross-entropy.
+
+
+def _pair_death(K_A, K_B, b, lambda_):
+    """At the M for which b is the best size of a pair."""
+    power = _power_of(jnp, K_A + K_B, b)
+    return {"imbalance": boundary.deep_annihilated(K_A, K_B, 2 / power - 1, lambda_)}
+
+
+def _power_of(nx, K, b):
+    """2/(M + 1) = b gain'/gain."""
+    total = 1 + nx.exp(-b) + (K - 2) * nx.exp(-b / 2)
+    slope = (nx.exp(-b) + (K - 2) / 2 * nx.exp(-b / 2)) / total
+    return b * slope / (nx.log(K) - nx.log(total))
+
+
+def _kappa_of(forms, K_A, K_B, b, **decay):
+    import sympy as sp
+
+    power = _power_of(sp, K_A + K_B, b)
+    return {"M": 2 / power - 1, "kappa": forms["gain"](K_A + K_B, b) / b**power}
+
+
+def _relaxed(depth):
+    def relaxed(U, c):
+        decay = 2 * c / (depth + 1)
+        problem = DeepLinear(ClassGroups.per_class(jnp.ones(3)), (decay,) * depth, decay)
+        return {"decay": problem.objective().relaxed(U).program.charge.amount}
+
+    relaxed.__name__ = f"_relaxed_at_depth_{depth}"
+    return relaxed
+
+
 def _depth(depth):
     return lambda _, **given: {"M": depth}
 
@@ -485,4 +518,11 @@ TIES = (
         reason=f"the mean vanishes at the transition, {_CANCELS}",
     ),
     *(Tie("deep_relu.graph", _graph(M), {"r": (4.0, 1e3)}, through=_depth(M)) for M in (3, 6)),
+    Tie(
+        "deep_ce.pair_death",
+        _pair_death,
+        {"K_A": (2.0, 50.0), "K_B": (2.0, 50.0), "b": (0.3, 6.0), "lambda_": (1e-6, 1e-3)},
+        through=_kappa_of,
+    ),
+    *(Tie("deep_ce.lower_bound", _relaxed(M), {"U": (1e-3, 3.0), "c": (1e-6, 1.0)}, through=_depth(M)) for M in (2, 5)),
 )
