@@ -163,7 +163,7 @@ def lower_bounds(relaxation: Relaxation, V: Float[np.ndarray, "B m d d"], start:
         bound[open_] = np.fmax(bound[open_], proved)
         found.w[open_], found.zeta[open_] = before.w[:, :-1], before.zeta
         now, settled = bound[open_], -direction.slope
-        hopeless = (value - now <= 0.1 * (cutoff - value)) & (before.w[:, -1] < 1e-2)
+        hopeless = (value - now <= 2 * (cutoff - value)) & (before.w[:, -1] < 1e-2)
         keep = ~((now >= cutoff) | hopeless | ((mu <= finest) & (settled < 1e-4 * mu)))
         mu = np.where(settled < mu, np.maximum(_SHRINK * mu, finest), mu)[keep]
         open_ = open_[keep]
