@@ -3,9 +3,10 @@
     least over w >= 0, sum w = 1, X = sum w_i V_i >= 0, logits zeta, t >= the mean by w of each of the vertices' costs:
     t + sum_k pi_k CE(zeta_k, k) + (1/2) sum_k a_k zeta_k' X^-1 zeta_k,      a_k = lambda omega_k^2 / r,
 
-is convex (the last term is matrix-fractional). Minimised less mu (sum log w + log det X + sum log of the slacks of t) it has
-the multipliers P = softmax(zeta), N = mu X^-1, theta = mu / slacks, with a gap of about mu times the number of logarithms.
-The last vertex is an artificial one, positive definite and dear: a point to start from. Nothing here is part of a proof.
+is convex (the last term is matrix-fractional). Minimised less mu (sum log w + log det X + sum log of the slacks of t)
+it has the multipliers P = softmax(zeta), N = mu X^-1, theta = mu / slacks, with a gap of about mu times the number of
+logarithms. The last vertex is an artificial one, positive definite and dear: a point to start from. Nothing here is
+part of a proof.
 """
 
 from typing import NamedTuple

@@ -2,9 +2,10 @@
 
 Let V_0..V_m be the vertices, in units of the radius r of :mod:`.program`: Q = r X, X = sum w_i V_i with barycentric w.
 
-The concave part. psi_eta(x) = x^s for x >= eta, eta^(s-1) x below, is concave: it is continuous, its slope is eta^(s-1)
-below eta and at most s eta^(s-1) above. And psi_eta(x) <= x^s for x >= 0, as x^(s-1) >= eta^(s-1) below eta. So tr psi_eta
-is concave on all symmetric matrices, indefinite ones included, and for X >= 0 and any shares theta of several eta
+The concave part. psi_eta(x) = x^s for x >= eta, eta^(s-1) x below, is concave: it is continuous, its slope is
+eta^(s-1) below eta and at most s eta^(s-1) above. And psi_eta(x) <= x^s for x >= 0, as x^(s-1) >= eta^(s-1) below eta.
+So tr psi_eta is concave on all symmetric matrices, indefinite ones included, and for X >= 0 and any shares theta of
+several eta
 
     tr X^s >= sum_j theta_j tr psi_j(X) >= sum_i w_i sum_j theta_j tr psi_j(V_i).
 
@@ -13,13 +14,15 @@ The bound. With any probabilities P, any shares theta and any real vectors a_r (
     Phi(Q) + kappa tr Q^s >= sum_i w_i b_i >= min_i b_i    for every Q = r X >= 0 of the simplex,
     b_i = kappa r^s sum_j theta_j tr psi_j(V_i) + h(P; r V_i) - sum_r a_r' V_i a_r,
 
-as h is affine in Q and <N, X> >= 0. Nothing is asked of P, theta, a and eta: bad ones give a bad bound, not a wrong one.
+as h is affine in Q and <N, X> >= 0. Nothing is asked of P, theta, a and eta: bad ones give a bad bound, not a wrong
+one.
 
-Rounding. Barycentric coordinates are exact; entries of the V_i are sums of at most 11 products of absolute value at most
-K, so that each has an error below ``_ULPS`` K. Every other term is a sum of at most a few hundred products, with an error
-below ``_ULPS`` times the sum of their absolute values, bounded here from |V_i| <= K in every entry. An eigenvalue moves by
-no more than the norm of the matrix's error, LAPACK's backward error (a small multiple of the norm) included, and psi_eta
-by eta^(s-1) times that. What is returned is the bound less all of these. ``_ULPS`` is 256 units in the last place.
+Rounding. Barycentric coordinates are exact; entries of the V_i are sums of at most 11 products of absolute value at
+most K, so that each has an error below ``_ULPS`` K. Every other term is a sum of at most a few hundred products, with
+an error below ``_ULPS`` times the sum of their absolute values, bounded here from |V_i| <= K in every entry. An
+eigenvalue moves by no more than the norm of the matrix's error, LAPACK's backward error (a small multiple of the norm)
+included, and psi_eta by eta^(s-1) times that. What is returned is the bound less all of these. ``_ULPS`` is 256 units
+in the last place.
 """
 
 from typing import NamedTuple
@@ -36,9 +39,9 @@ _CHORDS = 8  #: values of eta
 class Relaxation(NamedTuple):
     """The numbers of a program in units of the radius."""
 
-    weights: Float[np.ndarray, "K"]
+    weights: Float[np.ndarray, " K"]
     cost: float  #: kappa r^s
-    stiffness: Float[np.ndarray, "K"]  #: lambda omega_k^2 / r: Phi has half of it times z' X^+ z
+    stiffness: Float[np.ndarray, " K"]  #: lambda omega_k^2 / r: Phi has half of it times z' X^+ z
     power: float  #: s
     basis: Float[np.ndarray, "K d"]
 
@@ -63,7 +66,7 @@ class Multipliers(NamedTuple):
 
 
 def concave_part(relaxation: Relaxation, V: Float[np.ndarray, "B m d d"]) -> Float[np.ndarray, "B eta m"]:
-    """kappa r^s tr psi_eta(V_i), rounded down, for some eta between the size of the simplex and the largest eigenvalue."""
+    """kappa r^s tr psi_eta(V_i), rounded down, for some eta from the simplex's size to the largest eigenvalue."""
     values, d, s = np.linalg.eigvalsh(V), V.shape[-1], relaxation.power
     size = spread(V)
     top = np.maximum(values.max((-1, -2)), size)
@@ -80,7 +83,7 @@ def safe_bound(
     V: Float[np.ndarray, "B m d d"],
     costs: Float[np.ndarray, "B eta m"],
     at: Multipliers,
-) -> Float[np.ndarray, "B"]:
+) -> Float[np.ndarray, " B"]:
     """min_i b_i, rounded down; ``costs`` are those of :func:`concave_part`."""
     K = len(relaxation.weights)
     P = at.probabilities / at.probabilities.sum(-1, keepdims=True)
@@ -97,7 +100,7 @@ def safe_bound(
     return (concave - taken).min(-1) + entropy - _ULPS * size
 
 
-def holds_none(V: Float[np.ndarray, "B m d d"]) -> Bool[np.ndarray, "B"]:
+def holds_none(V: Float[np.ndarray, "B m d d"]) -> Bool[np.ndarray, " B"]:
     """Simplices proved to hold no Q >= 0: there is a v with v' V_i v < 0 at every vertex."""
     K = V.shape[-1] + 1
     _, vectors = np.linalg.eigh(V.mean(1))
@@ -105,6 +108,6 @@ def holds_none(V: Float[np.ndarray, "B m d d"]) -> Bool[np.ndarray, "B"]:
     return np.einsum("bmde,bd,be->bm", V, v, v).max(-1) < -_ULPS * K**2
 
 
-def spread(V: Float[np.ndarray, "B m d d"]) -> Float[np.ndarray, "B"]:
+def spread(V: Float[np.ndarray, "B m d d"]) -> Float[np.ndarray, " B"]:
     """Largest distance of a vertex from the mean."""
     return np.linalg.norm(V - V.mean(1, keepdims=True), axis=(-1, -2)).max(-1)

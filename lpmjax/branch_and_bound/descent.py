@@ -33,13 +33,21 @@ def descend(program: Program, Q: Float[np.ndarray, "S d d"], steps: int = 300) -
         Y = _newton(program, basis, root, Y)
         Z = Y @ root  # row k the logits of class k
         scaled = Z * program.omega[:, None]
-        Q = _power(scaled.swapaxes(-1, -2) @ scaled, (program.L - 1) / program.L)
+        last, Q = Q, _power(scaled.swapaxes(-1, -2) @ scaled, (program.L - 1) / program.L)
+        if np.abs(Q - last).max() <= 1e-14 * np.abs(last).max():
+            break
         # The same Z, from the new root.
         Y = Z @ np.linalg.pinv(_power(Q, 0.5), rcond=1e-9, hermitian=True)
     logits = (Z @ basis.T).swapaxes(-1, -2)
     values = program.value(logits)
     best = int(np.argmin(values))
     return float(values[best]), logits[best]
+
+
+def gram(program: Program, Z: Float[np.ndarray, "K K"]) -> Float[np.ndarray, "d d"]:
+    """The Q at which the relaxation is least, of logits."""
+    scaled = (Z * program.omega).T @ centred_basis(len(Z))
+    return _power(scaled.T @ scaled, (program.L - 1) / program.L)
 
 
 def _newton(program: Program, basis, root, Y):

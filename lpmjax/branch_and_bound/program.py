@@ -9,14 +9,15 @@ In Q. Write A = Z diag(omega), kappa = (L-1) lambda / 2, s = 1/(L-1). Two facts 
     F* = min over Q >= 0 on the complement of 1 of  Phi(Q) + kappa tr Q^s,
     Phi(Q) = min over Z in the range of Q of  sum_k pi_k CE(z_k, k) + (lambda/2) sum_k omega_k^2 z_k' Q^+ z_k :
 
-1. Centring the columns of Z leaves the cross-entropy and does not raise a singular value, so that 1'Z = 0 loses nothing.
+1. Centring the columns of Z leaves the cross-entropy and does not raise a singular value, so that 1'Z = 0 loses
+   nothing.
 2. For x >= 0 the least of (lambda/2) x^2/q + kappa q^s over q > 0 is (L/2) lambda x^(2/L), at q = x^(2(L-1)/L): there
-   both terms have the same derivative in log q. At Q = (AA')^((L-1)/L) this is an equality for every singular value, so
-   the least over Q is not above F*: **this direction alone makes a lower bound on the right side one on F***. (That it
-   is not below either is the Schatten form of Hoelder's inequality: Q need not commute with AA'.)
+   both terms have the same derivative in log q. At Q = (AA')^((L-1)/L) this is an equality for every singular value,
+   so the least over Q is not above F*: **this direction alone makes a lower bound on the right side one on F***. (That
+   it is not below either is the Schatten form of Hoelder's inequality: Q need not commute with AA'.)
 
-Cuts. log sum exp z >= p'z + Ent(p) for probabilities p, with Ent(p) = -sum p log p. Put it into Phi with u_k = p_k - e_k
-and minimise the quadratic over z_k: for **any** P and every Q >= 0
+Cuts. log sum exp z >= p'z + Ent(p) for probabilities p, with Ent(p) = -sum p log p. Put it into Phi with u_k = p_k -
+e_k and minimise the quadratic over z_k: for **any** P and every Q >= 0
 
     Phi(Q) >= h(P; Q) = sum_k pi_k Ent(p_k) - sum_k pi_k^2 / (2 lambda omega_k^2) u_k' Q u_k,
 
@@ -37,8 +38,8 @@ from jaxtyping import Float
 class Program(NamedTuple):
     """Numbers of the problem. Matrices act on coordinates of the complement of 1, by :func:`centred_basis`."""
 
-    weights: Float[np.ndarray, "K"]  #: pi
-    omega: Float[np.ndarray, "K"]
+    weights: Float[np.ndarray, " K"]  #: pi
+    omega: Float[np.ndarray, " K"]
     price: float  #: lambda, the geometric mean of the L decays
     L: int
 

@@ -1,8 +1,9 @@
 """Best first: the simplices of least bound are halved until no bound is below the cutoff, or nodes run out.
 
-What the lower bound rests on: some minimiser lies in the cover (:mod:`.cover`, with the radius of the first upper bound),
-halves cover what they are halves of, exactly, and every simplex that is no longer halved has a bound of :mod:`.bound`. The
-least of those, and of the ones still open, is the lower bound, whatever multipliers were found and wherever was halved.
+What the lower bound rests on: some minimiser lies in the cover (:mod:`.cover`, with the radius of the first upper
+bound), halves cover what they are halves of, exactly, and every simplex that is no longer halved has a bound of
+:mod:`.bound`. The least of those, and of the ones still open, is the lower bound, whatever multipliers were found and
+wherever was halved.
 """
 
 import heapq
@@ -17,7 +18,7 @@ from .barrier import Point, lower_bounds
 from .bisection import edges
 from .bound import Relaxation
 from .cover import GRID, bisected, gram_basis, roots
-from .descent import descend, random_grams
+from .descent import descend, gram, random_grams
 from .program import Program
 
 _BATCH = 64
@@ -39,7 +40,7 @@ class _Node(NamedTuple):
     tie: int
     root: int
     vertices: Int[np.ndarray, "m m"]
-    w: Float[np.ndarray, "m"]
+    w: Float[np.ndarray, " m"]
     zeta: Float[np.ndarray, "K d"]
 
 
@@ -63,7 +64,7 @@ class _Tree:
         """Of the optimum."""
         return min(self.done, self.open[0].bound if self.open else np.inf)
 
-    def matrices(self, root: Int[np.ndarray, "B"], vertices: Int[np.ndarray, "B m m"]) -> Float[np.ndarray, "B m d d"]:
+    def matrices(self, root: Int[np.ndarray, " B"], vertices: Int[np.ndarray, "B m m"]) -> Float[np.ndarray, "B m d d"]:
         """Vertices, in units of the radius."""
         return np.einsum("bij,bjxy->bixy", vertices * 2.0**-GRID, self.roots[root])
 
@@ -132,14 +133,22 @@ def global_bounds(
     K = len(program.weights)
     value, Z = upper or (float(program.value(np.zeros((K, K)))), np.zeros((K, K)))
     if improve:
-        value, Z = min((value, Z), descend(program, random_grams(program, value, _STARTS)), key=lambda found: found[0])
+        value, Z = _better(program, (value, Z), random_grams(program, value, _STARTS))
     tree, rounds = _Tree(program, value, tol), 0
     while tree.open and tree.lower < value * (1 - tol) and tree.nodes < max_nodes:
         X = tree.halve(value)
         rounds += 1
         if improve and rounds & (rounds - 1) == 0:  # ever more seldom
-            value, Z = min((value, Z), descend(program, X), key=lambda found: found[0])
+            value, Z = _better(program, (value, Z), X)
     return GlobalBounds(min(tree.lower, value), value, Z, tree.nodes, time.monotonic() - began)
+
+
+def _better(program: Program, known: tuple, Q: Float[np.ndarray, "B d d"]) -> tuple:
+    """The best of what is known and what descents reach, the best of those going on till it rests."""
+    value, Z = descend(program, Q)
+    if value < known[0]:
+        value, Z = descend(program, gram(program, Z)[None], steps=3000)
+    return (value, Z) if value < known[0] else known
 
 
 def _require(program: Program, tol: float, max_nodes: int) -> None:
