@@ -51,7 +51,7 @@ def softmax(basis: Float[np.ndarray, "K d"], zeta: Float[np.ndarray, "*batch K d
 
 
 def _epigraph(each, mu):
-    """Least t/mu - sum log(t - each)/mu .. over t, times mu; the shares; and the largest of ``each`` (B, eta)."""
+    """Least t - mu sum log((t - each) / mu) over t; the shares mu / (t - each) there; the largest of ``each``."""
     top = each.max(-1, keepdims=True)
     below = (each - top) / mu[:, None]
     t = np.ones_like(top)
@@ -152,14 +152,17 @@ def lower_bounds(relaxation: Relaxation, V: Float[np.ndarray, "B m d d"], start:
     found = Point(w, start.zeta.copy())
     w = 0.5 * (w + 1 / w.shape[1])
     open_ = np.flatnonzero(bound < cutoff)
-    simplices, point = _with_artificial(relaxation, V[open_], w[open_], cutoff), None
+    simplices = _with_artificial(relaxation, V[open_], w[open_], cutoff)
     point = Point(np.concatenate([0.5 * w, np.full((len(w), 1), 0.5)], 1)[open_], start.zeta[open_])
     mu = np.full(len(open_), _MU * cutoff)
     for _ in range(_STEPS):
         if len(open_) == 0:
             break
         before = point
-        point, direction, value = _step(relaxation, simplices, point, mu)
+        try:
+            point, direction, value = _step(relaxation, simplices, point, mu)
+        except np.linalg.LinAlgError:  # what is proved so far stands, and halves are easier
+            break
         proved = safe_bound(relaxation, simplices.V[:, :-1], simplices.costs[..., :-1], direction.multipliers)
         bound[open_] = np.fmax(bound[open_], proved)
         found.w[open_], found.zeta[open_] = before.w[:, :-1], before.zeta

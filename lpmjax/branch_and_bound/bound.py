@@ -66,13 +66,19 @@ class Multipliers(NamedTuple):
 
 
 def concave_part(relaxation: Relaxation, V: Float[np.ndarray, "B m d d"]) -> Float[np.ndarray, "B eta m"]:
-    """kappa r^s tr psi_eta(V_i), rounded down, for some eta from the simplex's size to the largest eigenvalue."""
-    values, d, s = np.linalg.eigvalsh(V), V.shape[-1], relaxation.power
+    """:func:`chords` for eta between the size of the simplex and the largest eigenvalue."""
     size = spread(V)
-    top = np.maximum(values.max((-1, -2)), size)
+    top = np.maximum(np.linalg.eigvalsh(V).max((-1, -2)), size)
     low = np.maximum(0.03 * size, 1e-12)
-    eta = (low[:, None] * (top / low)[:, None] ** np.linspace(0, 1, _CHORDS))[:, :, None, None]
-    values = values[:, None]
+    return chords(relaxation, V, low[:, None] * (top / low)[:, None] ** np.linspace(0, 1, _CHORDS))
+
+
+def chords(
+    relaxation: Relaxation, V: Float[np.ndarray, "B m d d"], eta: Float[np.ndarray, "B eta"]
+) -> Float[np.ndarray, "B eta m"]:
+    """kappa r^s tr psi_eta(V_i), rounded down."""
+    values, d, s = np.linalg.eigvalsh(V)[:, None], V.shape[-1], relaxation.power
+    eta = eta[:, :, None, None]
     terms = np.where(values >= eta, np.maximum(values, eta) ** s, eta ** (s - 1) * np.minimum(values, eta))
     moved = d * (d + 1) ** 2 * eta[..., 0] ** (s - 1)
     return relaxation.cost * (terms.sum(-1) - _ULPS * (np.abs(terms).sum(-1) + moved))

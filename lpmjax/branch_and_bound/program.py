@@ -59,6 +59,11 @@ class Program(NamedTuple):
         sigma = np.linalg.svd(Z * self.omega, compute_uv=False)
         return loss @ self.weights + self.L / 2 * self.price * (sigma ** (2 / self.L)).sum(-1)
 
+    def gram(self, Z: Float[np.ndarray, "K K"]) -> Float[np.ndarray, "d d"]:
+        """The Q at which the relaxation has the value F(Z), on :func:`centred_basis`; the columns of Z sum to zero."""
+        values, vectors = np.linalg.eigh(centred_basis(len(Z)).T @ (Z * self.omega**2) @ Z.T @ centred_basis(len(Z)))
+        return vectors * np.maximum(values, 0) ** ((self.L - 1) / self.L) @ vectors.T
+
 
 def centred_basis(K: int) -> Float[np.ndarray, "K K-1"]:
     """Orthonormal columns that span the complement of 1."""

@@ -18,11 +18,11 @@ from .barrier import Point, lower_bounds
 from .bisection import edges
 from .bound import Relaxation
 from .cover import GRID, bisected, gram_basis, roots
-from .descent import descend, gram, random_grams
+from .descent import descend, random_logits
 from .program import Program
 
 _BATCH = 64
-_STARTS = 64
+_STARTS, _PROBES = 24, 4  #: descents from random points, and from relaxations
 
 
 class GlobalBounds(NamedTuple):
@@ -49,8 +49,8 @@ class _Tree:
 
     def __init__(self, program: Program, upper: float, tol: float):
         K = len(program.weights)
-        self.radius, self.tol = program.radius(upper), tol
-        self.relaxation = Relaxation.of(program, self.radius)
+        self.tol = tol
+        self.relaxation = Relaxation.of(program, program.radius(upper))
         self.roots = np.einsum("rme,exy->rmxy", roots(program.weights, program.omega), gram_basis(K))
         self.open: list[_Node] = []
         self.done, self.nodes = np.inf, 0
@@ -83,8 +83,8 @@ class _Tree:
                 self.done = min(self.done, bound[b])
         self.nodes += len(bound)
 
-    def halve(self, upper: float) -> Float[np.ndarray, "B d d"]:
-        """Halve the simplices of least bound; where the relaxation of each was least."""
+    def halve(self, upper: float) -> Float[np.ndarray, "B K K"]:
+        """Halve the simplices of least bound; the logits where the relaxation of each was least."""
         nodes = [heapq.heappop(self.open) for _ in range(min(_BATCH, len(self.open)))]
         bound, _, root, vertices, w, zeta = (np.array(field) for field in zip(*nodes, strict=True))
         V = self.matrices(root, vertices)
@@ -94,7 +94,7 @@ class _Tree:
         for half, (new, old) in zip(halves, ((first, second), (second, first)), strict=True):
             start = Point(_moved(w, new, old)[exact], zeta[exact])
             self.add(root[exact], half[exact], start, bound[exact], upper)
-        return self.radius * np.einsum("bm,bmxy->bxy", w, V)
+        return (zeta @ self.relaxation.basis.T).swapaxes(-1, -2)
 
 
 def _moved(w, new, old):
@@ -133,22 +133,14 @@ def global_bounds(
     K = len(program.weights)
     value, Z = upper or (float(program.value(np.zeros((K, K)))), np.zeros((K, K)))
     if improve:
-        value, Z = _better(program, (value, Z), random_grams(program, value, _STARTS))
+        value, Z = min((value, Z), descend(program, random_logits(program, _STARTS)), key=lambda found: found[0])
     tree, rounds = _Tree(program, value, tol), 0
     while tree.open and tree.lower < value * (1 - tol) and tree.nodes < max_nodes:
-        X = tree.halve(value)
+        starts = tree.halve(value)
         rounds += 1
         if improve and rounds & (rounds - 1) == 0:  # ever more seldom
-            value, Z = _better(program, (value, Z), X)
+            value, Z = min((value, Z), descend(program, starts[:_PROBES]), key=lambda found: found[0])
     return GlobalBounds(min(tree.lower, value), value, Z, tree.nodes, time.monotonic() - began)
-
-
-def _better(program: Program, known: tuple, Q: Float[np.ndarray, "B d d"]) -> tuple:
-    """The best of what is known and what descents reach, the best of those going on till it rests."""
-    value, Z = descend(program, Q)
-    if value < known[0]:
-        value, Z = descend(program, gram(program, Z)[None], steps=3000)
-    return (value, Z) if value < known[0] else known
 
 
 def _require(program: Program, tol: float, max_nodes: int) -> None:

@@ -53,7 +53,7 @@ class BranchAndBound(HostSolver):
         at = objective.coordinates(result)
         Z = np.asarray(objective.logits(at))
         program = _program(objective, problem.num_factors)
-        found = global_bounds(program, (float(program.value(Z)), Z), float(tol), self.max_steps, improve=False)
+        found = global_bounds(program, (float(program.value(Z)), Z), float(tol), self.max_steps)
         return self._claim(objective, at, tol, found.lower, found.nodes)
 
     def _claim(self, objective: SchattenObjective, at: DeepCoordinates, tol: Any, lower: float, nodes: int) -> Claim:
