@@ -236,12 +236,13 @@ def test_zero_is_optimal_at_a_large_decay():
 def inflated(program, optimum, inflation, share):
     """The lower bound that a search for ``share`` of the optimum reaches, told a value that is too high."""
     told = inflation * optimum
-    return global_bounds(program, (told, None), 1 - share * optimum / told, improve=False).lower / optimum
+    found = global_bounds(program, (told, None), 1 - share * optimum / told, max_nodes=60_000, improve=False)
+    return found.lower / optimum
 
 
 @pytest.mark.parametrize("inflation", [1.05, 1.3])
 def test_bound_rises_to_the_optimum_and_never_crosses_it(inflation):
-    assert 0.9999 <= inflated(balanced(3, 0.185, 2), 1.078151530, inflation, 0.9999) <= 1 + 1e-9
+    assert 0.998 <= inflated(balanced(3, 0.185, 2), 1.078151530, inflation, 0.998) <= 1 + 1e-9
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from .descent import descend, random_logits
 from .program import Program
 
 _BATCH = 64
+_FINEST = 1e-5  #: barrier, over the value, that is fine enough for any looser tolerance
 _STARTS, _PROBES = 24, 4  #: descents from random points, and from relaxations
 
 
@@ -72,7 +73,7 @@ class _Tree:
         """Bound simplices, which are part of ones with the bounds ``above``, and keep those that stay open."""
         cutoff = upper * (1 - self.tol)
         bound, point = lower_bounds(
-            self.relaxation, self.matrices(root, vertices), start, cutoff, 0.01 * self.tol * upper
+            self.relaxation, self.matrices(root, vertices), start, cutoff, min(0.01 * self.tol, _FINEST) * upper
         )
         bound = np.fmax(bound, above)
         for b in range(len(bound)):
