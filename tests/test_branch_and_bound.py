@@ -277,6 +277,7 @@ def deep(groups, price, M, **options):
     return lpm.DeepLinear(groups, lambda_W=(price,) * M, lambda_H=price, **options)
 
 
+@pytest.mark.slow
 def test_solver_certifies_and_certify_repeats_it():
     problem = deep(lpm.ClassGroups.balanced(3, 1), 0.185, 2)
     solution = lpm.solve(problem, method=lpm.BranchAndBound(), tol=1e-3)

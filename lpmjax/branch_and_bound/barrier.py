@@ -85,7 +85,7 @@ class _Direction(NamedTuple):
 
 
 def _direction(relaxation: Relaxation, simplices: Simplices, point: Point, mu) -> _Direction:
-    """Newton's, with zeta eliminated class by class."""
+    """Newton's, and the multipliers of the point."""
     w, (V, costs), a = point.w, simplices, relaxation.stiffness[:, None, None]
     eig, vec = np.linalg.eigh(simplices.at(w))
     root = vec / np.sqrt(eig)[:, None, :]
@@ -107,22 +107,28 @@ def _direction(relaxation: Relaxation, simplices: Simplices, point: Point, mu) -
     drift = (shares[:, None] @ weighted) / np.linalg.norm(shares, axis=-1)[:, None, None]
     by_w = flat @ flat.swapaxes(-1, -2) + weighted.swapaxes(-1, -2) @ weighted - drift.swapaxes(-1, -2) @ drift
     by_w -= np.einsum("bkmd,bkdn->bmn", moved, mixed)
-    solved = np.linalg.solve(by_zeta, np.concatenate([mixed, of_zeta[..., None]], -1))
-    schur = by_w - np.einsum("bkdm,bkdn->bmn", mixed, solved[..., :-1])
-    left = of_w - np.einsum("bkdm,bkd->bm", mixed, solved[..., -1])
-    scaled = schur * w[:, :, None] * w[:, None, :] + mu[:, None, None] * np.eye(w.shape[1])
-    sides = np.linalg.solve(scaled, np.stack([-left * w, w], -1))
-    balance = (sides[..., 0] * w).sum(-1, keepdims=True) / (sides[..., 1] * w).sum(-1, keepdims=True)
-    relative = sides[..., 0] - balance * sides[..., 1]
-    change = Point(relative * w, -solved[..., -1] - np.einsum("bkdm,bm->bkd", solved[..., :-1], relative * w))
+    change = _solved(w, mu, Point(of_w, of_zeta), (by_w, mixed, by_zeta))
     turn = root.swapaxes(-1, -2) @ simplices.at(change.w) @ root
-    inward = np.minimum(np.linalg.eigvalsh(turn)[:, 0], relative.min(-1))
+    inward = np.minimum(np.linalg.eigvalsh(turn)[:, 0], (change.w / w).min(-1))
     return _Direction(
         change,
         (of_w * change.w).sum(-1) + (of_zeta * change.zeta).sum((-1, -2)),
         np.minimum(1.0, 0.9 / np.maximum(-inward, 1e-300)),
         Multipliers(P, shares, np.sqrt(mu)[:, None, None] * root.swapaxes(-1, -2)),
     )
+
+
+def _solved(w, mu, gradient: Point, hessian) -> Point:
+    """Newton's change of a point, with sum w kept: zeta is eliminated class by class, and w scaled by its barrier."""
+    by_w, mixed, by_zeta = hessian
+    solved = np.linalg.solve(by_zeta, np.concatenate([mixed, gradient.zeta[..., None]], -1))
+    schur = by_w - np.einsum("bkdm,bkdn->bmn", mixed, solved[..., :-1])
+    left = gradient.w - np.einsum("bkdm,bkd->bm", mixed, solved[..., -1])
+    scaled = schur * w[:, :, None] * w[:, None, :] + mu[:, None, None] * np.eye(w.shape[1])
+    sides = np.linalg.solve(scaled, np.stack([-left * w, w], -1))
+    balance = (sides[..., 0] * w).sum(-1, keepdims=True) / (sides[..., 1] * w).sum(-1, keepdims=True)
+    change = (sides[..., 0] - balance * sides[..., 1]) * w
+    return Point(change, -solved[..., -1] - np.einsum("bkdm,bm->bkd", solved[..., :-1], change))
 
 
 def _step(relaxation: Relaxation, simplices: Simplices, point: Point, mu):
