@@ -332,3 +332,9 @@ def test_imbalanced_classes():
     found = global_bounds(program, tol=1e-5)
     assert found.upper * (1 - 1e-5) <= found.lower <= found.upper
     assert descend(program, random_logits(program, 200))[0] == pytest.approx(found.upper, rel=1e-8)
+
+
+@pytest.mark.slow
+def test_four_classes_with_four_factors():
+    found = global_bounds(balanced(4, 0.03, 3), tol=5e-3)
+    assert found.upper * (1 - 5e-3) <= found.lower <= found.upper < simplex_etf(4, 0.03, 3)

@@ -205,7 +205,7 @@ class DeepLinear(GroupedProblem):
         if not self.loss.shift_invariant:  # the named structures have logits that sum to zero
             return (MultiStart(),)
         named = (Named(), MultiStart()) if self.groups.num_groups == 1 else (MultiStart(), Named())
-        K = self.class_order.group_of_class.size
+        K = self.groups.class_index.size
         wide = 2 <= K <= 5 and (self.dim is None or self.dim >= K - 1)
         plain = type(self.loss) is CrossEntropy and not self.has_bias
         return (*named, BranchAndBound()) if plain and wide else named
