@@ -50,6 +50,7 @@ from .referee import referee as referee
 from .result import Result as Result
 from .solution import Solution as Solution
 from .solve import solve as solve
+from .solvers.branch_and_bound import BranchAndBound as BranchAndBound
 from .solvers.closed_form import ClosedForm as ClosedForm
 from .solvers.factored import Factored as Factored
 from .solvers.grouped import Grouped as Grouped

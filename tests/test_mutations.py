@@ -30,6 +30,7 @@ class Mutant(NamedTuple):
     catcher: str
 
 
+BOUND, TREE = "lpmjax/branch_and_bound/bound.py", "tests/test_branch_and_bound.py"
 CERTIFICATE, LOSSES = "lpmjax/duality.py", "lpmjax/losses/softmax.py"
 MUTANTS = (
     Mutant(
@@ -343,6 +344,59 @@ MUTANTS = (
         '"s": ((K_A - 1) * within + sigma)',
         '"s": ((K_A - 1) * within - sigma)',
         "proof lpm.merged_boundary",
+    ),
+    Mutant(
+        "quadratic term of a cut", BOUND, "[u * np.sqrt(pull)[:, None], at.rows]", "[at.rows]", f"{TREE} -k any_multi"
+    ),
+    Mutant(
+        "curvature of a cut",
+        BOUND,
+        "relaxation.weights**2 / (2 * relaxation.stiffness)",
+        "relaxation.weights**2 / (4 * relaxation.stiffness)",
+        f"{TREE} -k any_multi",
+    ),
+    Mutant(
+        "negative eigenvalues of vertices",
+        BOUND,
+        "eta ** (s - 1) * np.minimum(values, eta)",
+        "eta ** (s - 1) * np.clip(values, 0, eta)",
+        f"{TREE} -k any_multi",
+    ),
+    Mutant(
+        "multipliers that are no probabilities",
+        BOUND,
+        "at.probabilities / at.probabilities.sum(-1, keepdims=True)",
+        "at.probabilities",
+        f"{TREE} -k any_multi",
+    ),
+    Mutant(
+        "shares of more than one",
+        BOUND,
+        "at.shares / at.shares.sum(-1, keepdims=True)",
+        "at.shares",
+        f"{TREE} -k any_multi",
+    ),
+    Mutant("rounding of a bound", BOUND, "+ entropy - _ULPS * size", "+ entropy", f"{TREE} -k rounding_is_allowed"),
+    Mutant(
+        "radius of the cover",
+        "lpmjax/branch_and_bound/program.py",
+        "(2 * upper / (self.L * self.price)",
+        "(1.8 * upper / (self.L * self.price)",
+        f"{TREE} -k radius",
+    ),
+    Mutant(
+        "symmetries that are left",
+        "lpmjax/branch_and_bound/cover.py",
+        "{g for g in group if g[first] == first}",
+        "group",
+        f"{TREE} -k orbit",
+    ),
+    Mutant(
+        "bounds of simplices left early",
+        "lpmjax/branch_and_bound/search.py",
+        "self.done = min(self.done, bound[b])",
+        "pass",
+        f"{TREE} -k rises",
     ),
 )
 

@@ -14,12 +14,14 @@ from ..fields import parameter
 from ..groups import ClassGroups, ClassOrder
 from ..kept_solution import KeptSolution, NetworkSolution
 from ..losses.loss import Loss
+from ..losses.softmax import CrossEntropy
 from ..losses.squared_error import SquaredError
 from ..objectives.relu import ReluObjective
 from ..objectives.schatten import SchattenObjective
 from ..objectives.separable import SeparableObjective
 from ..result import Result
 from ..solution import Solution
+from ..solvers.branch_and_bound import BranchAndBound
 from ..solvers.multi_start import MultiStart
 from ..solvers.named import Named
 from ..solvers.separable import Constructions, Separable
@@ -39,7 +41,8 @@ class DeepLinear(GroupedProblem):
     L = 2 only. With squared error, default weights and no bias or a free one it separates over singular
     values, and the global optimum has a closed form and a certificate for every L and ``dim``. Any other model of three
     or more factors has a :class:`lpmjax.DeepSolution`: the best of named structures ("named") or of descents over all
-    factors from random starts ("factored"), ``converged``, with a proven lower bound of the global optimum.
+    factors from random starts ("factored"), ``converged``, with a proven lower bound of the global optimum; with
+    cross-entropy, no bias and few classes "branch_and_bound" closes the gap.
 
     Parameters
     ----------
@@ -201,7 +204,11 @@ class DeepLinear(GroupedProblem):
             return super().solvers
         if not self.loss.shift_invariant:  # the named structures have logits that sum to zero
             return (MultiStart(),)
-        return (Named(), MultiStart()) if self.groups.num_groups == 1 else (MultiStart(), Named())
+        named = (Named(), MultiStart()) if self.groups.num_groups == 1 else (MultiStart(), Named())
+        K = self.groups.class_index.size
+        wide = 2 <= K <= 5 and (self.dim is None or self.dim >= K - 1)
+        plain = type(self.loss) is CrossEntropy and not self.has_bias
+        return (*named, BranchAndBound()) if plain and wide else named
 
 
 def _order_of(groups: ClassGroups) -> ClassOrder:
