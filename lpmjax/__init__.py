@@ -22,11 +22,9 @@ from . import plot as plot
 from .certify import certify as certify
 from .codes import Phase as Phase
 from .codes import Status as Status
-from .deep_solution import DeepSolution as DeepSolution
 from .diagnose import Diagnosis as Diagnosis
 from .diagnose import diagnose as diagnose
 from .factored import factored as factored
-from .feature_solution import FeatureSolution as FeatureSolution
 from .groups import ClassGroups as ClassGroups
 from .losses import ConvexLoss as ConvexLoss
 from .losses import CrossEntropy as CrossEntropy
@@ -37,7 +35,6 @@ from .losses import Loss as Loss
 from .losses import PowerSoftmax as PowerSoftmax
 from .losses import SquaredError as SquaredError
 from .losses import VectorScaling as VectorScaling
-from .pair_solution import PairSolution as PairSolution
 from .phases import phases as phases
 from .problems import DeepLinear as DeepLinear
 from .problems import GroupedProblem as GroupedProblem
@@ -47,8 +44,11 @@ from .problems import Problem as Problem
 from .problems import SupervisedContrastive as SupervisedContrastive
 from .problems import UnconstrainedFeatures as UnconstrainedFeatures
 from .referee import referee as referee
-from .result import Result as Result
-from .solution import Solution as Solution
+from .results.deep import DeepSolution as DeepSolution
+from .results.features import FeatureSolution as FeatureSolution
+from .results.pair import PairSolution as PairSolution
+from .results.result import Result as Result
+from .results.solution import Solution as Solution
 from .solve import solve as solve
 from .solvers.branch_and_bound import BranchAndBound as BranchAndBound
 from .solvers.closed_form import ClosedForm as ClosedForm

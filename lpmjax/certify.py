@@ -10,7 +10,7 @@ from jax.core import Tracer
 from .arguments import leaves, require, require_type
 from .conclude import conclude
 from .problems.problem import Problem
-from .result import Result
+from .results.result import Result
 from .settings import nan_is_a_value
 from .solvers.solver import Claim, HostSolver
 

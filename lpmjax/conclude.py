@@ -4,7 +4,7 @@ from typing import Any
 
 from .codes import Phase, Status
 from .problems.problem import Problem
-from .result import Result
+from .results.result import Result
 from .solvers.solver import Claim
 
 

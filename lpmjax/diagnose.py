@@ -19,8 +19,8 @@ from .duality import Program, duality_gap, evaluate, gradient
 from .files import json_text
 from .groups import ClassGroups
 from .remedies import Model, Remedy, announcer, digits, find_remedies, listed
+from .results.solution import Solution
 from .settings import nan_is_a_value
-from .solution import Solution
 
 _ROWS = 20  #: classes that are printed one by one
 

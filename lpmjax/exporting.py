@@ -12,21 +12,21 @@ import jax
 import jax.export
 from jax.tree_util import PyTreeDef, default_registry
 
-from .feature_solution import FeatureSolution
 from .groups import ClassGroups, ClassOrder
-from .kept_solution import KeptSolution, NetworkSolution
 from .losses.focal import Focal
 from .losses.power_softmax import PowerSoftmax
 from .losses.softmax import CrossEntropy, LabelSmoothing, LogitAdjusted
 from .losses.squared_error import SquaredError
 from .losses.vector_scaling import VectorScaling
-from .pair_solution import PairSolution
 from .problems.contrastive import SupervisedContrastive
 from .problems.deep_linear import DeepLinear
 from .problems.layer_peeled import LayerPeeled
 from .problems.power_norm import PowerNormPeeled
 from .problems.unconstrained import UnconstrainedFeatures
-from .solution import Solution
+from .results.features import FeatureSolution
+from .results.kept import KeptSolution, NetworkSolution
+from .results.pair import PairSolution
+from .results.solution import Solution
 
 T = TypeVar("T", bound=type)
 

@@ -6,8 +6,8 @@ from jaxtyping import Array
 from .arguments import require_key, require_precision, require_type
 from .problems.grouped import GroupedProblem
 from .problems.problem import Problem
+from .results.solution import Solution
 from .settings import nan_is_a_value
-from .solution import Solution
 from .solvers.factored import Factored
 from .tries import as_tol, tries
 

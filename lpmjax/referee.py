@@ -9,8 +9,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .arguments import require_key, require_type
 from .codes import Status
-from .deep_solution import DeepSolution
 from .problems.deep_linear import DeepLinear
+from .results.deep import DeepSolution
 from .settings import nan_is_a_value
 from .solvers.multi_start import MultiStart
 from .solvers.named import branches, structures

@@ -16,7 +16,7 @@ from .groups import ClassGroups
 from .problems.grouped import GroupedProblem
 from .problems.layer_peeled import LayerPeeled
 from .problems.unconstrained import UnconstrainedFeatures
-from .solution import Solution
+from .results.solution import Solution
 from .solve import as_tol, choose_solver, solve
 
 _MARGINS = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1)  #: relative steps to either side of a threshold, narrowest first

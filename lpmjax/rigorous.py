@@ -18,7 +18,7 @@ from . import symmetry
 from .arguments import is_positive, require, require_type, scalars
 from .files import json_text, write_json
 from .losses.softmax import CrossEntropy
-from .solution import Solution
+from .results.solution import Solution
 from .written import as_written
 
 

@@ -16,9 +16,9 @@ from .conclude import conclude
 from .forks import require_unforked
 from .objectives.of_groups import GroupCoordinates
 from .problems.problem import Problem
-from .result import Result
+from .results.result import Result
+from .results.solution import Solution
 from .settings import nan_is_a_value
-from .solution import Solution
 from .solvers.claims import claim_of
 from .solvers.grouped import Grouped
 from .solvers.solver import AbstractSolver, HostSolver, TracedSolver

@@ -14,8 +14,8 @@ from .fields import words_of
 from .groups import ClassGroups
 from .losses.loss import Loss
 from .problems.problem import Problem
-from .result import Result
-from .solution import Solution
+from .results.result import Result
+from .results.solution import Solution
 
 
 def load(path: Path | str) -> Any:

@@ -11,7 +11,7 @@ from .arguments import require_positive, require_type, scalars
 from .codes import Status
 from .conclude import conclude
 from .problems.problem import Problem
-from .result import Result
+from .results.result import Result
 from .solvers.solver import AbstractSolver, Claim, HostSolver
 
 

@@ -50,7 +50,7 @@ class AbstractObjective(eqx.Module):
 
     @abc.abstractmethod
     def describe(self, at: Any, found: Structure, log_multiplier: Any) -> dict[str, Any]:
-        """The fields that the problem's kind of :class:`lpmjax.result.Result` adds, differentiable by coordinates."""
+        """The fields that the problem's kind of :class:`lpmjax.Result` adds, differentiable by coordinates."""
 
     @abc.abstractmethod
     def coordinates(self, result: Any) -> Any:

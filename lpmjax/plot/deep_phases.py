@@ -51,8 +51,9 @@ def deep_phases(ds: Any, ax: Any = None) -> Any:
     shown = [str(name) for name in ds["structure"].values if (best == name).any()]
     codes = np.vectorize(shown.index)(best)
     height = 4.4 if row == "R" else 1.4 + 0.42 * len(best)
+    own = ax is None
     if ax is None:
-        ax = pyplot.subplots(figsize=(7.2, height), layout="constrained")[1]
+        ax = pyplot.subplots(figsize=(7.2, height + 0.2 * np.ceil((len(shown) + 1) / 3)), layout="constrained")[1]
     hues = iter(pyplot.get_cmap("tab20").colors * len(shown))
     palette = colors.ListedColormap([_ZERO if name == "zero" else next(hues) for name in shown])
     across, up = np.exp(_edges(np.log(ds["lambda_"].values))), ds[row].values
@@ -69,7 +70,9 @@ def deep_phases(ds: Any, ax: Any = None) -> Any:
         ax.set_yticks(range(up.size), [str(value) for value in up])
     fixed = ", ".join(f"${name}$ = {int(np.squeeze(ds[name].values))}" for name in ("K", "M") if name != row)
     ax.set_title(f"Deep linear network, cross-entropy, {fixed}")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.6 / (height - 1.2)), ncols=3, fontsize="small", frameon=False)
+    # Below the axes of a figure of its own, whose layout leaves room for it.
+    where = {"loc": "outside lower center", "ncols": 3} if own else {"loc": "best"}
+    (ax.figure if own else ax).legend(**where, fontsize="small", frameon=not own)
     return ax
 
 

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ..arguments import require
-from ..feature_solution import FeatureSolution
 from ..fields import parameter
 from ..groups import ClassGroups
 from ..objectives.contrastive import ContrastiveObjective
-from ..result import Result
+from ..results.features import FeatureSolution
+from ..results.result import Result
 from ..solvers.contrastive import BalancedFeatures, FeatureDescent
 from ..solvers.solver import AbstractSolver
 from .grouped import common_dtype

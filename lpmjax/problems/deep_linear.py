@@ -8,19 +8,19 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from ..arguments import require_flag
-from ..deep_solution import DeepSolution
 from ..duality import Program
 from ..fields import parameter
 from ..groups import ClassGroups, ClassOrder
-from ..kept_solution import KeptSolution, NetworkSolution
 from ..losses.loss import Loss
 from ..losses.softmax import CrossEntropy
 from ..losses.squared_error import SquaredError
 from ..objectives.relu import ReluObjective
 from ..objectives.schatten import SchattenObjective
 from ..objectives.separable import SeparableObjective
-from ..result import Result
-from ..solution import Solution
+from ..results.deep import DeepSolution
+from ..results.kept import KeptSolution, NetworkSolution
+from ..results.result import Result
+from ..results.solution import Solution
 from ..solvers.branch_and_bound import BranchAndBound
 from ..solvers.multi_start import MultiStart
 from ..solvers.named import Named

@@ -17,7 +17,7 @@ from ..losses.squared_error import SquaredError
 from ..objectives.nonconvex import NonconvexObjective
 from ..objectives.nuclear import NuclearObjective
 from ..objectives.of_groups import GroupObjective
-from ..solution import Solution
+from ..results.solution import Solution
 from ..solvers.balanced import BalancedMargin
 from ..solvers.closed_form import ClosedForm
 from ..solvers.factored import Factored

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 from ..fields import parameter
 from ..groups import ClassGroups
 from ..objectives.power_norm import PowerNormObjective
-from ..pair_solution import PairSolution
-from ..result import Result
+from ..results.pair import PairSolution
+from ..results.result import Result
 from ..solvers.power_norm import PowerNormDescent
 from ..solvers.solver import AbstractSolver
 from .grouped import common_dtype

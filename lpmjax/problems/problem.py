@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool
 from ..arguments import require_integer
 from ..fields import check_ranges, in_range
 from ..objectives.objective import AbstractObjective
-from ..result import Result
+from ..results.result import Result
 from ..solvers.solver import AbstractSolver
 
 

@@ -11,7 +11,7 @@ from ..arguments import require_integer
 from ..codes import Phase
 from ..objectives.objective import Structure
 from ..objectives.power_norm import Factors, PowerNormObjective
-from ..pair_solution import described
+from ..results.pair import described
 from ..spectral import singular_values
 from .descent import LBFGS, Until, descend
 from .implicit import with_derivative

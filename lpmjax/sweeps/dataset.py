@@ -13,7 +13,7 @@ from ..codes import Phase, Status
 from ..fields import Words, words_of
 from ..groups import ClassGroups
 from ..problems.problem import Problem
-from ..result import Result
+from ..results.result import Result
 from .grid import Grid
 
 

@@ -10,7 +10,7 @@ from ..arguments import require_integer
 from ..codes import Status
 from ..fields import words_of
 from ..problems.problem import Problem
-from ..result import Result
+from ..results.result import Result
 from ..solve import solve
 from ..solvers.solver import AbstractSolver
 from .dataset import dataset

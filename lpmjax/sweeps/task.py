@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import jax
 
 from ..problems.problem import Problem
-from ..result import Result
+from ..results.result import Result
 from ..solve import choose_solver, solve
 from ..solvers.solver import AbstractSolver
 from ..tries import as_tol

@@ -16,7 +16,7 @@ from ..losses.loss import Loss
 from ..losses.softmax import CrossEntropy
 from ..problems.layer_peeled import LayerPeeled
 from ..problems.unconstrained import UnconstrainedFeatures
-from ..solution import Solution
+from ..results.solution import Solution
 from ..solve import solve
 
 Forms = Mapping[str, Any]

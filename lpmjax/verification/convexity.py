@@ -10,7 +10,7 @@ from ..duality import Certificate, Program, duality_gap
 from ..groups import ClassGroups
 from ..losses.softmax import CrossEntropy
 from ..problems.unconstrained import UnconstrainedFeatures
-from ..solution import Solution
+from ..results.solution import Solution
 from ..solve import solve
 from . import dense_gap
 from .comparison import Comparison, Forms, claimed, decayed, grid, layer_peeled, perturbed, relative, report

@@ -12,7 +12,7 @@ from ..groups import ClassGroups
 from ..losses.squared_error import SquaredError
 from ..problems.deep_linear import DeepLinear
 from ..problems.unconstrained import UnconstrainedFeatures
-from ..solution import Solution
+from ..results.solution import Solution
 from ..solve import solve
 from .comparison import Comparison, Forms, claimed, full_logits, grid, relative, report
 from .formula import closed_form

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..losses.squared_error import SquaredError
-from ..solution import Solution
+from ..results.solution import Solution
 from .comparison import Comparison, Forms, claimed, decayed, full_logits, perturbed, relative, relative2, report
 from .formula import closed_form
 

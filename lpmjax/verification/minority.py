@@ -5,7 +5,7 @@ import numpy as np
 from .. import boundary
 from ..codes import Phase
 from ..diagnose import diagnose
-from ..solution import Solution
+from ..results.solution import Solution
 from .comparison import Comparison, Forms, claimed, decayed, grid, layer_peeled, relative, report
 from .formula import closed_form
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..solution import Solution
+from ..results.solution import Solution
 from .comparison import Comparison, Forms, claimed, decayed, full_logits, grid, layer_peeled, relative, report
 from .formula import closed_form
 

@@ -8,9 +8,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Int8
 
-from . import archive
-from .codes import Phase, Status
-from .fields import variable
+from .. import archive
+from ..codes import Phase, Status
+from ..fields import variable
 
 
 class Result(eqx.Module):

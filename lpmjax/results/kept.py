@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from .fields import variable
+from ..fields import variable
 from .solution import Solution
 
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from . import symmetry
-from .arguments import require_integer, require_precision
-from .fields import variable
+from .. import symmetry
+from ..arguments import require_integer, require_precision
+from ..fields import variable
 from .result import Result
 from .solution import group_names
 

@@ -9,9 +9,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from . import symmetry
-from .arguments import require_integer, require_precision
-from .fields import variable
+from .. import symmetry
+from ..arguments import require_integer, require_precision
+from ..fields import variable
 from .result import Result
 
 _LARGEST_MATRIX = 2**31  #: bytes of K x K logits; making them takes some times as much

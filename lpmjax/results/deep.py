@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .arguments import require_integer, require_precision
-from .fields import variable
+from ..arguments import require_integer, require_precision
+from ..fields import variable
 from .result import Result
 
 

@@ -6,7 +6,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float
 
-from .fields import variable
+from ..fields import variable
 from .result import Result
 
 
