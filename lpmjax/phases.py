@@ -32,7 +32,7 @@ def phases(K: Any, M: Any, lambda_: Any, R: Any = None) -> Any:
 
     Returns
     -------
-    xarray.Dataset over (K, M, lambda_) and, with ``R``, over (K, M, lambda_, R): ``value``, ``best`` (name of the
+    xarray.Dataset over those of (K, M, lambda_, R) that are lists: ``value``, ``best`` (name of the
     simplest structure that attains it), ``rank``, ``lower_bound``, ``etf_excess`` (NaN for unequal classes), and
     ``value_of`` over ``structure`` as well (NaN where K has no such structure).
 
@@ -66,7 +66,9 @@ def phases(K: Any, M: Any, lambda_: Any, R: Any = None) -> Any:
     ds = xr.Dataset(variables, {**coords, "structure": names})
     for name, words in _COORDINATES.items():
         ds[name].attrs["long_name"] = words
-    return ds.isel(R=0, drop=True) if R is None else ds
+    given = {"K": K, "M": M, "lambda_": lambda_, "R": R}
+    ds = ds.isel({name: 0 for name, value in given.items() if np.ndim(value) == 0})
+    return ds.drop_vars("R") if R is None else ds
 
 
 _WORDS = {

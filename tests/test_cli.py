@@ -164,9 +164,27 @@ def test_phase_diagram(capsys, tmp_path):
     ]
 
 
+def test_phase_diagram_of_deep_linear_networks(capsys, tmp_path):
+    deep = ["phase-diagram", "--system", "deep-linear", "--K", 3, "--out", tmp_path]
+    code, out, err = run(capsys, *deep, "--lambda", "0.1,0.185,0.3")
+    assert code == 0, err
+    rows = [line.split() for line in out.splitlines() if "0.1" in line or "0.3" in line]
+    assert [row[-1] for row in rows] == ["2", "1", "0"]
+    assert "ETF" in rows[0] and "dropped" in rows[1] and "zero" in rows[2]
+    assert [path.name for path in tmp_path.iterdir()] == ["deep_phases.nc"]  # one row is no figure
+    code, out, _ = run(capsys, *deep, "--lambda", "0.1,0.185,0.3", "--M", "2,3", "--json")
+    record = json.loads(out)
+    assert record["cells"] == 6 == sum(record["best"].values())
+    assert (tmp_path / "deep_phases.png").stat().st_size > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
+        (["phase-diagram", "--M", 2], "--M is for --system deep-linear"),
+        (["phase-diagram", "--system", "deep-linear", "--cells", 3], "--cells is for --system two-groups"),
+        (["phase-diagram", "--system", "deep-linear", "--K", "3.5"], "--K = [3.5] must hold whole numbers"),
+        (["phase-diagram", "--system", "deep-linear", "--K", 2], "K[0] = 2"),
         (["solve", "--R", 0], "R = 0"),
         (["solve", "--E-H", "nan"], "E_H = nan"),
         (["solve", "--K-A", 0.5], "K_A = 0.5"),

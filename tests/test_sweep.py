@@ -248,3 +248,18 @@ def test_run_replaces_the_solve_and_its_result_names_the_variables():
 def test_a_run_that_is_none_is_told(bad, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         lpm.sweep(lpm.LayerPeeled.two_group, **GRID, **bad)
+
+
+@pytest.mark.slow
+def test_methods_that_choose_their_shapes_go_cell_by_cell():
+    groups, seen = lpm.ClassGroups.balanced(3), []
+    deep = {"groups": groups, "lambda_W": (0.1, 0.1), "lambda_H": [0.05, 0.1]}
+    ds = lpm.sweep(lpm.DeepLinear, **deep, method="branch_and_bound", progress=lambda *done: seen.append(done))
+    assert (ds["status"] == lpm.Status.certified).all() and seen == [(1, 2), (2, 2)]
+    assert (ds["lower_bound"] >= 0.998 * ds["value"]).all()
+    same = lpm.sweep(lpm.DeepLinear, **deep)  # named structures, under vmap
+    np.testing.assert_allclose(same["value"], ds["value"], rtol=1e-6)
+    focal = lpm.sweep(lpm.LayerPeeled, groups=groups, E_W=1.0, E_H=[1.0, 4.0], loss=lpm.Focal(2.0))
+    for i, E_H in enumerate([1.0, 4.0]):
+        one = lpm.solve(lpm.LayerPeeled(groups, 1.0, E_H, loss=lpm.Focal(2.0)))
+        assert float(focal["value"][i]) == pytest.approx(float(one.value), rel=1e-8)

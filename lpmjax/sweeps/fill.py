@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -33,6 +34,19 @@ def allocate(names, shape, like: Any, max_bytes: int) -> dict[str, np.ndarray]:
             "raise max_bytes."
         )
     return {name: np.empty(full, kind) for name, (full, kind) in plan.items()}
+
+
+def one_by_one(
+    out, grid: Grid, cells: Iterable[tuple[int, ...]], task: Callable[[Problem], Any], progress=None
+) -> None:
+    """Do the task in these cells (an index for each axis), eagerly."""
+    for done, cell in enumerate(cells, start=1):
+        values = {name: axis[i] for (name, axis), i in zip(grid.axes.items(), cell, strict=True)}
+        found = task(grid.builder(**values, **grid.fixed))
+        for name, array in out.items():
+            array[cell] = np.asarray(getattr(found, name))
+        if progress is not None:
+            progress(done, math.prod(grid.shape))
 
 
 def fill(out, grid: Grid, task: Run | Solve, rows: int, progress) -> None:

@@ -1,6 +1,7 @@
 """sweep: any builder of a Problem over named axes, as an xarray.Dataset with coordinates, units and provenance."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,9 +13,9 @@ from ..fields import words_of
 from ..problems.problem import Problem
 from ..results.result import Result
 from ..solve import solve
-from ..solvers.solver import AbstractSolver
+from ..solvers.solver import AbstractSolver, HostSolver
 from .dataset import dataset
-from .fill import allocate, fill
+from .fill import allocate, fill, one_by_one
 from .grid import Grid, as_axis, check_dtypes, check_keywords, first_problem, is_axis
 from .task import Run, Solve
 
@@ -45,7 +46,8 @@ def sweep(
         :class:`lpmjax.Result` and works under ``jax.vmap``; a function defined once is compiled once. The result names
         the variables.
     method, tol, max_steps : as in :func:`lpmjax.solve`, without ``run``; where a ``dim`` is below the rank of the
-        optimum, "auto" falls back to "factored", cell by cell.
+        optimum, "auto" falls back to "factored". Methods that choose shapes by what they find ("factored",
+        "branch_and_bound") go cell by cell.
     variables : names of the result's attributes to keep; by default all.
     dtype : "float64" (whatever jax's own setting) or "float32".
     max_bytes : refuse results larger than this.
@@ -93,32 +95,27 @@ def sweep(
         grid = Grid(builder, axes, {name: value for name, value in arguments.items() if name not in axes})
         first = first_problem(grid)
         task = Run(run) if run is not None else Solve.of(first, method, tol, max_steps)
-        like = jax.eval_shape(task, first)
+        on_host = isinstance(task, Solve) and isinstance(task.solver, HostSolver)
+        like = task(first) if on_host else jax.eval_shape(task, first)
         if not isinstance(like, Result):
             raise ValueError(f"run must return a lpmjax Result, got {type(like).__name__}.")
         names = _names(variables, type(like))
         _check_names(builder, arguments, type(like))
-        falls_back = isinstance(task, Solve) and method == "auto" and task.solver.name != "factored"
+        falls_back = isinstance(task, Solve) and method == "auto" and not on_host
         falls_back = falls_back and first.dim is not None and "factored" in first.methods
         kept = tuple(dict.fromkeys((*names, "status"))) if falls_back else names
         out = allocate(kept, grid.shape, like, max_bytes)
-        fill(out, grid, task, first.size, progress)
         settings = task.settings | {"dtype": dtype}
-        if falls_back and _solve_factored(out, grid, tol):
+        if on_host:
+            one_by_one(out, grid, np.ndindex(*grid.shape), task, progress)
+        else:
+            fill(out, grid, task, first.size, progress)
+        # Where dim is below the rank of the relaxed optimum: under vmap classes cannot be told apart.
+        left = np.argwhere(out["status"] == Status.invalid) if falls_back else ()
+        if len(left) > 0:
+            one_by_one(out, grid, map(tuple, left), partial(solve, method="factored", tol=tol))
             settings["method"] += ", factored where dim is below the rank"
         return dataset({name: out[name] for name in names}, grid, first, type(like), settings)
-
-
-def _solve_factored(out, grid: Grid, tol) -> bool:
-    """Whether there were cells whose ``dim`` is below the rank of the relaxed optimum: they are solved one by one, as
-    :func:`solve` does, since under ``vmap`` classes cannot be told apart."""
-    cells = np.argwhere(out["status"] == Status.invalid)
-    for cell in map(tuple, cells):
-        values = {name: axis[i] for (name, axis), i in zip(grid.axes.items(), cell, strict=True)}
-        solution = solve(grid.builder(**values, **grid.fixed), method="factored", tol=tol)
-        for name, array in out.items():
-            array[cell] = np.asarray(getattr(solution, name))
-    return len(cells) > 0
 
 
 def _names(variables: Sequence[str] | None, kind: type[Result]) -> tuple[str, ...]:
