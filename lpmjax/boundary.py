@@ -158,10 +158,11 @@ def deep_crossing(K: int, M: float, first: str, second: str, low: float = 1e-7, 
     K, M = require_integer("K", K, 3), float(scalars(M=M)["M"])
     require("M", M, "above 1 and finite", lambda m: (m > 1) & (m < float("inf")), "It counts weight matrices.")
     for name, value in (("first", first), ("second", second)):
-        if value not in known(K):
+        if not isinstance(value, str) or value not in known(K):
             raise ValueError(f"{name} = {value!r} is no structure of {K} classes: use one of {', '.join(known(K))}.")
-    require_positive("It is a decay.", low=low, high=high)
-    return crossing(K, M, first, second, float(low), float(high))
+    ends = scalars(low=low, high=high)
+    require_positive("It is a decay.", **ends)
+    return crossing(K, M, first, second, float(ends["low"]), float(ends["high"]))
 
 
 def deep_annihilated(K_A: Any, K_B: Any, M: Any, lambda_: Any) -> Float[Array, "*batch"]:

@@ -51,13 +51,7 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     require_type("solution", solution, Result, "a lpmjax Solution, as lpmjax.solve returns it")
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, solution))):
         raise ValueError("certify works on the host: call it on the results of jit and vmap, not inside.")
-    if tol is None:
-        limit = np.minimum(np.asarray(solution.tol, np.float64), _LOOSEST)  # it may be as wrong as the rest
-    else:
-        limit = np.asarray(leaves(tol=tol)["tol"], np.float64)
-        if limit.ndim and limit.shape != solution.value.shape:
-            raise ValueError(f"tol has shape {limit.shape}: it must be one number, or one for each solution.")
-        require("tol", limit, "in (0, 1)", lambda t: (t > 0) & (t < 1), "It is relative to |value|.")
+    limit = _limit(solution, tol)
     solvers = {solver.name: solver for solver in problem.solvers}
     solver = solvers.get(solution.method)
     again = _prove_again(problem, solution, limit, solver) if isinstance(solver, HostSolver) else None
@@ -88,6 +82,17 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
             told=proved | (solver is None or solver.exact),
         )
         return conclude(double, claim, limit, np.asarray(double.is_valid()), solution.method)
+
+
+def _limit(solution: Any, tol: float | None) -> np.ndarray:
+    """Relative gap asked for: one number, or one for each solution."""
+    if tol is None:
+        return np.minimum(np.asarray(solution.tol, np.float64), _LOOSEST)  # it may be as wrong as the rest
+    limit = np.asarray(leaves(tol=tol)["tol"], np.float64)
+    if limit.ndim and limit.shape != solution.value.shape:
+        raise ValueError(f"tol has shape {limit.shape}: it must be one number, or one for each solution.")
+    require("tol", limit, "in (0, 1)", lambda t: (t > 0) & (t < 1), "It is relative to |value|.")
+    return limit
 
 
 def _prove_again(problem: Any, solution: Any, tol: np.ndarray, solver: HostSolver) -> Any:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .arguments import require, require_integer, require_positive
+from .arguments import leaves, require, require_positive
 from .groups import ClassGroups
 from .objectives.schatten import SchattenObjective
 from .problems.deep_linear import DeepLinear
@@ -43,10 +43,12 @@ def phases(K: Any, M: Any, lambda_: Any, R: Any = None) -> Any:
     """
     import xarray as xr
 
-    Ks = [require_integer(f"K[{i}]", k, 3) for i, k in enumerate(np.atleast_1d(K).tolist())]
-    Ms = [require_integer(f"M[{i}]", m, 2) for i, m in enumerate(np.atleast_1d(M).tolist())]
-    decays = np.atleast_1d(np.asarray(lambda_, float))
-    ratios = np.ones(1) if R is None else np.atleast_1d(np.asarray(R, float))
+    given = {"K": K, "M": M, "lambda_": lambda_, "R": R}
+    with jax.enable_x64(True):
+        numbers = leaves(**{name: value for name, value in given.items() if value is not None or name != "R"})
+    axes = {name: np.atleast_1d(np.asarray(value)) for name, value in numbers.items()}
+    Ks, Ms = _whole("K", axes["K"], 3), _whole("M", axes["M"], 2)
+    decays, ratios = axes["lambda_"], axes.get("R", np.ones(1))
     require_positive("It is a weight decay.", lambda_=decays)
     require("R", ratios, "finite and > 0", lambda r: (r > 0) & np.isfinite(r), "It is n_A / n_B.")
     with jax.enable_x64(True):
@@ -66,9 +68,22 @@ def phases(K: Any, M: Any, lambda_: Any, R: Any = None) -> Any:
     ds = xr.Dataset(variables, {**coords, "structure": names})
     for name, words in _COORDINATES.items():
         ds[name].attrs["long_name"] = words
-    given = {"K": K, "M": M, "lambda_": lambda_, "R": R}
     ds = ds.isel({name: 0 for name, value in given.items() if np.ndim(value) == 0})
     return ds.drop_vars("R") if R is None else ds
+
+
+_COUNTS = {"K": "It is the number of classes.", "M": "It is the number of weight matrices."}
+
+
+def _whole(name: str, values: np.ndarray, least: int) -> list[int]:
+    require(
+        name,
+        values,
+        f"an integer >= {least}",
+        lambda x: (x >= least) & (x == np.rint(x)) & np.isfinite(x),
+        _COUNTS[name],
+    )
+    return values.astype(int).tolist()
 
 
 _WORDS = {

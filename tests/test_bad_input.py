@@ -113,6 +113,19 @@ CALLS = {
         "max_steps": ("integer", 1), "restarts": ("integer", 1), "optimizer": ("object?", None),
         "per_sample": ("flag", False), "projected": ("flag", False),
     }),
+    "Named": (lpm.Named, {"max_steps": ("integer", 60)}),
+    "BranchAndBound": (lpm.BranchAndBound, {"max_steps": ("integer", 60)}),
+    "MultiStart": (lpm.MultiStart, {
+        "max_steps": ("integer", 60), "restarts": ("integer", 1), "widths": ("object?", None),
+    }),
+    "referee": (lpm.referee, {
+        "problem": ("object", None), "key": ("object?", None), "restarts": ("integer", 1), "widths": ("object?", None),
+        "max_steps": ("integer", 1),
+    }),
+    "phases": (lpm.phases, {
+        "K": ("number or numbers", 3), "M": ("number or numbers", 2), "lambda_": ("number or numbers", 0.1),
+        "R": ("number or numbers?", None),
+    }),
     "best": (lpm.best, {"solutions": ("object", None)}),
     "certify": (lpm.certify, {
         "problem": ("object", PROBLEM), "solution": ("object", SOLVED), "tol": ("object?", None),
@@ -133,6 +146,15 @@ CALLS = {
     "deep_mse": (lpm.boundary.deep_mse, {
         "M": ("number or numbers", 2), "N": ("number or numbers", 5), "decay": ("number or numbers", 1),
         "stationary": ("flag", False),
+    }),
+    "pairs_beat_etf": (lpm.boundary.pairs_beat_etf, {"K": ("integer", 4), "M": ("number", 3)}),
+    "deep_crossing": (lpm.boundary.deep_crossing, {
+        "K": ("integer", 3), "M": ("number", 2), "first": ("object", "zero"), "second": ("object", "ETF"),
+        "low": ("number", 1e-7), "high": ("number", 1),
+    }),
+    "deep_annihilated": (lpm.boundary.deep_annihilated, {
+        "K_A": ("number or numbers", 2), "K_B": ("number or numbers", 2), "M": ("number or numbers", 2),
+        "lambda_": ("number or numbers", 0.1),
     }),
     "simplex_etf": (lpm.frames.simplex_etf, {"K": ("integer", 4), "d": ("integer?", None)}),
     "diagnose": (lpm.diagnose, {
@@ -169,6 +191,7 @@ GIVEN = {
     "diagnose": {"counts": [5, 1]},
     "diagnose with decay": {"counts": [5, 1]},
     "phase_diagram": {"ds": DATASET},
+    "referee": {"problem": lpm.DeepLinear(lpm.ClassGroups.balanced(3), (1.0, 1.0), 1.0)},
     "plot.cosine": {"ds": DATASET},
     "plot.diagnosis": {"found": object.__new__(lpm.Diagnosis)},
 }
@@ -210,6 +233,8 @@ def test_every_public_function_is_tried():
         "Result",
         "Solution",
         "FeatureSolution",
+        "DeepSolution",
+        "Referee",
         "PairSolution",
         "Verification",
         "SimplexDeviations",

@@ -373,7 +373,7 @@ def test_non_negative_features_follow_the_closed_form():
         (lambda: lpm.LogitAdjusted(np.inf), "tau = inf is out of range"),
         (
             lambda: lpm.LayerPeeled(lpm.ClassGroups.balanced(3), 1.0, 1.0, loss="mse"),
-            "loss must be lpmjax.CrossEntropy.*got 'mse'",
+            "loss must be a lpmjax loss such as CrossEntropy.*got 'mse'",
         ),
         (lambda: lpm.UnconstrainedFeatures(lpm.ClassGroups.balanced(3), 1.0, 1.0, bias_decay=-1.0), "bias_decay = -1"),
         (lambda: lpm.ClassGroups.long_tail(9, 2.0, size=5), "K = 9 is out of range"),

@@ -28,8 +28,7 @@ def deep_linear(axes: dict[str, str | None], R: str | None, out: Path, json_: bo
     for path in paths:
         check_writable(path)
     begin = time.perf_counter()
-    K, M = (_whole(name, values[name]) for name in ("K", "M"))
-    ds = interruptible(phases, K, M, values["lambda"], ratios)
+    ds = interruptible(phases, values["K"], values["M"], values["lambda"], ratios)
     solved = time.perf_counter()
     write_dataset(paths[0], ds)
     for path in paths[1:]:
@@ -44,12 +43,6 @@ def deep_linear(axes: dict[str, str | None], R: str | None, out: Path, json_: bo
     for path in paths:
         print(f"wrote {path}")
     print(f"{solved - begin:.1f} s solving (compilation included)")
-
-
-def _whole(name: str, values: np.ndarray) -> list[int]:
-    if not np.array_equal(np.rint(values), values):
-        raise ValueError(f"--{name} = {values.tolist()} must hold whole numbers, as {AXES[name]}.")
-    return values.astype(int).tolist()
 
 
 def _table(ds: Any) -> Table:

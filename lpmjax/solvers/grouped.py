@@ -24,7 +24,7 @@ from ..dual_points import positive, split_off_bias
 from ..duality import Program, duality_gap, evaluate, gradient, largest_term, slacks
 from ..losses.loss import row_sums
 from ..objectives.of_groups import GroupCoordinates
-from .descent import LBFGS, Until, descend
+from .descent import LBFGS, Descent, Until, descend
 from .implicit import with_derivative
 from .smoothed import Logits, follow
 from .solver import Candidate, TracedSolver
@@ -90,13 +90,8 @@ class Grouped(TracedSolver):
         )
         point, steps, settled = found.x, found.steps, jnp.bool_(False)
         if curved:
-            needed = ~found.converged & (found.steps < self.max_steps)
-            within, between, bias = _coordinates(found.x, fixed)
-            logits = Logits(within, between * fixed.omega[None, :], bias)
-            logits, gap, more = follow(fixed, logits, found.residual, goal, needed)
-            settled = gap < found.residual
-            other = _factors(logits, fixed, width)
-            point, steps = jax.tree.map(partial(jnp.where, settled), other, point), steps + more
+            point, more, settled = _followed(found, fixed, goal, found.steps < self.max_steps)
+            steps = steps + more
         point = with_derivative(_objective, _reduced(point, fixed, settled), program)
         within, between, bias = _coordinates(point, program)
         log_multiplier = log_multiplier_at(within, between, bias, program)
@@ -106,6 +101,16 @@ class Grouped(TracedSolver):
             within, between = (jnp.where(unbound, x, y) for x, y in zip(ideal, (within, between), strict=True))
         at = GroupCoordinates(within, between, bias, slacks(program, log_multiplier))
         return Candidate(at, log_multiplier, steps, found.finished, found.restarts)
+
+
+def _followed(found: Descent, program: Program, goal, may: Array) -> tuple[Point, Array, Array]:
+    """Where the descent came to rest, or the end of Newton's path from there; its steps; whether that end is better."""
+    within, between, bias = _coordinates(found.x, program)
+    logits = Logits(within, between * program.omega[None, :], bias)
+    logits, gap, steps = follow(program, logits, found.residual, goal, ~found.converged & may)
+    settled = gap < found.residual
+    other = _factors(logits, program, found.x.left.shape[-1])
+    return jax.tree.map(partial(jnp.where, settled), other, found.x), steps, settled
 
 
 def _cost(x: Point, program: Program):

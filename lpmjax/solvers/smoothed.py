@@ -8,6 +8,7 @@ no longer counts. On it the gradient of the loss is within the penalty as it is.
 Hessian of order G^2 + 2 G, one or two milliseconds for nine groups, and 20 to 150 are taken.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -68,85 +69,114 @@ def follow(program: Program, start: Logits, gap, goal, needed: Bool[Array, ""]) 
 
 
 def _follow(program: Program, start: Logits, gap, goal, needed):
-    classes, omega = program.classes, program.omega
-    zero = jnp.zeros_like(classes)
-    first, unravel = ravel_pytree(start)
-    K = symmetry.present(classes)
-    # How far a step may go where the loss curves less than its slope says: some units of every logit.
-    reach = Logits(zero + 10.0, 10.0 * omega[None, :] * jnp.sqrt(K[:, None] * K[None, :]), start.bias)
-    reach = ravel_pytree(reach if start.bias is None else reach._replace(bias=zero + 10.0))[0]
-    null = None
-    if program.bias.free and not program.full:  # no loss feels the mean of the bias
-        null = ravel_pytree(jax.tree.map(jnp.zeros_like, start)._replace(bias=symmetry.present(classes)))[0]
-
-    def model_of(x, slope, cost: _Cost, product, eps, caution) -> _Model:
-        def along(v):
-            tangent = unravel(v)
-            curved = _curved(unravel(x), tangent, cost, program, eps)
-            return product(v) + ravel_pytree(curved)[0]
-
-        hessian = jax.vmap(along)(jnp.eye(x.size, dtype=x.dtype)) + jnp.diag(caution * jnp.abs(slope) / reach)
-        unit = jnp.sqrt(jnp.diagonal(hessian))
-        unit = jnp.where(unit > 0, unit, 1.0)
-        scaled = hessian / unit[:, None] / unit[None, :]
-        if null is not None:
-            stiff = null * unit / jnp.linalg.norm(null * unit)
-            scaled = scaled + stiff[:, None] * stiff[None, :]
-        curvature, axes = jnp.linalg.eigh(0.5 * (scaled + scaled.T))
-        return _Model(slope, unit, axes, curvature)
-
-    def body(at: _Progress) -> _Progress:
-        lost = at.idle >= _PATIENCE
-        at = jax.tree.map(partial(jnp.where, lost), begin(0.0 * first, eps, at), at)
-        slope, unit, axes, curvature = at.model
-        step = -(axes @ ((axes.T @ (slope / unit)) / (jnp.maximum(curvature, 0.0) + at.damping))) / unit
-        x, descent = at.x + step, -jnp.vdot(slope, step)
-        loss, product = jax.linearize(lambda x: ravel_pytree(_loss_slope(unravel(x), program))[0], x)
-        turned = spectral.singular_vectors(unravel(x).weighted)
-
-        def slope_at(eps):
-            cost = _smoothed(turned, program, eps)
-            return loss + ravel_pytree(_cost_slope(unravel(x), cost, program, eps))[0], cost
-
-        # The slope alone tells: values differ by less than their rounding, and the function is convex.
-        good = jnp.vdot(slope_at(at.eps)[0], step) <= 0.5 * descent
-        # Nearer to the path than the path is to its end.
-        close = good & (at.damping < 1e-6) & (descent < program.charge.amount * zero.size * at.eps)
-        less = jnp.where(close, jnp.maximum(0.1 * at.eps, precision * turned[1][0]), at.eps)
-        caution = jnp.where(good, 0.7 * at.caution, 1.0)
-        model = jax.lax.cond(good, lambda: model_of(x, *slope_at(less), product, less, caution), lambda: at.model)
-        candidate = _cut(unravel(x), turned, at.eps, program)
-        gap = jnp.where(good, _gap(candidate, program), jnp.inf)
-        better = gap < at.gap
-        return _Progress(
-            jnp.where(good, x, at.x),
-            model,
-            less,
-            jnp.where(good, jnp.maximum(0.01 * at.damping, 4 * precision), jnp.maximum(30 * at.damping, 1e-8)),
-            caution,
-            jax.tree.map(partial(jnp.where, better), candidate, at.kept),
-            jnp.where(better, gap, at.gap),
-            jnp.where((gap < 0.9 * at.gap) | (less < at.eps), 0, at.idle + 1),
-            at.again | lost,
-            at.trials + 1,
-        )
+    space, first = _flat(program, start)
+    G, kept = program.classes.size, (start, jnp.full_like(program.charge.amount, jnp.inf), jnp.int32(0))
+    eps = 0.1 / (program.charge.amount * G)
+    size = jnp.mean(spectral.singular_values(start.weighted))
+    near = jnp.where(size > 0, 10 * jnp.clip(gap, 1e-8, 1e-2) * size, eps)
 
     def running(at: _Progress):
         spent = at.again & (at.idle >= _PATIENCE)
         return needed & (at.gap > goal) & ~spent & (at.trials < _TRIALS)
 
-    def begin(x, eps, at: _Progress | None = None) -> _Progress:
-        # Of no slope: the first step has no length and finds the model.
-        model = _Model(0.0 * x, 0.0 * x + 1.0, jnp.zeros((x.size, x.size), x.dtype), 0.0 * x + 1.0)
-        known = (start, jnp.inf * one, jnp.int32(0)) if at is None else (at.kept, at.gap, at.trials)
-        return _Progress(x, model, eps, 4 * precision * one, one, *known[:2], jnp.int32(0), jnp.bool_(False), known[2])
+    def advance(at: _Progress) -> _Progress:
+        lost = at.idle >= _PATIENCE
+        from_zero = _joined(0.0 * first, eps, (at.kept, at.gap, at.trials))
+        at = jax.tree.map(partial(jnp.where, lost), from_zero, at)
+        return _step(space, at)._replace(again=at.again | lost)
 
-    one, precision = jnp.ones_like(first[0]), jnp.finfo(first.dtype).eps
-    eps = 0.1 / (program.charge.amount * zero.size)
-    size = jnp.mean(spectral.singular_values(start.weighted))
-    near = jnp.where(size > 0, 10 * jnp.clip(gap, 1e-8, 1e-2) * size, eps)
-    end = jax.lax.while_loop(running, body, begin(first, near))
+    end = jax.lax.while_loop(running, advance, _joined(first, near, kept))
     return end.kept, end.gap, end.trials
+
+
+class _Space(NamedTuple):
+    """A program whose logits are one vector."""
+
+    program: Program
+    unravel: Callable[[Array], Logits]
+    reach: Float[Array, " n"]  #: how far a step may go where the loss curves less than its slope says
+    null: Any  #: (n,) direction that no loss feels, or None
+
+
+def _flat(program: Program, start: Logits) -> tuple[_Space, Float[Array, " n"]]:
+    """The space, and ``start`` in it."""
+    omega, zero, K = program.omega, jnp.zeros_like(program.classes), symmetry.present(program.classes)
+    first, unravel = ravel_pytree(start)
+    # Some units of every logit.
+    reach = Logits(zero + 10.0, 10.0 * omega[None, :] * jnp.sqrt(K[:, None] * K[None, :]), start.bias)
+    reach = ravel_pytree(reach if start.bias is None else reach._replace(bias=zero + 10.0))[0]
+    null = None
+    if program.bias.free and not program.full:  # no loss feels the mean of the bias
+        null = ravel_pytree(jax.tree.map(jnp.zeros_like, start)._replace(bias=K))[0]
+    return _Space(program, unravel, reach, null), first
+
+
+def _joined(x, eps, known) -> _Progress:
+    """On the path at ``x``; ``known`` are what is kept, its gap and the trials so far."""
+    one, precision = jnp.ones_like(x[0]), jnp.finfo(x.dtype).eps
+    # Of no slope: the first step has no length and finds the model.
+    model = _Model(0.0 * x, 0.0 * x + 1.0, jnp.zeros((x.size, x.size), x.dtype), 0.0 * x + 1.0)
+    kept, gap, trials = known
+    return _Progress(x, model, eps, 4 * precision * one, one, kept, gap, jnp.int32(0), jnp.bool_(False), trials)
+
+
+def _step(space: _Space, at: _Progress) -> _Progress:
+    """Try one, take it if the slope along it falls, and narrow the smoothing where the path is near."""
+    program, unravel, precision = space.program, space.unravel, jnp.finfo(at.x.dtype).eps
+    slope, unit, axes, curvature = at.model
+    step = -(axes @ ((axes.T @ (slope / unit)) / (jnp.maximum(curvature, 0.0) + at.damping))) / unit
+    x, descent = at.x + step, -jnp.vdot(slope, step)
+    loss, product = jax.linearize(lambda x: ravel_pytree(_loss_slope(unravel(x), program))[0], x)
+    turned = spectral.singular_vectors(unravel(x).weighted)
+
+    def slope_at(eps):
+        cost = _smoothed(turned, program, eps)
+        return loss + ravel_pytree(_cost_slope(unravel(x), cost, program, eps))[0], cost
+
+    def model_at(eps, caution):
+        slope, cost = slope_at(eps)
+
+        def curved(v):
+            return product(v) + ravel_pytree(_curved(unravel(x), unravel(v), cost, program, eps))[0]
+
+        return _model(space, slope, curved, caution)
+
+    # The slope alone tells: values differ by less than their rounding, and the function is convex.
+    good = jnp.vdot(slope_at(at.eps)[0], step) <= 0.5 * descent
+    # Nearer to the path than the path is to its end.
+    close = good & (at.damping < 1e-6) & (descent < program.charge.amount * program.classes.size * at.eps)
+    less = jnp.where(close, jnp.maximum(0.1 * at.eps, precision * turned[1][0]), at.eps)
+    caution = jnp.where(good, 0.7 * at.caution, 1.0)
+    model = jax.lax.cond(good, lambda: model_at(less, caution), lambda: at.model)
+    candidate = _cut(unravel(x), turned, at.eps, program)
+    gap = jnp.where(good, _gap(candidate, program), jnp.inf)
+    better = gap < at.gap
+    return _Progress(
+        jnp.where(good, x, at.x),
+        model,
+        less,
+        jnp.where(good, jnp.maximum(0.01 * at.damping, 4 * precision), jnp.maximum(30 * at.damping, 1e-8)),
+        caution,
+        jax.tree.map(partial(jnp.where, better), candidate, at.kept),
+        jnp.where(better, gap, at.gap),
+        jnp.where((gap < 0.9 * at.gap) | (less < at.eps), 0, at.idle + 1),
+        at.again,
+        at.trials + 1,
+    )
+
+
+def _model(space: _Space, slope, curved, caution) -> _Model:
+    """Of a slope and a product with the Hessian; ``caution`` holds steps within reach."""
+    n = slope.size
+    hessian = jax.vmap(curved)(jnp.eye(n, dtype=slope.dtype)) + jnp.diag(caution * jnp.abs(slope) / space.reach)
+    unit = jnp.sqrt(jnp.diagonal(hessian))
+    unit = jnp.where(unit > 0, unit, 1.0)
+    scaled = hessian / unit[:, None] / unit[None, :]
+    if space.null is not None:
+        stiff = space.null * unit / jnp.linalg.norm(space.null * unit)
+        scaled = scaled + stiff[:, None] * stiff[None, :]
+    curvature, axes = jnp.linalg.eigh(0.5 * (scaled + scaled.T))
+    return _Model(slope, unit, axes, curvature)
 
 
 class _Cost(NamedTuple):
