@@ -132,6 +132,7 @@ def test_reverse_derivatives_of_a_batch():
     np.testing.assert_allclose(slopes, differences, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_referee_finds_the_dropped_class():
     problem = deep(3, 2, 0.185)
     found = lpm.referee(problem, restarts=4)
@@ -201,6 +202,7 @@ def test_bad_input(call, named):
         call()
 
 
+@pytest.mark.slow
 def test_traced_counts_are_single_classes():
     def solved(classes):
         return lpm.solve(deep(lpm.ClassGroups(classes, jnp.ones(len(classes))), 2, 0.1), method="named")
@@ -210,6 +212,7 @@ def test_traced_counts_are_single_classes():
         jax.jit(solved)(jnp.array([4.0]))
 
 
+@pytest.mark.slow
 def test_float32_is_converged():
     groups = lpm.ClassGroups(jnp.array([4.0], jnp.float32), jnp.ones(1, jnp.float32))
     solution = lpm.solve(deep(groups, 2, jnp.float32(0.003)))

@@ -51,6 +51,7 @@ def test_agrees_with_the_exact_solver():
     np.testing.assert_allclose(s.cosines(), exact.cosines(), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_features_of_a_class_collapse():
     p = lpm.UnconstrainedFeatures(lpm.ClassGroups.from_counts([6, 3, 3, 1]), 8e-3, 8e-3)
     s = lpm.best(lpm.factored(p, restarts=2, per_sample=True)).check()
@@ -110,7 +111,7 @@ def test_derivatives_through_the_factored_solver():
 
 
 @pytest.mark.parametrize(
-    "form", ["full", "narrow", *(pytest.param(form, marks=pytest.mark.slow) for form in ("per sample", "nonnegative"))]
+    "form", ["narrow", *(pytest.param(form, marks=pytest.mark.slow) for form in ("full", "per sample", "nonnegative"))]
 )
 def test_certify_trusts_only_the_factors(form):
     decays = (lpm.ClassGroups.from_counts([6, 3, 3, 1]), 8e-3, 8e-3)

@@ -13,6 +13,7 @@ from lpmjax import Status
 ONES = lpm.ClassGroups.per_class(np.ones(3))
 
 
+@pytest.mark.slow
 def test_no_etf_for_an_exponent_of_three_halves():
     problem = lpm.PowerNormPeeled(ONES, 1.0, 1.0, 1.5)
     s = lpm.solve(problem)
