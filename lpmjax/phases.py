@@ -44,13 +44,7 @@ def phases(K: Any, M: Any, lambda_: Any, R: Any = None) -> Any:
     import xarray as xr
 
     given = {"K": K, "M": M, "lambda_": lambda_, "R": R}
-    with jax.enable_x64(True):
-        numbers = leaves(**{name: value for name, value in given.items() if value is not None or name != "R"})
-    axes = {name: np.atleast_1d(np.asarray(value)) for name, value in numbers.items()}
-    Ks, Ms = _whole("K", axes["K"], 3), _whole("M", axes["M"], 2)
-    decays, ratios = axes["lambda_"], axes.get("R", np.ones(1))
-    require_positive("It is a weight decay.", lambda_=decays)
-    require("R", ratios, "finite and > 0", lambda r: (r > 0) & np.isfinite(r), "It is n_A / n_B.")
+    Ks, Ms, decays, ratios = checked_axes(**given)
     with jax.enable_x64(True):
         tables = [_cells(k, Ms, decays, ratios, R is not None) for k in Ks]
     names = list(dict.fromkeys(name for table in tables for name in table["names"]))
@@ -73,6 +67,18 @@ def phases(K: Any, M: Any, lambda_: Any, R: Any = None) -> Any:
 
 
 _COUNTS = {"K": "It is the number of classes.", "M": "It is the number of weight matrices."}
+
+
+def checked_axes(K: Any, M: Any, lambda_: Any, R: Any) -> tuple[list[int], list[int], np.ndarray, np.ndarray]:
+    """Values along every axis, before any work is done; ValueError for what is out of range."""
+    given = {"K": K, "M": M, "lambda_": lambda_} | ({} if R is None else {"R": R})
+    with jax.enable_x64(True):
+        axes = {name: np.atleast_1d(np.asarray(value)) for name, value in leaves(**given).items()}
+    Ks, Ms = _whole("K", axes["K"], 3), _whole("M", axes["M"], 2)
+    decays, ratios = axes["lambda_"], axes.get("R", np.ones(1))
+    require_positive("It is a weight decay.", lambda_=decays)
+    require("R", ratios, "finite and > 0", lambda r: (r > 0) & np.isfinite(r), "It is n_A / n_B.")
+    return Ks, Ms, decays, ratios
 
 
 def _whole(name: str, values: np.ndarray, least: int) -> list[int]:

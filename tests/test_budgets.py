@@ -109,6 +109,7 @@ def test_a_budget_short_of_the_free_optimum_is_not_taken_for_one_that_does_not_b
     assert float(refused.lower_bound) <= 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dim", [2, pytest.param(9, marks=pytest.mark.slow), None])
 def test_factored_leaves_budget_that_it_does_not_want(dim):
     problem = lpm.LayerPeeled(lpm.ClassGroups.balanced(10), 1.0, 100.0, loss=lpm.SquaredError(), dim=dim)

@@ -34,6 +34,7 @@ def network_value(factors, decay, counts):
     return 0.5 * np.sum(counts / counts.sum() * (Z - np.eye(len(counts))) ** 2) + 0.5 * decay * sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("K, M, decay, graph, value", [(6, 4, 1e-3, 4, 0.0144323), *SLOW_FRAMES])
 def test_constructions_are_networks(K, M, decay, graph, value):
     found = lpm.solve(network(K, M, decay)).check()
@@ -54,6 +55,7 @@ def test_constructions_are_networks(K, M, decay, graph, value):
         assert lpm.certify(found.problem, worse).status == Status.stalled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dim", [pytest.param(None, marks=pytest.mark.slow), 3])
 def test_unequal_counts_and_narrow_layers(dim):
     counts = [4.0, 4.0, 1.0, 1.0]

@@ -19,7 +19,7 @@ def problem(dim=None, E_H=5.0):
 @pytest.mark.parametrize(
     ("dim", "value"),
     [
-        (9, 0.2616770386),
+        pytest.param(9, 0.2616770386, marks=pytest.mark.slow),
         (4, 0.2725755),
         pytest.param(6, 0.2620562, marks=pytest.mark.slow),
         pytest.param(3, 0.2836618, marks=pytest.mark.slow),
@@ -133,6 +133,7 @@ def test_certify_trusts_only_the_factors(form):
     assert moved.value - moved.gap <= s.value <= moved.value
 
 
+@pytest.mark.slow
 def test_certify_of_restarts_and_of_float32():
     p = problem(9)
     runs = lpm.certify(p, lpm.factored(p, restarts=2))

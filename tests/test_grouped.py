@@ -149,6 +149,7 @@ def test_squared_error_of_ill_scaled_weights(decays, bias_decay, optimum):
     assert float(s.value) == pytest.approx(optimum, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("groups", "decays", "epsilon", "bias_decay"),
     [
@@ -244,6 +245,7 @@ def test_a_margin_at_the_threshold_of_merging_is_kept_where_the_objective_needs_
     assert float(s.within[2]) * 91885 > 0.01 * float(x.budget)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("groups", "budgets"),
     [(([53573, 0, 0], [3, 1.595e7, 11]), (0.002976, 97.48)), (([4, 0], [480, 1], [0.3133, 7.17]), (8.042, 0.1242))],

@@ -8,6 +8,7 @@ import pytest
 import lpmjax as lpm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loss",
     [lpm.CrossEntropy(), pytest.param(lpm.LabelSmoothing(0.1), marks=pytest.mark.slow)],

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lpmjax"
 #: optional, or dear to import: whoever needs one imports it then
@@ -37,6 +39,7 @@ def modules():
             yield name
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported_first():
     done = run(sys.executable, "-c", FIRST, str(PACKAGE), *modules())
     assert (done.stdout, done.returncode) == ("", 0), done.stdout + done.stderr

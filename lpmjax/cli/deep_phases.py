@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ..figure_files import write_figure
 from ..files import check_writable, json_text, write_dataset
-from ..phases import phases
+from ..phases import checked_axes, phases
 from ..plot.deep_phases import deep_phases as draw
 from .common import parsed_list, print_table
 from .interrupt import interruptible
@@ -23,6 +23,7 @@ def deep_linear(axes: dict[str, str | None], R: str | None, out: Path, json_: bo
     """Write deep_phases.nc, and deep_phases.png where one axis besides lambda has several values."""
     values = {name: parsed_list(name, text or AXES[name]) for name, text in axes.items()}
     ratios = None if R is None else parsed_list("R", R)
+    checked_axes(values["K"], values["M"], values["lambda"], ratios)
     rows = sum(x.size > 1 for x in (values["K"], values["M"], np.ones(1) if ratios is None else ratios))
     paths = [out / "deep_phases.nc", *([out / "deep_phases.png"] if rows == 1 and values["lambda"].size > 1 else [])]
     for path in paths:
