@@ -23,6 +23,8 @@ CASES = {
     "peers": True,
     "work_precision": False,
     "tails": True,
+    "deep_separable": True,
+    "deep_referee": False,
 }
 MODES = ("tiny", "quick", "full")
 DTYPES = ("float64", "float32")

@@ -52,6 +52,14 @@ DATASET = xr.Dataset(
     {"phase": ("R", np.zeros(2)), "cosine": (("R", "group"), np.zeros((2, 2)))},
     {"R": [1.0, 2.0], "group": ["A", "B"], "K_A": 2.0, "K_B": 2.0, "E_W": 1.0, "E_H": 1.0},
 )
+DEEP_DATASET = xr.Dataset(
+    {
+        "best": ("lambda_", np.zeros(2)),
+        "value": ("lambda_", np.ones(2)),
+        "value_of": (("lambda_", "structure"), np.ones((2, 1))),
+    },
+    {"lambda_": [0.1, 0.2], "structure": ["ETF"], "K": 3, "M": 2},
+)
 #: a function and its arguments: kind, and a value in the place of those that are not tried
 CALLS = {
     "ClassGroups": (lpm.ClassGroups, {
@@ -183,6 +191,8 @@ CALLS = {
     "factors": (SOLVED.factors, {"dim": ("integer?", None)}),
     "load": (lpm.load, {"path": ("object", None)}),
     "phase_diagram": (lpm.plot.phase_diagram, {"ds": ("object", None), "ax": ("object?", None)}),
+    "deep_phases": (lpm.plot.deep_phases, {"ds": ("object", None), "ax": ("object?", None)}),
+    "deep_values": (lpm.plot.deep_values, {"ds": ("object", None), "ax": ("object?", None)}),
     "plot.cosine": (lpm.plot.cosine, {"ds": ("object", None), "ax": ("object?", None), "group": ("object", "B")}),
     "plot.diagnosis": (lpm.plot.diagnosis, {"found": ("object", None), "axes": ("object?", None)}),
 }  # fmt: skip
@@ -193,6 +203,8 @@ GIVEN = {
     "phase_diagram": {"ds": DATASET},
     "referee": {"problem": lpm.DeepLinear(lpm.ClassGroups.balanced(3), (1.0, 1.0), 1.0)},
     "plot.cosine": {"ds": DATASET},
+    "deep_phases": {"ds": DEEP_DATASET},
+    "deep_values": {"ds": DEEP_DATASET},
     "plot.diagnosis": {"found": object.__new__(lpm.Diagnosis)},
 }
 

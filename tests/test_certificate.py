@@ -154,7 +154,7 @@ def test_tolerance_below_rounding_is_never_met():
     assert "raise tol" in lpm.Status.message(s.status)
 
 
-@pytest.mark.parametrize("method", ["two_group", "grouped"])
+@pytest.mark.parametrize("method", ["two_group", pytest.param("grouped", marks=pytest.mark.slow)])
 def test_an_underflowing_loss_keeps_its_logarithm_and_its_certificate(method):
     problem = lpm.LayerPeeled.two_group(5, 5, 1.0, 1e3, 1e3)
     s = lpm.solve(problem, tol=1e-7, method=method)

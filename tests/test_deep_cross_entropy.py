@@ -227,3 +227,12 @@ def test_a_loss_that_is_not_convex_has_what_bound_there_is():
     solution = lpm.solve(problem)
     assert solution.status == lpm.Status.converged
     assert 0 <= solution.lower_bound <= solution.value <= float(lpm.solve(deep(3, 2, 1.0, loss=problem.loss)).value)
+
+
+@pytest.mark.slow
+def test_squared_error_with_a_decayed_bias_does_not_separate():
+    groups = lpm.ClassGroups([1, 1, 1], [8.0, 4.0, 2.0])
+    problem = lpm.DeepLinear(groups, (5e-3, 1e-2), 2e-3, loss=lpm.SquaredError(), bias_decay=0.1)
+    s = lpm.solve(problem, restarts=8)
+    assert float(s.value) == pytest.approx(0.0324835488, abs=1e-9)
+    assert int(s.status) == lpm.Status.converged and float(s.lower_bound) < float(s.value)

@@ -164,6 +164,7 @@ def test_smoothing_with_a_bias_stays_finite(groups, decays, epsilon, bias_decay)
     assert s.status == lpm.Status.certified
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("groups", "decays", "loss", "bias_decay"),
     [

@@ -120,7 +120,7 @@ def test_a_falsified_deep_form_has_a_counterexample(identifier, name, change):
 @pytest.mark.parametrize(
     ("identifier", "name"),
     [
-        (identifier, name)
+        pytest.param(identifier, name, marks=pytest.mark.slow if identifier in _LONG else ())
         for identifier in ("ufm.label_smoothing", "ufm.squared_error", "lpm.grouped")
         for name in proofs.THEOREMS[identifier].closed_forms
     ],

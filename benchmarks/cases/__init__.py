@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from ..rows import Row
 from ..settings import Settings
-from . import batches, calculus, devices, grouped, latency, side_by_side, two_group
+from . import batches, calculus, deep, devices, grouped, latency, side_by_side, two_group
 
 CASES: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "two_group": two_group.run,
@@ -22,4 +22,6 @@ CASES: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "peers": side_by_side.peers,
     "work_precision": side_by_side.work_precision,
     "tails": side_by_side.tails,
+    "deep_separable": deep.separable,
+    "deep_referee": deep.referee,
 }

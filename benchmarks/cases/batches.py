@@ -66,11 +66,12 @@ def rounds(settings: Settings) -> Iterator[Row]:
         "short calls, finished lanes dropped": (16, always),
     }
     for how, (lanes, from_cells) in kinds.items():
-        patches: dict[str, Any] = {"_LANES_OF_DESCENT": lanes, "_LANES_ELSEWHERE": lanes * 36}
-        patches["_CELLS_FOR_ROUNDS"] = from_cells
-        if from_cells == always:
-            patches["_in_lockstep"] = lambda: True
-        with mock.patch.dict(lpm.sweep.__globals__, patches):
+        lockstep: dict[str, Any] = {"in_lockstep": lambda: True} if from_cells == always else {}
+        cut: dict[str, Any] = {"_LANES_OF_DESCENT": lanes, "_LANES_ELSEWHERE": lanes * 36}
+        with (
+            mock.patch.multiple("lpmjax.sweeps.fill", **cut, **lockstep),
+            mock.patch.multiple("lpmjax.sweeps.task", _CELLS_FOR_ROUNDS=from_cells, **lockstep),
+        ):
             measured = time_eager(lambda: lpm.sweep(tail_of, dtype=settings.dtype, **axes), settings)
         ds = measured.result
         verdict = _verdict(ds, axes, settings)

@@ -12,7 +12,9 @@ def require_dataset(ds: Any, *names: str) -> None:
     require_type("ds", ds, Dataset, "a Dataset, as lpmjax.sweep returns it")
     missing = [name for name in names if name not in ds.variables]
     if missing:
-        raise ValueError(f"ds lacks {', '.join(missing)}: give a two-group lpmjax.sweep that keeps them (variables=).")
+        raise ValueError(
+            f"ds lacks {', '.join(missing)}: give a two-group lpmjax.sweep that keeps them, or lpmjax.phases."
+        )
 
 
 def require_axes(name: str, ax: Any) -> None:
