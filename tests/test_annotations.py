@@ -33,8 +33,8 @@ def test_annotations_are_true():
     ("file", "right", "wrong"),
     [
         ("problems/layer_peeled.py", 'budget(self) -> Float[Array, "*batch"]', 'budget(self) -> Float[Array, "2"]'),
-        ("solution.py", 'between: Float[Array, "*batch G G"]', 'between: Float[Array, "*batch G"]'),
-        ("result.py", 'status: Int8[Array, "*batch"]', 'status: Int[Array, "*batch 2"]'),
+        ("results/solution.py", 'between: Float[Array, "*batch G G"]', 'between: Float[Array, "*batch G"]'),
+        ("results/result.py", 'status: Int8[Array, "*batch"]', 'status: Int[Array, "*batch 2"]'),
     ],
 )
 def test_a_wrong_annotation_is_found(file, right, wrong, tmp_path):
