@@ -28,7 +28,7 @@ def deep(groups, M, decay):
     ],
 )
 def test_best_values(K, M, decay, width, value, structure, etf):
-    found = lpm.referee(deep(lpm.ClassGroups.balanced(K), M, decay), restarts=6 if K < 10 else 12, widths=(width,))
+    found = lpm.referee(deep(lpm.ClassGroups.balanced(K), M, decay), restarts=6 if K < 8 else 16, widths=(width,))
     digits = 1e-9 if len(str(value)) > 9 else 1e-6
     assert found.solution.value == pytest.approx(value, abs=digits)
     assert found.structure == structure
