@@ -78,7 +78,7 @@ def test_crossings(K, M, first, second, low, high, decay):
 
 def test_phases_of_three_to_five_classes():
     ds = lpm.phases(K=[3, 4, 5], M=2, lambda_=[1e-4, 5e-3, 0.05, 0.07, 0.1, 0.16, 0.18, 0.2])
-    rows = {int(K): ds["best"].sel(K=K, M=2).values.tolist() for K in ds["K"]}
+    rows = {int(K): ds["best"].sel(K=K).values.tolist() for K in ds["K"]}
     assert rows[3] == ["ETF"] * 6 + ["[2] and 1 dropped", "zero"]
     assert rows[4] == ["ETF"] * 2 + ["pairs"] * 3 + ["line", "zero", "zero"]
     singleton = "pairs and a singleton"
