@@ -32,7 +32,7 @@ def separable(settings: Settings) -> Iterator[Row]:
 
     measured = time_jitted(jax.vmap(solve), decays, settings=settings)
     verdict = judge(measured.result, settings.gap("two_group"))
-    instance = {"M": _M, "K": len(_COUNTS), "cells": cells}
+    instance = {"how": "one call", "M": _M, "K": len(_COUNTS), "cells": cells}
     yield row("deep_separable", instance, verdict, measured, settings, cells_per_second=_rate(cells, measured))
     if settings.dtype == "float64":
         some = np.asarray(decays)[:: max(1, cells // settings.pick(4, 100, 1000))]
@@ -40,7 +40,7 @@ def separable(settings: Settings) -> Iterator[Row]:
         measured = time_eager(lambda: np.array([_by_scipy(decay) for decay in some]), settings)
         verdict = judge_gaps((measured.result - values) / values, 1e-8)
         rate = _rate(some.size, measured)
-        instance = instance | {"cells": int(some.size)}
+        instance = instance | {"how": "SciPy, class by class", "cells": int(some.size)}
         yield row("deep_separable", instance, verdict, measured, settings, solver="SciPy", cells_per_second=rate)
 
 
@@ -77,7 +77,7 @@ def referee(settings: Settings) -> Iterator[Row]:
     begin = time.perf_counter()
     measured = time_eager(lambda: lpm.referee(problem, restarts=starts).solution.value, settings)
     gap = abs(float(measured.result) - _BEST) / _BEST
-    instance: dict[str, Any] = {"K": _K, "M": 2, "starts": 3 * starts}
+    instance: dict[str, Any] = {"how": "lpm.referee, every width", "K": _K, "M": 2, "starts": 3 * starts}
     yield row("deep_referee", instance, judge_gaps([gap], _NEAR), measured, settings, value=float(measured.result))
     allowed = time.perf_counter() - begin
 
@@ -86,6 +86,7 @@ def referee(settings: Settings) -> Iterator[Row]:
     value = float(np.min(measured.result))
     hits = int(np.sum(np.abs(measured.result - _BEST) <= 1e-4 * _BEST))
     verdict = judge_gaps([abs(value - _BEST) / _BEST], _NEAR)
+    instance = instance | {"how": "plain Adam, full width"}
     more = {"value": value, "hits": hits, "steps_each": steps, "seconds_of_ours": allowed}
     yield row("deep_referee", instance, verdict, measured, settings, solver="optax Adam", **more)
 
