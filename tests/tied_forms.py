@@ -8,6 +8,7 @@ import numpy as np
 from ties import Against, Implicit, Tie
 
 from lpmjax import boundary, spectral, symmetry
+from lpmjax.charge import Budget
 from lpmjax.duality import Program, duality_gap, gradient, shrinkage
 from lpmjax.groups import ClassGroups
 from lpmjax.losses.softmax import CrossEntropy
@@ -271,7 +272,7 @@ def _gap_terms(K_A, K_B, pi_A, pi_B, omega_A, omega_B, a, e, x, y):
     loss = CrossEntropy().on_groups(symmetry.margins(within, between, classes), rival_counts)
     pull, block = gradient(loss.wrong, rival_counts, classes, weights)
     cost = symmetry.spectral_cost(within, between, classes, omega)
-    proof = duality_gap(Program(CrossEntropy(), classes, weights, omega, cost, None), within, between)
+    proof = duality_gap(Program(CrossEntropy(), classes, weights, omega, Budget(cost, cost)), within, between)
     norm = jnp.maximum(jnp.max(pull / omega), spectral.block_norm(block / omega))
     K, unscale = K_A + K_B, jnp.exp(-proof.log_scale)
     return {
