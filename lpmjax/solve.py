@@ -21,7 +21,7 @@ from .results.solution import Solution
 from .settings import nan_is_a_value
 from .solvers.claims import claim_of
 from .solvers.grouped import Grouped
-from .solvers.solver import AbstractSolver, HostSolver, TracedSolver
+from .solvers.solver import AbstractSolver, HostSolver, RestartedSolver, TracedSolver
 from .tries import as_tol, best, tries
 
 _LARGEST_BLOCK = 2**31  #: bytes of a G x G block; a descent needs some fifty times as much
@@ -127,7 +127,7 @@ def choose_solver(
         raise ValueError(f"method = {name!r} cannot solve this problem: use 'auto' or one of {named}.")
     solver = method if isinstance(method, AbstractSolver) else available[named[0] if name == "auto" else name]
     told = {} if max_steps is None else {"max_steps": max_steps}
-    if isinstance(method, str) and restarts is not None and hasattr(solver, "restarts"):
+    if isinstance(method, str) and restarts is not None and isinstance(solver, RestartedSolver):
         told["restarts"] = restarts
     return dataclasses.replace(solver, **told) if told else solver
 

@@ -26,6 +26,10 @@ _STATIONARY, _OF_ROUNDING = 1e-7, 1e4
 _NOTHING = 1e-12
 
 
+#: singular value, as a share of the largest, below which it is what a descent left of zero
+_LEFT = 1e-7
+
+
 class DeepCoordinates(NamedTuple):
     """L factors ``left, diag(root), ..., diag(root), right``, of which ``Z Omega`` is the product; balanced at an
     optimum, which always has this form (singular value decomposition)."""
@@ -104,6 +108,15 @@ class SchattenObjective(AbstractObjective):
         inner = power(at.root, self.depth[..., None] - 2)
         return nx.matmul(at.left * inner[..., None, :], at.right) / self.classes.omega[..., None, :]
 
+    def balanced(self, decomposition: tuple[Any, Any, Any], bias: Any) -> DeepCoordinates:
+        """Of a singular value decomposition of the weighted logits, without what a descent has left of zero; the
+        relaxation's logits are to be filled in."""
+        left, singular, right = decomposition
+        nx = singular.__array_namespace__()
+        kept = singular > _LEFT * singular[0]
+        root = nx.where(kept, nx.where(kept, singular, 1.0) ** (1 / self.depth), 0.0)
+        return DeepCoordinates(left * root[None, :], root, root[:, None] * right, bias, None)  # pyright: ignore[reportArgumentType]
+
     def paid(self, at: DeepCoordinates) -> Any:
         """(...,) what the decays of factors and bias take."""
         nx = at.left.__array_namespace__()
@@ -118,11 +131,12 @@ class SchattenObjective(AbstractObjective):
         to B is ``sigma^(2/L) >= B^(2/L - 1) sigma``: what the nuclear norm costs at the price ``c B^(2/L - 1)``.
         """
         nx = at.left.__array_namespace__()
-        loss, slope = self.loss(self.logits(at), at.bias)
+        Z = self.logits(at)
+        loss, slope = self.loss(Z, at.bias)
         value = loss + self.paid(at)
         K, eps = at.left.shape[-2], nx.finfo(value.dtype).eps
         ulps = 8 * (K + at.root.shape[-1]) * eps * (1 + self.depth)
-        rounding = ulps * value + ulps * nx.sum(nx.abs(slope * self.logits(at)), axis=(-2, -1))
+        rounding = ulps * value + ulps * nx.sum(nx.abs(slope * Z), axis=(-2, -1))
         lower = nx.zeros_like(value)
         if self.convex is not None:
             zero = nx.zeros_like(slope)
@@ -207,7 +221,8 @@ class SchattenObjective(AbstractObjective):
         scale, omega = self.scale[..., None, None], self.classes.omega[..., None, :]
         inner = power(at.root, self.depth[..., None] - 2)
         W, H = scale * at.left * inner[..., None, :], at.right / (scale * omega)
-        Z = self.logits(at) if at.bias is None else self.logits(at) + at.bias[..., :, None]
+        Z = self.logits(at)
+        Z = Z if at.bias is None else Z + at.bias[..., :, None]
         eye = nx.eye(Z.shape[-1], dtype=bool)
         rivals = nx.where(eye, nx.inf, nx.sum(nx.where(eye, Z, 0.0), axis=-2)[..., None, :] - Z)
         return {

@@ -26,7 +26,7 @@ from ..solvers.multi_start import MultiStart
 from ..solvers.named import Named
 from ..solvers.separable import Constructions, Separable
 from ..solvers.solver import AbstractSolver
-from .grouped import GroupedProblem, as_loss, common_dtype
+from .grouped import BIAS_DECAY, GroupedProblem, as_loss, common_dtype, is_free
 from .problem import as_dim
 
 
@@ -77,13 +77,7 @@ class DeepLinear(GroupedProblem):
         metadata=parameter("weight decay of the features", "It is a weight decay.")
     )
     loss: Loss
-    bias_decay: Float[Array, "*batch"] | None = eqx.field(
-        metadata=parameter(
-            "weight decay of the last-layer bias",
-            "It is a weight decay; 0.0 is a free bias, None no bias.",
-            allowed="finite and >= 0",  # and a free one is None here
-        )
-    )
+    bias_decay: Float[Array, "*batch"] | None = eqx.field(metadata=BIAS_DECAY)
     free_bias: bool = eqx.field(static=True)
     relu: bool = eqx.field(static=True)
     dim: int | None = eqx.field(static=True)
@@ -104,8 +98,7 @@ class DeepLinear(GroupedProblem):
         self.groups, decays = common_dtype(groups, lambda_H=lambda_H, **layers, **biased)
         nx = self.groups.weights.__array_namespace__()
         self.lambda_W, self.lambda_H = nx.stack([decays[name] for name in layers]), decays["lambda_H"]
-        # The caller's own value: under a trace arrays made of Python numbers are traced as well.
-        self.free_bias = bool(biased) and not isinstance(bias_decay, Tracer) and bool(np.asarray(bias_decay) == 0)
+        self.free_bias = is_free(bias_decay)
         self.bias_decay = None if self.free_bias else decays.get("bias_decay")
         self.loss = as_loss(loss, self.groups)
         self.relu = require_flag("relu", relu)

@@ -6,10 +6,13 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from ..arguments import require_type, scalars
 from ..duality import Program
+from ..fields import parameter
 from ..groups import ClassGroups
 from ..losses.loss import ConvexLoss, Loss
 from ..losses.softmax import CrossEntropy
@@ -27,6 +30,13 @@ from ..solvers.solver import AbstractSolver
 from ..solvers.two_group import TwoGroup
 from ..written import Rounding, as_written
 from .problem import Problem
+
+#: words of a ``bias_decay``, of which a free one is None in the field
+BIAS_DECAY = parameter(
+    "weight decay of the last-layer bias",
+    "It is a weight decay; 0.0 is a free bias, None no bias.",
+    allowed="finite and >= 0",
+)
 
 
 class GroupedProblem(Problem):
@@ -108,6 +118,12 @@ def as_loss(loss: Any, groups: Any) -> Loss:
     require_type("loss", loss, Loss, "a lpmjax loss such as CrossEntropy(), LabelSmoothing(epsilon) or SquaredError()")
     loss.fit(groups.num_groups)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, groups.weights.dtype), loss)
+
+
+def is_free(bias_decay: Any) -> bool:
+    """Whether a decay stands for a free bias: 0.0, as the caller gave it. Under a trace arrays made of Python numbers
+    are traced as well, so an array of the problem cannot tell."""
+    return bias_decay is not None and not isinstance(bias_decay, Tracer) and bool(np.asarray(bias_decay) == 0)
 
 
 def common_dtype(groups: Any, **values: Any) -> tuple[ClassGroups, dict[str, Array]]:

@@ -3,8 +3,6 @@
 from typing import Any
 
 import equinox as eqx
-import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from ..arguments import require_flag
@@ -20,7 +18,7 @@ from ..solvers.factored import Factored
 from ..solvers.orthogonal import Orthogonal
 from ..solvers.soft_threshold import SoftThreshold
 from ..solvers.solver import AbstractSolver
-from .grouped import GroupedProblem, as_loss, common_dtype
+from .grouped import BIAS_DECAY, GroupedProblem, as_loss, common_dtype, is_free
 from .problem import as_dim
 
 
@@ -65,13 +63,7 @@ class UnconstrainedFeatures(GroupedProblem):
         metadata=parameter("weight decay of the features", "It is a weight decay.")
     )
     loss: Loss
-    bias_decay: Float[Array, "*batch"] | None = eqx.field(
-        metadata=parameter(
-            "weight decay of the last-layer bias",
-            "It is a weight decay; 0.0 is a free bias, None no bias.",
-            allowed="finite and >= 0",  # and a free one is None here
-        )
-    )
+    bias_decay: Float[Array, "*batch"] | None = eqx.field(metadata=BIAS_DECAY)
     free_bias: bool = eqx.field(static=True)
     nonnegative: bool = eqx.field(static=True)
     dim: int | None = eqx.field(static=True)
@@ -90,8 +82,7 @@ class UnconstrainedFeatures(GroupedProblem):
         biased = {} if bias_decay is None else {"bias_decay": bias_decay}
         self.groups, decays = common_dtype(groups, lambda_W=lambda_W, lambda_H=lambda_H, **biased)
         self.lambda_W, self.lambda_H = decays["lambda_W"], decays["lambda_H"]
-        # The caller's own value: under a trace arrays made of Python numbers are traced as well.
-        self.free_bias = bool(biased) and not isinstance(bias_decay, Tracer) and bool(np.asarray(bias_decay) == 0)
+        self.free_bias = is_free(bias_decay)
         self.bias_decay = None if self.free_bias else decays.get("bias_decay")
         self.loss = as_loss(loss, self.groups)
         self.nonnegative = require_flag("nonnegative", nonnegative)

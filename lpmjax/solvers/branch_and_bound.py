@@ -15,9 +15,6 @@ from .claims import claim_of
 from .named import relaxation
 from .solver import Candidate, Claim, HostSolver
 
-#: singular value, as a share of the largest, below which it is what a descent left of zero
-_NOTHING = 1e-7
-
 
 @dataclasses.dataclass(frozen=True)
 class BranchAndBound(HostSolver):
@@ -79,8 +76,5 @@ def _coordinates(objective: SchattenObjective, Z: Any) -> DeepCoordinates:
     program = objective.classes
     left, singular, right = np.linalg.svd(np.asarray(Z) * np.asarray(program.omega))
     d = len(singular) - 1  # the columns of the logits of an optimum sum to zero
-    singular = np.where(singular > _NOTHING * singular[0], singular, 0.0)[:d]
-    root = singular ** (1 / np.asarray(objective.depth))
-    at = left[:, :d] * root, root, root[:, None] * right[:d]
-    left, root, right = (jnp.asarray(x, program.weights.dtype) for x in at)
-    return DeepCoordinates(left, root, right, None, None)  # pyright: ignore[reportArgumentType] (filled in)
+    left, singular, right = (jnp.asarray(x, program.weights.dtype) for x in (left[:, :d], singular[:d], right[:d]))
+    return objective.balanced((left, singular, right), None)

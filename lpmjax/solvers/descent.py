@@ -96,6 +96,17 @@ def descend(
     return jax.lax.platform_dependent(*given, cpu=sequential_vmap(run), default=run)
 
 
+def norm(tree: Any) -> Float[Array, ""]:
+    """Euclidean, of all leaves together."""
+    return jnp.sqrt(sum(jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(tree)))
+
+
+def relative_slope(objective: Callable[[Any, Any], Array], x: Any, parameters: Any) -> Float[Array, ""]:
+    """Norm of the gradient times that of the point, over the value: how far a point is from stationary."""
+    value, slope = jax.value_and_grad(objective)(x, parameters)
+    return norm(slope) * norm(x) / value
+
+
 class _Progress(NamedTuple):
     state: Any
     last: Float[Array, ""]  #: residual at the last look

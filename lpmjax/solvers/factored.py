@@ -13,7 +13,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from .. import symmetry
-from ..arguments import require_flag, require_integer, require_type
+from ..arguments import require_flag, require_type
 from ..charge import Budget, Price
 from ..codes import Phase
 from ..duality import slacks
@@ -24,19 +24,18 @@ from ..objectives.orthogonal import OrthogonalObjective
 from ..spectral import singular_values
 from .grouped import log_multiplier_at
 from .pairs import Columns, Found, Pair, is_stationary, measured, random_pair, solve_pairs, unscaled, widened
-from .solver import Claim, HostSolver
+from .solver import Claim, RestartedSolver
 
 #: share of the objective below which a singular value is what a descent left of zero
 _NOTHING = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
-class Factored(HostSolver):
+class Factored(RestartedSolver):
     """L-BFGS over W and H from ``restarts`` random starts, or another optax ``optimizer``: see :func:`lpmjax.factored`
     for one feature ``per_sample`` and budgets held by projection (``projected``)."""
 
     max_steps: int = 4000
-    restarts: int = 8
     optimizer: optax.GradientTransformation | None = None
     per_sample: bool = False
     projected: bool = False
@@ -46,7 +45,6 @@ class Factored(HostSolver):
 
     def __post_init__(self):
         super().__post_init__()
-        require_integer("restarts", self.restarts, 1)
         described = "an optax.GradientTransformation such as optax.adam(1e-2), or None"
         require_type("optimizer", self.optimizer, (optax.GradientTransformation, type(None)), described)
         require_flag("per_sample", self.per_sample)

@@ -19,23 +19,17 @@ from ..arguments import require_integer
 from ..objectives.of_groups import GroupCoordinates
 from ..objectives.schatten import DeepCoordinates, SchattenObjective
 from .claims import claim_of
-from .descent import LBFGS, descend
+from .descent import LBFGS, descend, relative_slope
 from .implicit import with_derivative
-from .named import relaxation, sought
-from .solver import Candidate, Claim, HostSolver
-
-#: singular value, as a share of the largest, below which it is what a descent left of zero
-_NOTHING = 1e-7
-#: margins among which the size of a start is chosen
-_LOWEST, _HIGHEST, _SIZES = 0.3, 60.0, 24
+from .named import relaxation, sought, weighted_margins
+from .solver import Candidate, Claim, RestartedSolver
 
 
 @dataclasses.dataclass(frozen=True)
-class MultiStart(HostSolver):
+class MultiStart(RestartedSolver):
     """L-BFGS over all factors from ``restarts`` random networks of each inner width, by default every one of use."""
 
     max_steps: int = 3000
-    restarts: int = 8
     widths: tuple[int, ...] | None = None
     name: ClassVar[str] = "factored"
     tol: ClassVar[float] = 1e-8
@@ -43,7 +37,6 @@ class MultiStart(HostSolver):
 
     def __post_init__(self):
         super().__post_init__()
-        require_integer("restarts", self.restarts, 1)
         if self.widths is not None:
             if not isinstance(self.widths, tuple) or not self.widths:
                 raise ValueError(
@@ -120,7 +113,9 @@ def search(
 
 def candidate(objective: SchattenObjective, found: Searched, relaxed: GroupCoordinates) -> Candidate:
     """What a descent found, in the coordinates of the objective, with its derivative."""
-    at = with_derivative(_value_of_coordinates, _balanced(objective, found.at), objective)
+    at = with_derivative(
+        _value_of_coordinates, objective.balanced(spectral.svd(product(found.at)), found.at.bias), objective
+    )
     return Candidate(at._replace(relaxed=relaxed), None, found.steps, found.converged)
 
 
@@ -144,8 +139,7 @@ def _random_network(key: Array, width: Any, objective: SchattenObjective, factor
     bias = jnp.zeros(K, dtype) if objective.program.bias.present else None
     start = Network(first * here, inner, last * here[:, None], bias)
     size = jnp.sqrt(jnp.sum(product(start) ** 2) / K)
-    margins = jnp.geomspace(_LOWEST, _HIGHEST, _SIZES, dtype=dtype) * jnp.mean(objective.classes.omega)
-    scales = (margins / size) ** (1 / factors)
+    scales = (weighted_margins(objective) / size) ** (1 / factors)
 
     def scaled(scale) -> Network:
         return Network(scale * start.first, scale * start.inner, scale * start.last, bias)
@@ -162,20 +156,7 @@ def _value(x: Network, objective: SchattenObjective) -> Array:
 
 
 def _residual(x: Network, objective: SchattenObjective) -> Array:
-    value, slope = jax.value_and_grad(_value)(x, objective)
-
-    def norm(tree):
-        return jnp.sqrt(sum(jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(tree)))
-
-    return norm(slope) * norm(x) / value
-
-
-def _balanced(objective: SchattenObjective, network: Network) -> DeepCoordinates:
-    """Singular value decomposition of the product, without what is left of zero."""
-    left, singular, right = spectral.svd(product(network))
-    kept = singular > _NOTHING * singular[0]
-    root = jnp.where(kept, jnp.where(kept, singular, 1.0) ** (1 / objective.depth), 0.0)
-    return DeepCoordinates(left * root[None, :], root, root[:, None] * right, network.bias, None)
+    return relative_slope(_value, x, objective)
 
 
 def _value_of_coordinates(at: DeepCoordinates, objective: SchattenObjective) -> Array:

@@ -13,7 +13,7 @@ from ..objectives.schatten import DeepCoordinates, SchattenObjective, power
 from ..structures.known import catalogue
 from ..structures.structure import Structure, stack
 from .closed_form import ClosedForm
-from .descent import LBFGS, Until, descend
+from .descent import LBFGS, Until, descend, relative_slope
 from .grouped import Grouped
 from .implicit import with_derivative
 from .solver import Candidate, TracedSolver
@@ -21,7 +21,7 @@ from .two_group import TwoGroup
 
 #: relative gradient that a descent aims at, and that it must reach
 _GOAL, _ACCEPT = 1e-11, 1e-8
-#: grid of margins at which a structure's parts start, and how often each part is looked at
+#: grid of margins at which descents start, and how often each part of a structure is looked at
 _LOWEST, _HIGHEST, _SIZES, _ROUNDS = 0.3, 60.0, 24, 2
 #: share of the value by which a structure must beat a simpler one: less is the simpler one, found again
 _AHEAD = 1e-10
@@ -75,6 +75,12 @@ def sought(dtype: Any, max_steps: int) -> Until:
     """Relative gradient at which a descent ends."""
     eps = float(jnp.finfo(dtype).eps)
     return Until(max(_GOAL, 100 * eps), jnp.asarray(max(_ACCEPT, 1e4 * eps), dtype), max_steps)
+
+
+def weighted_margins(objective: SchattenObjective) -> Float[Array, " sizes"]:
+    """Margins from next to nothing to a loss of zero, times omega, among which the size of a start is chosen."""
+    omega = objective.classes.omega
+    return jnp.geomspace(_LOWEST, _HIGHEST, _SIZES, dtype=omega.dtype) * jnp.mean(omega)
 
 
 def structures(objective: SchattenObjective) -> tuple[Structure, ...]:
@@ -139,8 +145,7 @@ def _stacked(objective: SchattenObjective, chosen: tuple[Structure, ...] | None)
 def _best_size(shape: Shape, x: Unknowns, objective: SchattenObjective) -> Unknowns:
     """All parts of one size, then one part after another, each of the best on a grid: a part that starts too large or
     too small ends at zero, which is a local minimum of every one."""
-    margins = jnp.geomspace(_LOWEST, _HIGHEST, _SIZES, dtype=x.root.dtype)
-    sizes = (margins * jnp.mean(objective.classes.omega)) ** (1 / objective.depth)
+    sizes = weighted_margins(objective) ** (1 / objective.depth)
     parts = x.root.size
 
     def resized(i, x: Unknowns) -> Unknowns:
@@ -182,9 +187,4 @@ def _value(x: Unknowns, given: tuple[SchattenObjective, Shape]) -> Array:
 
 
 def _residual(x: Unknowns, given: Any) -> Array:
-    value, slope = jax.value_and_grad(_value)(x, given)
-
-    def norm(tree):
-        return jnp.sqrt(sum(jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(tree)))
-
-    return norm(slope) * norm(x) / value
+    return relative_slope(_value, x, given)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..bias import Bias
 from ..losses.loss import Loss
-from .descent import LBFGS, FirstOrder, Until, descend
+from .descent import LBFGS, FirstOrder, Until, descend, norm
 from .implicit import with_derivative
 
 #: relative stationarity that a descent aims at, and that it must reach to count as converged
@@ -193,9 +193,6 @@ def _objective(x: Pair, program: Columns):
 
 def _residual(x: Pair, program: Columns):
     """Norm of the gradient of log(value) times the norm of the factors."""
-
-    def norm(tree):
-        return jnp.sqrt(sum(jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(tree)))
 
     value, slope = jax.value_and_grad(lambda x: _objective(x, program))(x)
     if program.loss.vanishing:

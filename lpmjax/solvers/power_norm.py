@@ -7,33 +7,27 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from ..arguments import require_integer
 from ..codes import Phase
 from ..objectives.objective import Structure
 from ..objectives.power_norm import Factors, PowerNormObjective
 from ..results.pair import described
 from ..spectral import singular_values
-from .descent import LBFGS, Until, descend
+from .descent import LBFGS, Until, descend, norm
 from .implicit import with_derivative
-from .solver import Claim, HostSolver
+from .solver import Claim, RestartedSolver
 
 #: relative stationarity that a descent aims at, and that it must reach to count as converged
 _GOAL, _ACCEPT = 1e-11, 1e-7
 
 
 @dataclasses.dataclass(frozen=True)
-class PowerNormDescent(HostSolver):
+class PowerNormDescent(RestartedSolver):
     """L-BFGS over W and H from ``restarts`` random starts; the gap to the lower bound stays open."""
 
     max_steps: int = 4000
-    restarts: int = 8
     name: ClassVar[str] = "factored"
     tol: ClassVar[float] = 1e-8
     exact: ClassVar[bool] = False
-
-    def __post_init__(self):
-        super().__post_init__()
-        require_integer("restarts", self.restarts, 1)
 
     def __call__(self, problem: Any, tol: Any, key: Any, start: Any = None) -> Claim:
         """Claims of ``restarts`` descents, or of one from W and H of ``start``."""
@@ -106,4 +100,4 @@ def _log_value(x: Factors, objective: PowerNormObjective):
 def _residual(x: Factors, objective: PowerNormObjective):
     """Norm of the gradient times that of the factors."""
     slope = jax.grad(_log_value)(x, objective)
-    return jnp.sqrt(sum(jnp.sum(a * a) for a in slope)) * jnp.sqrt(sum(jnp.sum(a * a) for a in x))
+    return norm(slope) * norm(x)

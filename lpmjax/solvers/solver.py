@@ -85,3 +85,14 @@ class HostSolver(AbstractSolver):
         """What one result proves, in float64 on the host; None: what the objective proves of its coordinates.
         ``rounding`` as in :meth:`lpmjax.objectives.objective.AbstractObjective.left_open`."""
         return None
+
+
+@dataclasses.dataclass(frozen=True)
+class RestartedSolver(HostSolver):
+    """A descent from ``restarts`` random starts, each a try."""
+
+    restarts: int = 8
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_integer("restarts", self.restarts, 1)

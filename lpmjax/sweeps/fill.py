@@ -37,12 +37,13 @@ def allocate(names, shape, like: Any, max_bytes: int) -> dict[str, np.ndarray]:
 
 
 def one_by_one(
-    out, grid: Grid, cells: Iterable[tuple[int, ...]], task: Callable[[Problem], Any], progress=None
+    out, grid: Grid, cells: Iterable[tuple[int, ...]], task: Callable[[Problem], Any], progress=None, first=None
 ) -> None:
-    """Do the task in these cells (an index for each axis), eagerly."""
+    """Do the task in these cells (an index for each axis), eagerly; ``first`` is the result of the first, if known."""
     for done, cell in enumerate(cells, start=1):
         values = {name: axis[i] for (name, axis), i in zip(grid.axes.items(), cell, strict=True)}
-        found = task(grid.builder(**values, **grid.fixed))
+        known = first is not None and done == 1
+        found = first if known else task(grid.builder(**values, **grid.fixed))
         for name, array in out.items():
             array[cell] = np.asarray(getattr(found, name))
         if progress is not None:

@@ -107,7 +107,7 @@ def sweep(
         out = allocate(kept, grid.shape, like, max_bytes)
         settings = task.settings | {"dtype": dtype}
         if on_host:
-            one_by_one(out, grid, np.ndindex(*grid.shape), task, progress)
+            one_by_one(out, grid, np.ndindex(*grid.shape), task, progress, first=like)
         else:
             fill(out, grid, task, first.size, progress)
         # Where dim is below the rank of the relaxed optimum: under vmap classes cannot be told apart.
