@@ -78,7 +78,7 @@ def referee(settings: Settings) -> Iterator[Row]:
     instance: dict[str, Any] = {"how": "lpm.referee, every width", "K": _K, "M": 2, "starts": 3 * starts}
     yield row("deep_referee", instance, judge_gaps([gap], _NEAR), measured, settings, value=float(measured.result))
 
-    steps = settings.pick(50, 2000, 5000)
+    steps = settings.pick(500, 2000, 5000)
     measured = time_eager(lambda: _by_adam(3 * starts, steps), settings)
     value = float(np.min(measured.result))
     hits = int(np.sum(np.abs(measured.result - _BEST) <= 1e-4 * _BEST))

@@ -81,6 +81,8 @@ def descend(
     five times as long there, where batches of products of small matrices are slow.
     """
 
+    lengths = until.max_steps, until.every  # `run` outlives this trace in JAX's caches: it may hold no traced value
+
     def run(start, parameters, goal, accept):
         def fixed(function):
             return None if function is None else lambda x: function(x, parameters)
@@ -89,7 +91,7 @@ def descend(
             steps = _quasi_newton(fixed(objective), start, fixed(method.refresh), method.restarts)
         else:
             steps = _first_order(fixed(objective), start, method.optimizer, fixed(method.project))
-        return _iterate(steps, fixed(residual), until._replace(goal=goal, accept=accept))
+        return _iterate(steps, fixed(residual), Until(goal, accept, *lengths))
 
     accept = jnp.asarray(until.accept)
     given = jax.lax.stop_gradient((start, parameters, jnp.asarray(until.goal, accept.dtype), accept))
