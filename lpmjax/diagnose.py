@@ -18,7 +18,13 @@ from .counts.names import told_apart
 from .duality import Program, duality_gap, evaluate, gradient
 from .files import json_text
 from .groups import ClassGroups
-from .remedies import Model, Remedy, announcer, digits, find_remedies, listed
+from .problems.grouped import GroupedProblem
+from .problems.layer_peeled import LayerPeeled
+from .problems.unconstrained import UnconstrainedFeatures
+from .remedies.of_budgets import of_budgets
+from .remedies.of_decays import of_decays
+from .remedies.remedy import Remedy, digits
+from .remedies.solves import Solves, announcer
 from .results.solution import Solution
 from .settings import nan_is_a_value
 
@@ -61,7 +67,7 @@ class Diagnosis:
     @property
     def known(self) -> bool:
         """Whether slack is proved: the optimum is certified, or has weight decay (known without solving)."""
-        without_solving = "E_W" not in self.parameters and bool(np.isfinite(self.slack).all())
+        without_solving = self.solution.problem.budget is None and bool(np.isfinite(self.slack).all())
         return without_solving or int(self.solution.status) == Status.certified
 
     @property
@@ -94,11 +100,13 @@ class Diagnosis:
         return self if self.remedies else self._with_remedies(announcer(progress))
 
     def _with_remedies(self, announce: Callable[[str], None]) -> "Diagnosis":
-        problem = self.solution.problem.unordered
-        model = Model(problem.groups, self.parameters, float(self.solution.tol), announce)
+        model, index = self.solution.problem.unordered, self.solution.problem.groups.class_index
         with jax.enable_x64(True):
-            found = find_remedies(model, self.solution)
-        index = self.solution.problem.groups.class_index
+            if isinstance(model, UnconstrainedFeatures):
+                found = of_decays(model)
+            else:
+                unordered = dataclasses.replace(self.solution, problem=model)
+                found = of_budgets(unordered, Solves(float(self.solution.tol), announce))
         remedies = tuple(dataclasses.replace(remedy, factors=remedy.factors[index]) for remedy in found)
         return dataclasses.replace(self, remedies=remedies)
 
@@ -147,7 +155,7 @@ class Diagnosis:
         s, K, n = self.solution, self.counts.size, self.counts
         margin = "" if np.isnan(self.dual_margin) else f" (dual margin {self.dual_margin:.2g})"
         size = f"{K} classes, {n.sum()} samples, imbalance {n.max() / n.min():.4g}"
-        lines = [f"{type(s.problem).__name__}, {listed(self.parameters)}"]
+        lines = [f"{type(s.problem).__name__}, {_listed(self.parameters)}"]
         lines += textwrap.wrap(f"read as {self.reading}", 80) if self.reading else []
         if not self.known:
             return "\n".join([*lines, size, "", *textwrap.wrap(self._uncertified(), 80)])
@@ -155,7 +163,7 @@ class Diagnosis:
             f"{size}; {self.collapsed.sum()} collapsed (*)",
             f"{Phase(int(s.phase)).name}, rank {int(s.rank)} of {K - 1}{margin}; {Status(int(s.status)).name}, "
             f"relative gap {float(s.gap / s.value):.0e}",
-            f"in the other form: {listed(self.equivalent)}",
+            f"in the other form: {_listed(self.equivalent)}",
             "",
             f"{'class':<15}{'samples':>9}{'slack':>9}  {'|w|^2':>10}{'|h|^2':>10}  {'nearest':<15}{'cosine':>8}",
         ]
@@ -275,14 +283,12 @@ def diagnose(
         require_positive("It is relative to |value|.", **scalars(tol=tol))
     announce = announcer(progress)
     with jax.enable_x64(True):
-        parameters = _parameters({"E_W": E_W, "E_H": E_H}, {"lambda_W": lambda_W, "lambda_H": lambda_H})
         groups = ClassGroups.from_counts(number.tolist(), weights, sample_weights=sample_weights)
+        problem = _model(groups, {"E_W": E_W, "E_H": E_H}, {"lambda_W": lambda_W, "lambda_H": lambda_H})
         index = groups.class_index
         # Without the class order, which is static and would cost a compilation per data set.
-        unordered = ClassGroups(groups.classes, groups.samples, groups.weights)
-        model = Model(unordered, parameters, tol, announce)
-        solution = model.optimum()
-        solution = dataclasses.replace(solution, problem=model.problem(groups, parameters))
+        solution = Solves(tol, announce).first(problem.unordered)
+        solution = dataclasses.replace(solution, problem=problem)
         nearest, cosine = _nearest(np.asarray(solution.cosines()), index)
         margin = _dual_margin(solution)
     columns = (groups.weights, solution.slack, solution.w_norm2, solution.h_norm2)
@@ -297,8 +303,8 @@ def diagnose(
         nearest=nearest,
         cosine=cosine,
         dual_margin=margin,
-        parameters=parameters,
-        equivalent=_equivalent(parameters, number, float(solution.multiplier), w_norm2, h_norm2),
+        parameters=problem.scalars,
+        equivalent=_equivalent(solution, number, w_norm2, h_norm2),
         remedies=(),
         solution=solution,
         reading=getattr(counts, "reading", ""),
@@ -333,21 +339,25 @@ def _dual_margin(s: Solution) -> float:
     return float(1 - np.sort(values)[::-1][rank] / float(s.multiplier))
 
 
-def _equivalent(parameters, counts, multiplier: float, w_norm2, h_norm2) -> dict[str, float]:
-    if "E_W" in parameters:
-        ratio = float(np.sqrt(parameters["E_H"] / parameters["E_W"]))
+def _equivalent(s: Solution, counts, w_norm2, h_norm2) -> dict[str, float]:
+    if isinstance(s.problem, LayerPeeled):
+        multiplier, ratio = float(s.multiplier), float(np.sqrt(s.problem.E_H / s.problem.E_W))
         return {"lambda_W": multiplier * ratio, "lambda_H": multiplier / ratio}
     means = (np.mean(w_norm2), np.mean(h_norm2), np.mean(counts * h_norm2))
     return dict(zip(("E_W", "E_H", "E_H_samples"), map(float, means), strict=True))
 
 
-def _parameters(budgets: dict[str, Any], decays: dict[str, Any]) -> dict[str, float]:
+def _model(groups: ClassGroups, budgets: dict[str, Any], decays: dict[str, Any]) -> GroupedProblem:
     given = {name: value for name, value in (budgets | decays).items() if value is not None}
     if not given:
-        return {"E_W": 1.0, "E_H": 5.0}
+        return LayerPeeled(groups, E_W=1.0, E_H=5.0)
     if given.keys() not in (budgets.keys(), decays.keys()):
         raise ValueError(f"got {', '.join(given)}: give both of E_W, E_H, or both of lambda_W, lambda_H, or none.")
-    return {name: float(value) for name, value in scalars(**given).items()}
+    return (LayerPeeled if "E_W" in given else UnconstrainedFeatures)(groups, **given)
+
+
+def _listed(values: dict[str, float]) -> str:
+    return ", ".join(f"{name} = {value:.6g}" for name, value in values.items())
 
 
 def _rows_shown(collapsed: np.ndarray) -> list[int]:

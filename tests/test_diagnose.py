@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import brentq, linprog
 
 import lpmjax as lpm
-from lpmjax import remedies
+from lpmjax.remedies import solves
 
 COUNTS = np.array([6, 40, 2, 40, 2, 20, 6, 2])  # four distinct counts: all solves here share a compilation
 N, K = COUNTS.sum(), COUNTS.size
@@ -284,7 +284,7 @@ def test_long_tables_show_both_ends_and_where_collapse_begins():
 
 @pytest.mark.slow
 def test_starts_from_a_solve_nearby_change_no_remedy(budgets, monkeypatch):
-    monkeypatch.setattr(remedies, "_WIDE", 0)
+    monkeypatch.setattr(solves, "_WIDE", 0)
     warm = lpm.diagnose(COUNTS, E_W=1.0, E_H=0.5)
     for remedy, cold in zip(warm.remedies, budgets.remedies, strict=True):
         assert remedy.status == lpm.Status.certified

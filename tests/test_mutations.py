@@ -326,7 +326,7 @@ MUTANTS = (
     ),
     Mutant(
         "remedy by loss weights",
-        "lpmjax/remedies.py",
+        "lpmjax/remedies/remedy.py",
         "np.maximum(1.0, np.exp(x) * omega",
         "np.maximum(1.0, 1.01 * np.exp(x) * omega",
         "verify lpm.oversampling",

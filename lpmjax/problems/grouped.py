@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from ..arguments import require_type, scalars
 from ..duality import Program
-from ..fields import parameter
+from ..fields import parameter, words_of
 from ..groups import ClassGroups
 from ..losses.loss import ConvexLoss, Loss
 from ..losses.softmax import CrossEntropy
@@ -96,6 +96,12 @@ class GroupedProblem(Problem):
         if type(self.loss) is SquaredError and not self.has_bias:
             exact = (SoftThreshold(),)
         return (*exact, Grouped(), Factored())
+
+    @property
+    def scalars(self) -> dict[str, float]:
+        """Budgets or decays, by name."""
+        given = ((name, getattr(self, name)) for name in words_of(self))
+        return {name: float(value) for name, value in given if value is not None}
 
     @property
     def size(self) -> int:
