@@ -30,6 +30,8 @@ class Mutant(NamedTuple):
     catcher: str
 
 
+#: catchers are quick tests: compiled as `make test` compiles them
+QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 BOUND, TREE = "lpmjax/branch_and_bound/bound.py", "tests/test_branch_and_bound.py"
 CERTIFICATE, LOSSES = "lpmjax/duality.py", "lpmjax/losses/softmax.py"
 MUTANTS = (
@@ -416,14 +418,14 @@ def command(catcher: str) -> list[str]:
 
 def caught(mutant: Mutant | None, catcher: str, folder: Path) -> bool:
     """Whether the catcher fails with the mutated package (``folder``: an empty one) in place of the real one."""
-    for package in ("lpmjax", "proofs"):
-        shutil.copytree(TESTS.parent / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("lpmjax", "proofs"):  # with what Python has compiled of it, which is most of an import's time
+        shutil.copytree(TESTS.parent / package, folder / package)
     if mutant is not None:
         path = folder / mutant.file
         source = path.read_text()
         assert source.count(mutant.text) == 1, f"{mutant.file} has {source.count(mutant.text)} times {mutant.text!r}"
         path.write_text(source.replace(mutant.text, mutant.mutant))
-    where = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "JAX_ENABLE_X64": "1"}
+    where = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "JAX_ENABLE_X64": "1", "XLA_FLAGS": QUICK}
     done = subprocess.run(command(catcher), cwd=folder, env=os.environ | where, capture_output=True, text=True)
     ran = "Error" not in done.stderr and "no tests ran" not in done.stdout
     assert ran, done.stdout[-2000:] + done.stderr[-2000:]
