@@ -41,6 +41,7 @@ from .problems import GroupedProblem as GroupedProblem
 from .problems import LayerPeeled as LayerPeeled
 from .problems import PowerNormPeeled as PowerNormPeeled
 from .problems import Problem as Problem
+from .problems import Separation as Separation
 from .problems import SupervisedContrastive as SupervisedContrastive
 from .problems import UnconstrainedFeatures as UnconstrainedFeatures
 from .referee import referee as referee
@@ -48,6 +49,7 @@ from .results.deep import DeepSolution as DeepSolution
 from .results.features import FeatureSolution as FeatureSolution
 from .results.pair import PairSolution as PairSolution
 from .results.result import Result as Result
+from .results.separation import SeparationSolution as SeparationSolution
 from .results.solution import Solution as Solution
 from .solve import solve as solve
 from .solvers.branch_and_bound import BranchAndBound as BranchAndBound

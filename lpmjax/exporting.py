@@ -22,10 +22,12 @@ from .problems.contrastive import SupervisedContrastive
 from .problems.deep_linear import DeepLinear
 from .problems.layer_peeled import LayerPeeled
 from .problems.power_norm import PowerNormPeeled
+from .problems.separation import Separation
 from .problems.unconstrained import UnconstrainedFeatures
 from .results.features import FeatureSolution
 from .results.kept import KeptSolution, NetworkSolution
 from .results.pair import PairSolution
+from .results.separation import SeparationSolution
 from .results.solution import Solution
 
 T = TypeVar("T", bound=type)
@@ -90,5 +92,7 @@ for _kind in (
     Solution,
     KeptSolution,
     NetworkSolution,
+    Separation,
+    SeparationSolution,
 ):
     serializable(_kind)

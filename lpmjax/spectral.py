@@ -97,6 +97,18 @@ def roots(block, full):
     return left, norm * nx.sum(unit[..., :, :, None] * unit[..., :, None, :], axis=-3)
 
 
+def polar(block, full: bool = False):
+    """The partial isometry U Vᵀ over the singular values that are not rounding: the gradient of the nuclear norm."""
+    nx = block.__array_namespace__()
+    if is_thin(block, full):
+        norm = block_norm(block)[..., None, None]
+        return block / nx.where(norm > 0, norm, 1.0)
+    if nx is jnp:
+        return _polar(block)
+    u, s, vt = singular_vectors(block)
+    return nx.matmul(nx.where(_active(s)[..., None, :], u, 0.0), vt)
+
+
 def kept(values):
     """Singular values, largest first, with zeros in the place of those that are rounding."""
     nx = values.__array_namespace__()
@@ -146,7 +158,7 @@ def _in_bases(u, tangent, vt):
 
 def _active(s):
     """Singular values that are not rounding."""
-    return s > 1e3 * jnp.finfo(s.dtype).eps * s[..., :1]
+    return s > 1e3 * s.__array_namespace__().finfo(s.dtype).eps * s[..., :1]
 
 
 @jax.custom_jvp
@@ -180,7 +192,6 @@ def _nuclear_jvp(primals, tangents):
 
 @jax.custom_jvp
 def _polar(block):
-    """The partial isometry U Vᵀ over the non-zero singular values: the gradient of the nuclear norm."""
     u, s, vt = singular_vectors(block)
     return jnp.matmul(jnp.where(_active(s)[..., None, :], u, 0.0), vt)
 

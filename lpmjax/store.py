@@ -14,6 +14,7 @@ from .fields import words_of
 from .groups import ClassGroups
 from .losses.loss import Loss
 from .problems.problem import Problem
+from .results.logits import LogitSolution
 from .results.result import Result
 from .results.solution import Solution
 
@@ -63,7 +64,7 @@ def _check(solution: Any) -> None:
     if not isinstance(solution, Result) or not isinstance(solution.problem, Problem):
         raise ValueError("it does not hold a solution of a problem.")
     batch, sizes = solution.value.shape, dict[str, int]()
-    if isinstance(solution, Solution):
+    if isinstance(solution, LogitSolution):
         _check_groups(solution)
         sizes["group"] = solution.within.shape[-1]
     for name, words in words_of(solution).items():
@@ -81,17 +82,19 @@ def _check(solution: Any) -> None:
         raise ValueError(f"it holds {', '.join(sorted(kinds))}, not float32 or float64.")
 
 
-def _check_groups(solution: Solution) -> None:
+def _check_groups(solution: LogitSolution) -> None:
     """ValueError unless all of it has the same number of groups."""
     problem, batch, G = solution.problem, solution.value.shape, solution.within.shape[-1]
-    if solution.bias is not None and solution.bias.shape != (*batch, G):
-        raise ValueError(f"bias has shape {solution.bias.shape}, not {(*batch, G)}.")
     for name in ("classes", "samples", "weights"):
         if getattr(problem.groups, name).shape[-1:] != (G,):
             raise ValueError(f"the problem's {name} has shape {getattr(problem.groups, name).shape} for {G} groups.")
     order = problem.groups.order
     if order is not None and not ((order.group_of_class >= 0) & (order.group_of_class < G)).all():
         raise ValueError(f"the class order names groups other than 0 to {G - 1}.")
+    if not isinstance(solution, Solution):
+        return
+    if solution.bias is not None and solution.bias.shape != (*batch, G):
+        raise ValueError(f"bias has shape {solution.bias.shape}, not {(*batch, G)}.")
     W, H = solution.W, solution.H
     if W is not None and H is not None and W.shape[-1:] != H.shape[-2:-1]:
         raise ValueError(f"W has shape {W.shape} and H {H.shape}.")

@@ -1,6 +1,7 @@
 """The problem as it was written, of which a float32 one holds rounded numbers."""
 
 import dataclasses
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -29,11 +30,7 @@ def as_written(problem: Any) -> tuple[Any, Rounding | None]:
     if given == np.float64:
         return double, None
     eps = float(np.finfo(given).eps)
-
-    def error(x):
-        """Half an ulp, unless the number is whole and small enough to be exact."""
-        return np.where((x == np.rint(x)) & (np.abs(x) < 2 / eps), 0.0, eps / 2)
-
+    error = partial(half_ulp, eps=eps)
     groups = double.groups
     here = groups.classes > 0
     default, held = (_normalised(groups.classes, x) for x in (groups.samples, groups.weights))
@@ -49,6 +46,11 @@ def as_written(problem: Any) -> tuple[Any, Rounding | None]:
     # Given weights have been rounded, divided by the largest and by their sum; what all share is gone.
     weights = np.where(follows, 2 * of_samples, 3 * eps)
     return double, Rounding(weights, of_samples / 2, price, of_loss, decay)
+
+
+def half_ulp(x: Any, eps: float) -> Any:
+    """Largest relative rounding of a number, unless it is whole and small enough to be exact."""
+    return np.where((x == np.rint(x)) & (np.abs(x) < 2 / eps), 0.0, eps / 2)
 
 
 def worst(x: Any, batch: int) -> Any:

@@ -33,7 +33,7 @@ def test_annotations_are_true():
     ("file", "right", "wrong"),
     [
         ("problems/layer_peeled.py", 'budget(self) -> Float[Array, "*batch"]', 'budget(self) -> Float[Array, "2"]'),
-        ("results/solution.py", 'between: Float[Array, "*batch G G"]', 'between: Float[Array, "*batch G"]'),
+        ("results/logits.py", 'between: Float[Array, "*batch G G"]', 'between: Float[Array, "*batch G"]'),
         ("results/result.py", 'status: Int8[Array, "*batch"]', 'status: Int[Array, "*batch 2"]'),
     ],
 )

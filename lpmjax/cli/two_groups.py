@@ -11,7 +11,8 @@ from .. import boundary as boundaries
 from ..codes import Phase, Status
 from ..fields import words_of
 from ..files import check_writable, json_text, write_json
-from ..results.solution import Solution, group_names
+from ..results.logits import group_names
+from ..results.solution import Solution
 from ..solve import solve as solve_problem
 from .common import K_A, K_B, Json, LambdaH, LambdaW, Out, exit_by, parsed_list, print_table
 from .interrupt import interruptible

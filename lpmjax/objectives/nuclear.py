@@ -46,12 +46,7 @@ class NuclearObjective(GroupObjective):
 
     def factors(self, Z, group, dim):
         """From the singular vectors of ``Z Omega``, at balanced norms."""
-        omega, d = self.program.omega[group], self.widest(Z.shape[0]) if dim is None else dim
-        left, singular, right = spectral.svd(Z * omega[None, :])
-        root, scale = jnp.sqrt(singular), jnp.sqrt(self.scale)
-        W, H = scale * left * root[None, :], root[:, None] * right / (omega * scale)[None, :]
-        keep = min(d, root.size)
-        return jnp.pad(W[:, :keep], ((0, 0), (0, d - keep))), jnp.pad(H[:keep], ((0, d - keep), (0, 0)))
+        return factors(Z, self.program.omega[group], self.scale, self.widest(Z.shape[0]) if dim is None else dim)
 
     def coordinates_of(self, Z):
         """No margin within a group, all of the logits between them."""
@@ -64,3 +59,12 @@ class NuclearObjective(GroupObjective):
     def widest(self, num_classes):
         """One less where logits sum to zero over classes."""
         return num_classes if self.program.full else max(num_classes - 1, 1)
+
+
+def factors(Z, omega, scale, d: int) -> tuple[Array, Array]:
+    """W (K, d) and H (d, K) with ``W H = Z`` of least ``|W|^2 / scale + scale |H diag(omega)|^2``, cut to d dimensions."""
+    left, singular, right = spectral.svd(Z * omega[None, :])
+    root, scale = jnp.sqrt(singular), jnp.sqrt(scale)
+    W, H = scale * left * root[None, :], root[:, None] * right / (omega * scale)[None, :]
+    keep = min(d, root.size)
+    return jnp.pad(W[:, :keep], ((0, 0), (0, d - keep))), jnp.pad(H[:keep], ((0, d - keep), (0, 0)))

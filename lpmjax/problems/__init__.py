@@ -6,4 +6,5 @@ from .grouped import GroupedProblem as GroupedProblem
 from .layer_peeled import LayerPeeled as LayerPeeled
 from .power_norm import PowerNormPeeled as PowerNormPeeled
 from .problem import Problem as Problem
+from .separation import Separation as Separation
 from .unconstrained import UnconstrainedFeatures as UnconstrainedFeatures

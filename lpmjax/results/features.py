@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 from .. import symmetry
 from ..arguments import require_integer, require_precision
 from ..fields import variable
+from .logits import group_names
 from .result import Result
-from .solution import group_names
 
 
 class FeatureSolution(Result):
