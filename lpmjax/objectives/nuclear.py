@@ -62,7 +62,7 @@ class NuclearObjective(GroupObjective):
 
 
 def factors(Z, omega, scale, d: int) -> tuple[Array, Array]:
-    """W (K, d) and H (d, K) with ``W H = Z`` of least ``|W|^2 / scale + scale |H diag(omega)|^2``, cut to d dimensions."""
+    """W (K, d) and H (d, K) of ``W H = Z`` with least ``|W|^2 / scale + scale |H diag(omega)|^2``, cut to d columns."""
     left, singular, right = spectral.svd(Z * omega[None, :])
     root, scale = jnp.sqrt(singular), jnp.sqrt(scale)
     W, H = scale * left * root[None, :], root[:, None] * right / (omega * scale)[None, :]

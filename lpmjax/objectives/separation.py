@@ -62,9 +62,15 @@ class SeparationObjective(AbstractObjective):
         """(..., G, G) entries beta_jg at which the norm would be stationary at ``at``; of any sign."""
         nx, K = self.omega.__array_namespace__(), symmetry.present(self.classes)
         outer, eye = nx.sqrt(K[..., :, None] * K[..., None, :]), nx.eye(self.omega.shape[-1], dtype=bool)
-        block = spectral.polar(at.between * self.omega[..., None, :]) * self.omega[..., None, :]
+        # Small singular values are felt by the inert direction, whose own is 0: rounding mixes it in.
+        block = self.centred(spectral.polar(at.between * self.omega[..., None, :])) * self.omega[..., None, :]
         own = nx.where(eye, nx.sign(at.within)[..., None, :] * self.omega[..., None, :], 0.0)
         return (own - block) / (outer * self.delta[..., :, None])
+
+    def dual_point(self, at: Any) -> Any:
+        """The same as far as it has the signs of a dual point: any coordinates have one."""
+        nx, rivals = self.omega.__array_namespace__(), symmetry.count_rivals(self.classes)
+        return nx.where(rivals > 0, nx.maximum(self.dual(at), 0.0), 0.0)
 
     def of_dual(self, beta: Any) -> Any:
         """``sum beta`` and ``||G Omega^-1||_2`` of any dual point."""
@@ -91,7 +97,7 @@ class SeparationObjective(AbstractObjective):
         scale = 1 / nx.where(separates, least, 1.0)
         at = GroupCoordinates(at.within * scale[..., None], at.between * scale[..., None, None])
         value = self.norm(at)
-        total, norm = self.of_dual(nx.where(rivals > 0, nx.maximum(self.dual(at), 0.0), 0.0))
+        total, norm = self.of_dual(self.dual_point(at))
         bound = total / nx.where(norm > 0, norm, 1.0)
         terms = self.delta[..., :, None] * nx.abs(at.between) / nx.sqrt(symmetry.present(self.classes))[..., :, None]
         size = 1 + nx.max(nx.abs(self.delta * at.within), axis=-1) + nx.max(terms, axis=(-2, -1))

@@ -35,7 +35,7 @@ class SeparationSolution(LogitSolution):
     gap: Float[Array, "*batch"] = eqx.field(metadata=variable("duality gap, rounding included"))
     multiplier: Float[Array, "*batch"] = eqx.field(metadata=variable("price of the half sum of squared norms"))
     dual: Float[Array, "*batch G G"] = eqx.field(
-        kw_only=True, metadata=variable("multiplier of a margin constraint", dims=("rival_group", "group"))
+        kw_only=True, metadata=variable("multiplier of a margin constraint", dims=("logit_group", "group"))
     )
 
     def _columns(self) -> list[tuple[str, str, Any]]:
