@@ -45,6 +45,11 @@ class SeparationObjective(AbstractObjective):
         v = v / nx.max(v, axis=-1, keepdims=True)
         return v / nx.sqrt(nx.sum(v * v, axis=-1, keepdims=True))
 
+    @property
+    def rivals(self) -> Any:
+        """(..., G, G) number of margins that each entry of :meth:`margins` stands for."""
+        return symmetry.count_rivals(self.classes)
+
     def centred(self, between: Any) -> Any:
         """``between`` without the inert direction: the margins are the same, the norm no larger."""
         nx, unit = between.__array_namespace__(), self.inert[..., :, None]
@@ -53,6 +58,16 @@ class SeparationObjective(AbstractObjective):
     def margins(self, at: GroupCoordinates) -> Any:
         """(..., G, G) margin of a class of group g over one of group j."""
         return symmetry.margins(self.delta * at.within, self.delta[..., :, None] * at.between, self.classes)
+
+    def of_margins(self, margins: Any) -> GroupCoordinates:
+        """The coordinates of these margins, with nothing in the inert direction."""
+        nx, K = margins.__array_namespace__(), symmetry.present(self.classes)
+        eye = nx.eye(self.classes.shape[-1], dtype=bool)
+        own = symmetry.diagonal(margins)
+        across = -margins * nx.sqrt(K[..., :, None] * K[..., None, :])
+        across = nx.where(eye, (-symmetry.repeats(self.classes) * own)[..., None, :], across)
+        here = nx.where((self.classes > 0)[..., :, None] & (self.classes > 0)[..., None, :], across, 0.0)
+        return GroupCoordinates(own / self.delta, self.centred(here / self.delta[..., :, None]))
 
     def norm(self, at: GroupCoordinates) -> Any:
         """``||Z Omega||_*``."""
@@ -69,13 +84,13 @@ class SeparationObjective(AbstractObjective):
 
     def dual_point(self, at: Any) -> Any:
         """The same as far as it has the signs of a dual point: any coordinates have one."""
-        nx, rivals = self.omega.__array_namespace__(), symmetry.count_rivals(self.classes)
-        return nx.where(rivals > 0, nx.maximum(self.dual(at), 0.0), 0.0)
+        nx = self.omega.__array_namespace__()
+        return nx.where(self.rivals > 0, nx.maximum(self.dual(at), 0.0), 0.0)
 
     def of_dual(self, beta: Any) -> Any:
         """``sum beta`` and ``||G Omega^-1||_2`` of any dual point."""
         nx, classes, delta = beta.__array_namespace__(), self.classes, self.delta
-        rivals, K = symmetry.count_rivals(classes), symmetry.present(classes)
+        rivals, K = self.rivals, symmetry.present(classes)
         eye = nx.eye(classes.shape[-1], dtype=bool)
         total = nx.sum(classes * nx.sum(rivals * beta, axis=-2), axis=-1)
         across = nx.where(eye, 0.0, rivals * beta)
@@ -89,7 +104,7 @@ class SeparationObjective(AbstractObjective):
     def prove(self, at: GroupCoordinates) -> SeparationProof:
         """Scaled to least margin 1, against the bound of their dual point. Coordinates that do not separate prove
         nothing: their value is infinite."""
-        nx, rivals = self.omega.__array_namespace__(), symmetry.count_rivals(self.classes)
+        nx, rivals = self.omega.__array_namespace__(), self.rivals
         within = nx.where(symmetry.repeats(self.classes) > 0, at.within, 0.0)
         at = GroupCoordinates(within, self.centred(at.between))
         least = nx.min(nx.where(rivals > 0, self.margins(at), nx.inf), axis=(-2, -1))
@@ -108,7 +123,7 @@ class SeparationObjective(AbstractObjective):
 
     def lagrangian(self, at: GroupCoordinates, multiplier: Any) -> Float[Array, ""]:
         """Norm, and what margins lack of 1 at their multipliers."""
-        nx, rivals = self.omega.__array_namespace__(), symmetry.count_rivals(self.classes)
+        nx, rivals = self.omega.__array_namespace__(), self.rivals
         lacking = nx.sum(rivals * self.dual(at) * (1 - self.margins(at)), axis=-2)
         return multiplier * self.norm(at) + nx.sum(self.classes * lacking, axis=-1)
 
@@ -132,7 +147,7 @@ class SeparationObjective(AbstractObjective):
         scale = nx.ones_like(self.omega[..., 0])
         grams = symmetry.grams(at.within, at.between, self.omega, scale)
         views = symmetry.geometry(grams, at.within, at.between, self.classes)
-        dual = nx.where(symmetry.count_rivals(self.classes) > 0, self.dual(at), 0.0)
+        dual = nx.where(self.rivals > 0, self.dual(at), 0.0)
         return {"within": at.within, "between": at.between, "dual": dual, **views._asdict()}
 
     def coordinates(self, result: Any) -> GroupCoordinates:

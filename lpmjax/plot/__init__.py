@@ -5,3 +5,4 @@ from .cosines import cosine as cosine
 from .deep_phases import deep_phases as deep_phases
 from .deep_values import deep_values as deep_values
 from .phases import phase_diagram as phase_diagram
+from .regularisation import regularisation_paths as regularisation_paths

@@ -7,8 +7,7 @@ import numpy as np
 from ..arguments import require_type
 from ..counts.names import told_apart
 from ..diagnose import Diagnosis
-from ..extras import matplotlib_modules
-from .given import require_axes
+from .given import two_axes
 
 
 def diagnosis(found: Any, axes: Any = None) -> Any:
@@ -25,7 +24,7 @@ def diagnosis(found: Any, axes: Any = None) -> Any:
     as orange triangles. A norm of zero is drawn at the lower edge.
     """
     require_type("found", found, Diagnosis, "a Diagnosis, as lpmjax.diagnose returns it")
-    axes = _two_axes(axes)
+    axes = two_axes(axes, nrows=2, sharex=True, figsize=(6.4, 5.6))
     above, below = axes
     K = found.counts.size
     order = np.lexsort((-found.counts, -found.slack))
@@ -47,18 +46,6 @@ def diagnosis(found: Any, axes: Any = None) -> Any:
     above.set(ylabel="slack", title=f"{type(found.solution.problem).__name__}: {title}")
     for ax in (above, below):
         ax.legend(fontsize="small", frameon=False)
-    return axes
-
-
-def _two_axes(axes: Any) -> Any:
-    if axes is None:
-        pyplot, _ = matplotlib_modules()
-        _, axes = pyplot.subplots(2, sharex=True, figsize=(6.4, 5.6), layout="constrained")
-    pair = list(axes) if np.iterable(axes) else []
-    if len(pair) != 2:
-        raise ValueError(f"axes must be two matplotlib Axes, or None, got {axes!r}.")
-    for i, ax in enumerate(pair):
-        require_axes(f"axes[{i}]", ax)
     return axes
 
 

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..arguments import require_type
+from ..extras import matplotlib_modules
 
 
 def require_dataset(ds: Any, *names: str) -> None:
@@ -22,6 +25,19 @@ def require_axes(name: str, ax: Any) -> None:
     from matplotlib.axes import Axes
 
     require_type(name, ax, (Axes, type(None)), "matplotlib Axes, or None")
+
+
+def two_axes(axes: Any, **layout: Any) -> Any:
+    """``axes`` if they are two matplotlib Axes, new ones of this layout if None; else ValueError."""
+    if axes is None:
+        pyplot, _ = matplotlib_modules()
+        _, axes = pyplot.subplots(layout="constrained", **layout)
+    pair = list(axes) if np.iterable(axes) else []
+    if len(pair) != 2:
+        raise ValueError(f"axes must be two matplotlib Axes, or None, got {axes!r}.")
+    for i, ax in enumerate(pair):
+        require_axes(f"axes[{i}]", ax)
+    return axes
 
 
 def is_layer_peeled(ds: Any) -> bool:
