@@ -42,8 +42,8 @@ def regularisation_path(limit: Separation, decay: Any = _DECAYS) -> Any:
     xarray.Dataset over ``decay``: what a sweep of the points keeps, and ``norm`` (``||Z diag(omega)||_*``),
     ``distance`` (Frobenius, of Z diag(omega) over its norm to that of the limit) and ``normalised_margin`` (least
     margin over norm, as a share of the largest), NaN where a point is not certified or zero; ``limit_cosine`` (of each
-    group) and ``rate``. Points with ``delta`` other than ones have no certificate where the loss is below the rounding of its
-    logits, at decays below some 1e-20.
+    group) and ``rate``. Points with ``delta`` other than ones have no certificate where the loss is below the rounding
+    of its logits, at decays below some 1e-20.
 
     Raises
     ------
@@ -57,7 +57,8 @@ def regularisation_path(limit: Separation, decay: Any = _DECAYS) -> Any:
         decays = np.atleast_1d(np.asarray(leaves(decay=decay)["decay"]))
         require("decay", decays, "in (0, 1)", lambda x: (x > 0) & (x < 1), "It is a weight decay, on its way to zero.")
         limit, _ = limit.as_written()
-        groups = ClassGroups(limit.groups.classes, limit.omega**2, limit.groups.weights)
+        given = limit.groups
+        groups = ClassGroups(given.classes, limit.omega**2, given.samples if given.default_weights else given.weights)
         plain = bool((limit.delta == 1).all())
 
         def at_price(decay):
@@ -66,42 +67,43 @@ def regularisation_path(limit: Separation, decay: Any = _DECAYS) -> Any:
 
         ds = sweep(at_price, decay=decays)
         end = jax.tree.map(np.asarray, solve(limit))
-    return _with_limit(ds, limit, end)
+    return _with_limit(ds, limit, end, np.asarray(groups.weights))
 
 
-def _with_limit(ds: Any, limit: Any, end: Any) -> Any:
+def _with_limit(ds: Any, limit: Any, end: Any, weights: np.ndarray) -> Any:
     """The same with what relates it to its limit."""
     objective = limit.objective()
-    omega, classes = objective.omega, objective.classes
     points = GroupCoordinates(ds["within"].values, objective.centred(ds["between"].values))
-    final = GroupCoordinates(end.within, end.between)
-    here = np.where((classes[:, None] > 0) & (classes > 0) & (end.dual > 0), end.dual, 1.0)
-    first = objective.of_margins(np.log(limit.groups.weights / here))
-
-    def weighted(at: GroupCoordinates) -> np.ndarray:
-        """Coordinates whose Euclidean norm is that of Z diag(omega)."""
-        within = at.within * omega * np.sqrt(np.maximum(classes - 1, 0))
-        block = (at.between * omega).reshape(*at.within.shape[:-1], -1)
-        return np.concatenate([within, block], axis=-1)
-
-    target = weighted(final)
+    paths, target = _vector(objective, points), _vector(objective, GroupCoordinates(end.within, end.between))
     unit = target / np.linalg.norm(target)
-    way, paths = weighted(first), weighted(points)
     norm = np.where((ds["status"].values == Status.certified) & paths.any(axis=-1), objective.norm(points), np.nan)
-    least = np.min(np.where(objective.rivals > 0, objective.margins(points), np.inf), axis=(-2, -1))
     length = np.where(np.isnan(norm), np.nan, np.linalg.norm(paths, axis=-1))
-    distance = np.linalg.norm(paths / length[:, None] - unit, axis=-1)
-    rate = np.linalg.norm(way - (way @ unit) * unit) / np.linalg.norm(target)
+    least = np.min(np.where(objective.rivals > 0, objective.margins(points), np.inf), axis=(-2, -1))
+    here = np.where(end.dual > 0, end.dual, 1.0)
+    way = _vector(objective, objective.of_margins(np.log(weights / here)))  # Z_1 of the docstring
+    measured = {
+        "norm": (norm, "nuclear norm of Z diag(omega)"),
+        "distance": (np.linalg.norm(paths / length[:, None] - unit, axis=-1), "distance of the direction to its limit"),
+        "normalised_margin": (least / norm * end.value, "least margin over norm, as a share of the largest"),
+        "limit_cosine": (end.cosine, "cosine between two classifiers at the limit"),
+        "rate": (
+            np.linalg.norm(way - (way @ unit) * unit) / np.linalg.norm(target),
+            "limit of distance times log(1 / decay)",
+        ),
+    }
+    dims = {"limit_cosine": "group", "rate": ()}
     ds["decay"].attrs = {"long_name": "weight decay sqrt(lambda_W lambda_H)", "units": "1"}
     ds.attrs["title"] = f"regularisation path to {type(limit).__name__}, norm {limit.norm}"
     return ds.assign(
-        norm=("decay", norm, {"long_name": "nuclear norm of Z diag(omega)", "units": "1"}),
-        distance=("decay", distance, {"long_name": "distance of the direction to its limit", "units": "1"}),
-        normalised_margin=(
-            "decay",
-            least / norm * end.value,
-            {"long_name": "least margin over norm, as a share of the largest", "units": "1"},
-        ),
-        limit_cosine=("group", end.cosine, {"long_name": "cosine between two classifiers at the limit", "units": "1"}),
-        rate=((), rate, {"long_name": "limit of distance times log(1 / decay)", "units": "1"}),
+        {
+            name: (dims.get(name, "decay"), value, {"long_name": words, "units": "1"})
+            for name, (value, words) in measured.items()
+        }
     )
+
+
+def _vector(objective: Any, at: GroupCoordinates) -> np.ndarray:
+    """Coordinates of ``Z diag(omega)``, of its Frobenius norm."""
+    within = at.within * objective.omega * np.sqrt(np.maximum(objective.classes - 1, 0))
+    block = (at.between * objective.omega).reshape(*at.within.shape[:-1], -1)
+    return np.concatenate([within, block], axis=-1)

@@ -30,7 +30,7 @@ def with_form(identifier: str, name: str, change) -> proofs.Theorem:
 #: theorems whose comparison takes seconds to compile, or whose steps take seconds to check
 _LONG = {
     "lpm.relaxation", "ufm.label_smoothing", "lpm.oversampling", "lpm.grouped", "lpm.rank", "deep.schatten",
-    "deep_mse.separable", "deep_mse.threshold", "deep_mse.free_bias",
+    "deep_mse.separable", "deep_mse.threshold", "deep_mse.free_bias", "ulpm.path",
 }  # fmt: skip
 
 
@@ -89,6 +89,10 @@ def test_table_and_record(verified):
         ("lpm.oversampling", "effective_ratio", lambda f: 1 / f),
         ("certificate.budget", "gap", lambda f: f * (1 - sp.Rational(1, 10**6))),
         ("lpm.grouped", "pull_other", lambda f: -f),
+        ("ulpm.seli", "value", lambda f: f * (1 + sp.Rational(1, 10**9))),
+        ("ulpm.seli", "beta_AB", lambda f: f * (1 + sp.Rational(1, 10**9))),
+        ("ulpm.lower_bound", "bound", lambda f: f * (1 + sp.Rational(1, 10**8))),
+        ("ulpm.ray", "clock", lambda f: f + proofs.symbols.alpha / 10**8),
     ],
 )
 def test_a_falsified_closed_form_has_a_counterexample(identifier, name, change):
@@ -110,9 +114,10 @@ def test_a_falsified_closed_form_has_a_counterexample(identifier, name, change):
         ("deep_mse.bias_transition", "transition", lambda f: f * sp.Rational(5, 4)),
         ("deep_mse.decayed_bias", "value_share", lambda f: f * (1 + sp.Rational(1, 10**8))),
         ("deep_mse.two_layers", "largest_decay_product", lambda f: f * (1 + sp.Rational(1, 10**5))),
+        pytest.param("ulpm.path", "rate", lambda f: f * (1 + sp.Rational(1, 10**8)), marks=pytest.mark.slow),
     ],
 )
-def test_a_falsified_deep_form_has_a_counterexample(identifier, name, change):
+def test_a_falsified_form_has_a_counterexample_by_itself_has_a_counterexample(identifier, name, change):
     wrong = dataclasses.replace(with_form(identifier, name, change), steps=())  # those are checked with the proofs
     assert lpm.verify([wrong]).rows[0].verdict is Verdict.counterexample
 

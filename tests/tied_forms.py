@@ -15,6 +15,7 @@ from lpmjax.losses.softmax import CrossEntropy
 from lpmjax.losses.squared_error import SquaredError
 from lpmjax.problems.deep_linear import DeepLinear
 from lpmjax.problems.layer_peeled import LayerPeeled
+from lpmjax.problems.separation import Separation
 from lpmjax.problems.unconstrained import UnconstrainedFeatures
 from lpmjax.solve import solve
 from lpmjax.solvers.two_group import (
@@ -111,6 +112,20 @@ def _sigma(_, x, y, **rival_counts):
     import sympy as sp
 
     return {"sigma": sp.sqrt(x**2 + y**2)}
+
+
+def _seli(K_A, K_B, n_A, n_B):
+    problem = Separation(ClassGroups(_pair(K_A, K_B), _pair(n_A, n_B)))
+    solution = solve(problem)
+    views = {name: getattr(solution, name) for name in ("w_norm2", "h_norm2")}
+    found = {f"{name}_{g}": view[i] for name, view in views.items() for i, g in enumerate("AB")}
+    dual = {f"beta_{j}{g}": solution.dual[row, i] for row, j in enumerate("AB") for i, g in enumerate("AB")}
+    sigma = spectral.block_norm(solution.between * problem.omega)
+    row = (jnp.sqrt(problem.groups.samples) * (1 - 1 / problem.groups.classes)) / solution.w_norm2
+    cosines = {f"cos_{g}": Against(solution.cosine[i], 1 - row[i]) for i, g in enumerate("AB")}
+    # Within a group the multiplier is what the root of its own singular value leaves.
+    terms = {f"beta_{g}{g}": Against(dual[f"beta_{g}{g}"], problem.omega[i]) for i, g in enumerate("AB")}
+    return {"value": solution.value, "sigma": sigma} | found | cosines | dual | terms
 
 
 # Two groups on a budget: the state at an angle.
@@ -504,6 +519,12 @@ TIES = (
         reason=f"the gap vanishes at optima, {_CANCELS}; the code adds an allowance for that rounding",
     ),
     Tie("certificate.penalty", _shrinkage, {"lambda_": (1e-9, 1.0), "G": (2e-9, 3.0)}),
+    Tie(
+        "ulpm.seli",
+        _seli,
+        _TWO | {"n_A": (1.0, 1e6), "n_B": (1.0, 1e6)},
+        reason=f"cosines and the multipliers within a group are {_CANCELS}",
+    ),
     *(Tie("deep_mse.threshold", _shrunk(M), _COUNT | _SHARE, _alive_deep(M), _root_of(M)) for M in (2, 6)),
     *(
         Tie("deep_mse.geometry", _norms(M), _COUNT | {"split": (1e-3, 1e3)} | _SHARE, _alive_deep(M), _root_of(M))

@@ -53,7 +53,7 @@ def _solve_decayed(rows, G, loss):
     return jax.vmap(one)(rows)
 
 
-def _in_lanes(function, batch) -> Any:
+def in_lanes(function, batch) -> Any:
     """``function`` of a pytree of leaves with equal leading axes, a fixed number of entries at a time."""
     cells = len(jax.tree.leaves(batch)[0])
     parts = [np.minimum(np.arange(start, start + _LANES), cells - 1) for start in range(0, cells, _LANES)]
@@ -61,13 +61,14 @@ def _in_lanes(function, batch) -> Any:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:cells], *found)
 
 
-def _rows(*columns) -> np.ndarray:
+def rows(*columns) -> np.ndarray:
+    """Columns that broadcast, side by side."""
     return np.stack([x.ravel() for x in np.broadcast_arrays(*(np.asarray(c, float) for c in columns))], axis=1)
 
 
 def layer_peeled(K_A, K_B, R, E_W, E_H, w: Any = 1.0) -> Solution:
     """Solve two groups on budgets, on columns that broadcast; ``w`` oversamples the second group."""
-    return _in_lanes(_solve_layer_peeled, _rows(K_A, K_B, R, w, E_W, E_H))
+    return in_lanes(_solve_layer_peeled, rows(K_A, K_B, R, w, E_W, E_H))
 
 
 def decayed(classes, samples, decays, weights=None, loss: type[Loss] = CrossEntropy, of_loss=()) -> Solution:
@@ -78,7 +79,7 @@ def decayed(classes, samples, decays, weights=None, loss: type[Loss] = CrossEntr
     """
     weights = samples if weights is None else weights
     solver = partial(_solve_decayed, G=len(classes), loss=loss)
-    return _in_lanes(solver, _rows(*classes, *samples, *weights, *decays, *of_loss))
+    return in_lanes(solver, rows(*classes, *samples, *weights, *decays, *of_loss))
 
 
 def full_logits(classes, s: Solution) -> np.ndarray:

@@ -6,7 +6,7 @@ against the balanced closed form, group coordinates against K x K matrices, a bo
 
 from collections.abc import Callable
 
-from . import balanced, convexity, deep, grouped, minority, two_group
+from . import balanced, convexity, deep, grouped, minority, two_group, ulpm
 from .comparison import Comparison, Forms
 
 COMPARISONS: dict[str, Callable[[Forms], Comparison]] = {
@@ -29,6 +29,10 @@ COMPARISONS: dict[str, Callable[[Forms], Comparison]] = {
     "lpm.grouped": grouped.grouped,
     "lpm.rank": grouped.rank,
     "ufm.squared_error": grouped.squared_error,
+    "ulpm.seli": ulpm.seli,
+    "ulpm.lower_bound": ulpm.lower_bound,
+    "ulpm.ray": ulpm.ray,
+    "ulpm.path": ulpm.path,
     "deep.schatten": deep.schatten,
     "deep_mse.separable": deep.separable,
     "deep_mse.threshold": deep.threshold,

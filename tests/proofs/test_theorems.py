@@ -34,6 +34,7 @@ from proofs import (
 from proofs.__main__ import PAGE
 from proofs.render import document
 from proofs.symbols import ALPHA_A, ALPHA_B, K_A, K_B, K_SUM, KAPPA_A, KAPPA_B, K, R
+from proofs.ulpm import lower_bound, path, ray, seli
 from proofs.verifiers.cited import RULES, Cited
 from proofs.verifiers.sign import Sign
 
@@ -109,6 +110,14 @@ WRONG = {
     "gradient block without the group sizes": lambda: grouped.theorem(pull_other=-grouped.pi_g * grouped.rho_j),
     "in-group cosine over K_g": lambda: grouped.theorem(cosine=grouped.ROW_SAME),
     "two classes active in the rank counterexample": lambda: rank.theorem(active=2),
+    "SELI with the counts of the groups swapped": lambda: seli.theorem(
+        sigma=seli.SIGMA.subs({seli.n_A: seli.n_B, seli.n_B: seli.n_A}, simultaneous=True)
+    ),
+    "margin without the root of n": lambda: lower_bound.theorem(reach=lower_bound.rho / (2 * (K - 1))),
+    "margin of W alone": lambda: lower_bound.theorem(reach=lower_bound.REACH / 2),
+    "speed of one factor only": lambda: ray.theorem(rate=ray.RATE / 2),
+    "clock without the other classes": lambda: ray.theorem(clock=sp.Ei(ray.alpha)),
+    "spread of log R, not its share": lambda: path.theorem(spread=sp.log(R)),
     "pull between equal rows with a sign flipped": lambda: rank.theorem(
         own_pull=1 - rank.P_g + rank.p_g - rank.K_g * (rank.rho - rank.p_g)
     ),

@@ -1,0 +1,1 @@
+"""Unconstrained features without weight decay: minimum-norm separation, its flow, and the way there."""
