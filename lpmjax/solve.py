@@ -92,9 +92,10 @@ def solve(
         return solution
     problem.check()
     if method != "auto" or "factored" not in problem.methods:
+        instead = ", or method='factored'" if "factored" in problem.methods else ""
         raise ValueError(
             f"dim = {problem.dim} is below the rank of the optimum, so W and H of that dimension cannot reach it: "
-            "use dim >= K - 1 (or dim=None), or method='factored'."
+            f"use dim >= K - 1 (or dim=None){instead}."
         )
     wider = choose_solver(problem, "factored", max_steps, restarts)
     return best(tries(problem, wider, as_tol(problem, wider, tol), key))

@@ -60,6 +60,13 @@ DEEP_DATASET = xr.Dataset(
     },
     {"lambda_": [0.1, 0.2], "structure": ["ETF"], "K": 3, "M": 2},
 )
+PATH = xr.Dataset(
+    {
+        "cosine": (("decay", "group"), np.zeros((1, 2))), "distance": ("decay", np.ones(1)), "rate": 1.0,
+        "limit_cosine": ("group", np.zeros(2)),
+    },
+    {"decay": [0.1], "group": ["A", "B"]},
+)  # fmt: skip
 #: a function and its arguments: kind, and a value in the place of those that are not tried
 CALLS = {
     "ClassGroups": (lpm.ClassGroups, {
@@ -103,6 +110,13 @@ CALLS = {
     "DeepLinear": (lpm.DeepLinear, {
         "groups": ("object", GROUPS), "lambda_W": ("numbers", (1, 1)), "lambda_H": ("number", 1),
         "loss": ("object?", None), "bias_decay": ("number?", None), "relu": ("flag", False), "dim": ("integer?", None),
+    }),
+    "Separation": (lpm.Separation, {
+        "groups": ("object", GROUPS), "dim": ("integer?", None), "delta": ("numbers?", None),
+        "norm": ("object", "per_sample"),
+    }),
+    "regularisation_path": (lpm.regularisation_path, {
+        "limit": ("object", lpm.Separation(GROUPS)), "decay": ("number or numbers", 0.1),
     }),
     "solve": (lpm.solve, {
         "problem": ("object", PROBLEM), "method": ("object", "auto"), "tol": ("number?", None),
@@ -165,6 +179,7 @@ CALLS = {
         "lambda_": ("number or numbers", 0.1),
     }),
     "simplex_etf": (lpm.frames.simplex_etf, {"K": ("integer", 4), "d": ("integer?", None)}),
+    "seli": (lpm.frames.seli, {"counts": ("numbers", [3, 2]), "d": ("integer?", None)}),
     "diagnose": (lpm.diagnose, {
         "E_W": ("number?", 1), "E_H": ("number?", 1), "remedies": ("flag", False),
         "tol": ("number?", None), "progress": ("callable?", None),
@@ -193,6 +208,9 @@ CALLS = {
     "phase_diagram": (lpm.plot.phase_diagram, {"ds": ("object", None), "ax": ("object?", None)}),
     "deep_phases": (lpm.plot.deep_phases, {"ds": ("object", None), "ax": ("object?", None)}),
     "deep_values": (lpm.plot.deep_values, {"ds": ("object", None), "ax": ("object?", None)}),
+    "plot.regularisation_paths": (lpm.plot.regularisation_paths, {
+        "paths": ("object", {"SELI": PATH}), "axes": ("object?", None), "group": ("object?", None),
+    }),
     "plot.cosine": (lpm.plot.cosine, {"ds": ("object", None), "ax": ("object?", None), "group": ("object", "B")}),
     "plot.diagnosis": (lpm.plot.diagnosis, {"found": ("object", None), "axes": ("object?", None)}),
 }  # fmt: skip
@@ -248,6 +266,7 @@ def test_every_public_function_is_tried():
         "DeepSolution",
         "Referee",
         "PairSolution",
+        "SeparationSolution",
         "Verification",
         "SimplexDeviations",
         "NeuralCollapse",

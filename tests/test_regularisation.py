@@ -29,6 +29,7 @@ def path():
     return regularisation_path(lpm.Separation(Groups.from_counts([7, 3, 2])))
 
 
+@pytest.mark.slow
 def test_every_point_is_certified_and_on_its_way(path):
     across = np.log(1 / path["decay"].values)
     assert path["decay"].values[-1] == pytest.approx(1e-200) and (path["status"] == Status.certified).all()
@@ -40,6 +41,7 @@ def test_every_point_is_certified_and_on_its_way(path):
     assert path.attrs["title"] == "regularisation path to Separation, norm per_sample"
 
 
+@pytest.mark.slow
 def test_an_independent_fixed_point_is_on_the_path(path):
     n = np.array([7.0, 3.0, 2.0])
     for i in (0, 8, -1):
@@ -49,7 +51,8 @@ def test_an_independent_fixed_point_is_on_the_path(path):
 
 
 @pytest.mark.parametrize(
-    ("norm", "rate", "cosine"), [("per_sample", 0.776599, 0.07944565), ("class_average", 1.15129255, -1 / 3)]
+    ("norm", "rate", "cosine"),
+    [("per_sample", 0.776599, 0.07944565), pytest.param("class_average", 1.15129255, -1 / 3, marks=pytest.mark.slow)],
 )
 def test_two_groups(norm, rate, cosine):
     """Per sample the limit is SELI; on the class average, the Layer-Peeled Model, the simplex ETF."""
@@ -68,6 +71,7 @@ def test_two_groups(norm, rate, cosine):
         assert float(budget.multiplier) == pytest.approx(1e-50, rel=1e-8)
 
 
+@pytest.mark.slow
 def test_another_limit_is_not_approached():
     n = [7.0, 3.0, 2.0]
     scaled = lpm.Separation(Groups.from_counts(n), delta=[1.0, 0.7, 1.4])
@@ -81,21 +85,24 @@ def test_another_limit_is_not_approached():
     assert np.linalg.norm(wrong - plain.between / np.linalg.norm(plain.between)) > 0.2 > 10 * float(ds["distance"][1])
 
 
-def test_figure_contrasts_limits(path):
-    other = regularisation_path(lpm.Separation(Groups.from_counts([7, 3, 2, 2]), norm="class_average"), [1e-2, 1e-9])
+def test_figure_contrasts_limits():
+    limits = {name: lpm.Separation(Groups.two_group(2, 2, 10.0), norm=name) for name in ("per_sample", "class_average")}
+    paths = {name: regularisation_path(limit, [1e-2, 1e-9]) for name, limit in limits.items()}
     own = pyplot.subplots(1, 2)[1]
-    left, right = plot.regularisation_paths({"ETF": other}, axes=own)
+    left, right = plot.regularisation_paths(paths, axes=own)
     assert left is own[0] and right.get_xscale() == right.get_yscale() == "log"
-    across, height = right.lines[1].get_data()
-    np.testing.assert_allclose(np.asarray(across) * np.asarray(height), float(other["rate"]))
-    assert left.lines[1].get_ydata()[0] == pytest.approx(-1 / 3)
+    for i, ds in enumerate(paths.values()):
+        across, height = right.lines[2 * i + 1].get_data()
+        np.testing.assert_allclose(np.asarray(across) * np.asarray(height), float(ds["rate"]))
+        assert left.lines[2 * i + 1].get_ydata()[0] == float(ds["limit_cosine"][1])
+        np.testing.assert_array_equal(left.lines[2 * i].get_ydata(), ds["cosine"][:, 1])
     pyplot.close("all")
-    with pytest.raises(ValueError, match=r"group = 'B' is not in SELI: choose from 0, 1, 2"):
-        plot.regularisation_paths({"SELI": path}, group="B")
+    with pytest.raises(ValueError, match=r"group = 'C' is not in per_sample: choose from A, B"):
+        plot.regularisation_paths(paths, group="C")
     with pytest.raises(ValueError, match="paths is empty"):
         plot.regularisation_paths({})
     with pytest.raises(ValueError, match="ds lacks distance"):
-        plot.regularisation_paths({"sweep": path.drop_vars("distance")})
+        plot.regularisation_paths({"sweep": paths["per_sample"].drop_vars("distance")})
 
 
 def test_bad_input():

@@ -35,11 +35,11 @@ def regularisation_paths(paths: Any, axes: Any = None, group: Any = None) -> Any
         raise ValueError("paths is empty: give a mapping from names to Datasets of lpmjax.regularisation_path.")
     for ds in paths.values():
         require_dataset(ds, "distance", "rate", "limit_cosine", "cosine")
-    groups = [name for name in next(iter(paths.values()))["group"].values]
-    group = groups[-1] if group is None else group
+    group = next(iter(paths.values()))["group"].values[-1] if group is None else group
     for name, ds in paths.items():
-        if group not in ds["group"].values:
-            raise ValueError(f"group = {group!r} is not in {name}: choose from {', '.join(map(str, groups))}.")
+        groups = ds["group"].values.tolist()
+        if not isinstance(group, str) or group not in groups:
+            raise ValueError(f"group = {group!r} is not in {name}: choose from {', '.join(groups)}.")
     axes = two_axes(axes, ncols=2, figsize=(9.6, 4.2))
     for (name, ds), colour in zip(paths.items(), np.resize(_COLOURS, len(paths)), strict=True):
         _draw(axes, name, ds, group, str(colour))

@@ -72,7 +72,7 @@ class Separation(Problem):
         self.delta = jnp.asarray(given.get("delta", jnp.ones_like(weights)), weights.dtype)
         if self.delta.shape != weights.shape:
             raise ValueError(f"delta has shape {self.delta.shape} for {weights.size} groups: give one entry per group.")
-        if norm not in _NORMS:
+        if not isinstance(norm, str) or norm not in _NORMS:
             raise ValueError(f"norm = {norm!r} is out of range: it must be one of {_NORMS}.")
         self.norm = norm
         self.check()
