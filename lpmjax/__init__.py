@@ -17,6 +17,7 @@ from . import certificate as certificate
 from . import counts as counts
 from . import exporting as exporting
 from . import frames as frames
+from . import landscape as landscape
 from . import metrics as metrics
 from . import plot as plot
 from .certify import certify as certify

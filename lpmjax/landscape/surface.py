@@ -1,0 +1,152 @@
+"""The function whose critical points are classified: a loss of every sample, over all factors of its logits."""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ..arguments import require, require_positive, require_type
+from ..losses.loss import Loss
+from ..losses.softmax import CrossEntropy
+from ..problems.deep_linear import DeepLinear
+from ..problems.problem import Problem
+from ..problems.separation import Separation
+from ..problems.unconstrained import UnconstrainedFeatures
+
+#: W, inner matrices of deep models, H: their product is the logits
+Factors = tuple[Array, ...]
+
+
+class Surface(eqx.Module):
+    """``sum_i weights_i loss(z_i, label_i)``, Z the product of the factors, on a sphere or with weight decay."""
+
+    loss: Loss
+    label: Int[Array, " N"]
+    weights: Float[Array, " N"]
+    shift: Float[Array, " K"] | None
+    decays: Float[Array, " L"] | None  #: of the factors, halved; None: on a sphere
+    norm2: Float[Array, ""] | None  #: squared radius of the sphere; None: weight decay
+    num_classes: int = eqx.field(static=True)
+
+    @property
+    def num_factors(self) -> int:
+        """L, static."""
+        return 2 if self.decays is None else self.decays.size
+
+    def loss_of(self, Z: Float[Array, "K N"]) -> Float[Array, ""]:
+        """Loss of the logits of all samples."""
+        Z = Z if self.shift is None else Z + self.shift[:, None]
+        own = jnp.take_along_axis(Z, self.label[None, :], axis=0)[0]
+        wrong = jnp.arange(self.num_classes)[:, None] != self.label[None, :]
+        margins = jnp.where(wrong, own[None, :] - Z, 0.0)
+        return jnp.sum(self.weights * self.loss.on_groups(margins, wrong.astype(Z.dtype), own).value)
+
+    def value(self, factors: Factors) -> Float[Array, ""]:
+        """Loss and decay; on a sphere the loss at the factors scaled onto it, so that every direction is tangent."""
+        if self.decays is None:
+            size = jnp.sqrt(self.norm2 / squared_norm(factors))
+            return self.loss_of(size ** len(factors) * product(factors))
+        paid = 0.5 * sum(decay * jnp.sum(A * A) for decay, A in zip(self.decays, factors, strict=True))
+        return self.loss_of(product(factors)) + paid
+
+
+def product(factors: Factors) -> Any:
+    """(K, N) logits without what is added to them."""
+    return reduce(lambda left, right: left @ right, factors)
+
+
+def squared_norm(factors: Factors) -> Any:
+    """Sum of squares of all entries."""
+    return sum((A * A).sum() for A in factors)
+
+
+def surface_of(problem: Problem, norm2: Any = None) -> Surface:
+    """The surface of a problem, in float64, as it was written; ValueError for what is not treated here."""
+    kinds = (Separation, UnconstrainedFeatures, DeepLinear)
+    require_type("problem", problem, kinds, "a lpmjax Separation, UnconstrainedFeatures or DeepLinear")
+    _require_plain(problem)
+    written = problem.as_written()[0]
+    groups, index = written.groups, problem.groups.class_index
+    counts = np.asarray(groups.samples)[index]
+    if not np.array_equal(np.rint(counts), counts):
+        raise ValueError(f"problem.groups.samples = {groups.samples}: the landscape is over whole numbers of samples.")
+    label = np.repeat(np.arange(index.size), counts.astype(int))
+    decays, loss = None, getattr(written, "loss", CrossEntropy())
+    if not isinstance(written, Separation):
+        decays = jnp.asarray(np.append(written.lambda_W, written.lambda_H))
+    offsets = loss.offsets(groups.samples)
+    return Surface(
+        loss=loss,
+        label=jnp.asarray(label),
+        weights=jnp.asarray((np.asarray(groups.weights)[index] / counts)[label]),
+        shift=None if offsets is None else jnp.asarray(np.asarray(offsets)[index]),
+        decays=decays,
+        norm2=_radius(norm2, decays is None),
+        num_classes=index.size,
+    )
+
+
+def _require_plain(problem: Any) -> None:
+    loss, index = getattr(problem, "loss", None), problem.groups.class_index
+    if loss is not None and loss.of_classes(index) is not loss:
+        raise ValueError(f"problem.loss is {type(loss).__name__}, with parameters for each class: it is not treated.")
+    if getattr(problem, "has_bias", False) or getattr(problem, "nonnegative", False) or getattr(problem, "relu", False):
+        raise ValueError("problem has a last-layer bias or a ReLU: the landscape is that of linear models without one.")
+    if isinstance(problem, Separation) and (problem.norm != "per_sample" or np.any(np.asarray(problem.delta) != 1)):
+        raise ValueError('problem must be Separation(groups, norm="per_sample") with delta of ones: cross-entropy.')
+
+
+def _radius(norm2: Any, on_sphere: bool) -> Array | None:
+    if on_sphere != (norm2 is not None):
+        raise ValueError(
+            "norm2, the squared radius of the sphere |W|^2 + |H|^2 = norm2, belongs to Separation, and must be given "
+            f"there; models with weight decay have none. Got norm2 = {norm2!r}."
+        )
+    if norm2 is None:
+        return None
+    require_positive("It is |W|^2 + |H|^2.", norm2=norm2)
+    return jnp.asarray(norm2, jnp.float64)
+
+
+def surface_at(problem: Problem, factors: Sequence[Any]) -> tuple[Surface, Factors]:
+    """The surface on which the factors lie, and they themselves in float64, with one feature for each sample."""
+    if not isinstance(factors, (tuple, list)) or not 2 <= len(factors):
+        raise ValueError("factors must be the tuple (W, H), or all factors of a deep model, last layer first.")
+    arrays = [np.asarray(A, np.float64) for A in factors]
+    names = ["W", *(f"factors[{j}]" for j in range(1, len(arrays) - 1)), "H"]
+    shapes = ", ".join(f"{name} {A.shape}" for name, A in zip(names, arrays, strict=True))
+    if any(A.ndim != 2 or 0 in A.shape for A in arrays) or any(
+        left.shape[1] != right.shape[0] for left, right in zip(arrays, arrays[1:], strict=False)
+    ):
+        raise ValueError(f"factors have shapes {shapes}: they must be matrices whose product exists.")
+    for name, A in zip(names, arrays, strict=True):
+        require(name, A, "finite", np.isfinite)
+    norm2 = float(squared_norm(tuple(arrays)))
+    if isinstance(problem, Separation) and norm2 == 0:
+        raise ValueError("factors are all zero: the sphere |W|^2 + |H|^2 = norm2 has no such point.")
+    surface = surface_of(problem, norm2 if isinstance(problem, Separation) else None)
+    if len(arrays) != surface.num_factors:
+        raise ValueError(f"factors are {len(arrays)} matrices, the problem has {surface.num_factors} factors.")
+    K, N = surface.num_classes, surface.label.size
+    if arrays[0].shape[0] != K or arrays[-1].shape[1] not in (K, N):
+        raise ValueError(
+            f"factors have shapes {shapes}: W needs {K} rows, one for each class, and H {N} columns, one for each "
+            f"sample, sorted by class, or {K}, one for each class."
+        )
+    width = min(A.shape[0] for A in arrays[1:])
+    if problem.dim is not None and width != problem.dim:
+        raise ValueError(f"factors have shapes {shapes}, the problem has dim = {problem.dim}.")
+    if arrays[-1].shape[1] != N:
+        arrays[-1] = arrays[-1][:, np.asarray(surface.label)]
+    return surface, tuple(jnp.asarray(A) for A in arrays)
+
+
+@jax.jit
+def hessian_times(surface: Surface, factors: Factors, tangent: Factors) -> Factors:
+    """Hessian of the value times a tangent."""
+    return jax.jvp(jax.grad(surface.value), (factors,), (tangent,))[1]
