@@ -42,6 +42,7 @@ TAKES = {
     "object": set(),
 }
 
+SEPARATION, POINT = lpm.Separation(lpm.ClassGroups.balanced(3)), (np.eye(3), np.eye(3))
 GROUPS = lpm.ClassGroups([2, 3], [4.0, 1.0])
 PROBLEM = lpm.LayerPeeled.two_group(2, 2, 3.0, 1.0, 1.0)
 SOLVED = lpm.solve(PROBLEM)
@@ -143,6 +144,29 @@ CALLS = {
     "referee": (lpm.referee, {
         "problem": ("object", None), "key": ("object?", None), "restarts": ("integer", 1), "widths": ("object?", None),
         "max_steps": ("integer", 1),
+    }),
+    "classify": (lpm.landscape.classify, {
+        "problem": ("object", SEPARATION), "factors": ("object", POINT), "tol": ("number", 1e-6),
+        "lower_bound": ("number?", None),
+    }),
+    "measured_rate": (lpm.landscape.measured_rate, {
+        "problem": ("object", SEPARATION), "factors": ("object", POINT), "direction": ("object", POINT),
+    }),
+    "extreme_eigenvalues": (lpm.landscape.extreme_eigenvalues, {
+        "problem": ("object", SEPARATION), "factors": ("object", POINT),
+    }),
+    "set_partitions": (lpm.landscape.set_partitions, {"problem": ("object", SEPARATION)}),
+    "tied_minimum": (lpm.landscape.tied_minimum, {
+        "problem": ("object", SEPARATION), "blocks": ("object", (0, 0, 1)), "norm2": ("number", 9.0),
+        "dim": ("integer?", None), "key": ("object?", None), "restarts": ("integer", 1),
+    }),
+    "critical_points": (lpm.landscape.critical_points, {
+        "problem": ("object", SEPARATION), "norm2": ("number", 9.0), "dim": ("integer?", None),
+        "key": ("object?", None), "restarts": ("integer", 1), "tol": ("number", 1e-6),
+    }),
+    "descents": (lpm.landscape.descents, {
+        "problem": ("object", SEPARATION), "norm2": ("number", 9.0), "starts": ("integer", 5),
+        "dim": ("integer?", None), "key": ("object?", None), "tol": ("number", 1e-6),
     }),
     "phases": (lpm.phases, {
         "K": ("number or numbers", 3), "M": ("number or numbers", 2), "lambda_": ("number or numbers", 0.1),

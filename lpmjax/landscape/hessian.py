@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
@@ -50,15 +51,17 @@ def extremes(surface: Surface, factors: Factors) -> Extremes:
     from scipy.sparse.linalg import LinearOperator, eigsh
 
     flat, unravel = ravel_pytree(factors)
+    value = float(surface.value(factors))  # eigenvalues of the size of a loss of 1e-200 have squares that underflow
 
     def times(vector):
-        product = hessian_times(surface, factors, unravel(np.asarray(vector, np.float64).ravel()))
-        return np.concatenate([np.asarray(A).ravel() for A in product])
+        product = hessian_times(surface, factors, unravel(jnp.asarray(vector).ravel()))
+        return np.concatenate([np.asarray(A).ravel() for A in product]) / value
 
     n = flat.size
     operator = LinearOperator((n, n), matvec=times, dtype=np.float64)  # pyright: ignore[reportCallIssue]
     start = np.random.default_rng(0).normal(size=n)  # no symmetry: every eigenvector has a part in it
-    values, vectors = eigsh(operator, k=1, which="SA", v0=start, tol=_TOL)
-    largest = eigsh(operator, k=1, which="LA", v0=start, tol=_TOL, return_eigenvectors=False)
-    direction = tuple(np.asarray(A) for A in unravel(vectors[:, 0]))
-    return Extremes(float(values[0]), float(largest[0]), direction)
+    options: dict[str, Any] = {"k": 1, "v0": start, "tol": _TOL}
+    values, vectors = eigsh(operator, which="SA", **options)
+    largest = eigsh(operator, which="LA", return_eigenvectors=False, **options)
+    direction = tuple(np.asarray(A) for A in unravel(jnp.asarray(vectors[:, 0])))
+    return Extremes(value * float(values[0]), value * float(largest[0]), direction)

@@ -2,12 +2,11 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
-from ..arguments import require_type
 from ..problems.problem import Problem
+from .surface import class_index
 
 
 def set_partitions(problem: Problem) -> dict[str, tuple[int, ...]]:
@@ -17,9 +16,9 @@ def set_partitions(problem: Problem) -> dict[str, tuple[int, ...]]:
     under them is no critical point. Of partitions that differ by which equal classes they tie one stands for all:
     "[2,1,1]", and where there are several groups of equal classes "[2,1] [3]", group by group.
 
-    Raises ValueError for a problem without classes in groups.
+    Raises ValueError for a problem that :func:`classify` does not take.
     """
-    index = _index(problem)
+    index = class_index(problem)
     members = [np.flatnonzero(index == g) for g in np.unique(index)]
     found = {}
     for sizes in itertools.product(*(list(_integer_partitions(classes.size)) for classes in members)):
@@ -42,8 +41,10 @@ def _integer_partitions(n: int, largest: int | None = None) -> Iterator[tuple[in
 
 def as_blocks(problem: Problem, blocks: Sequence[int]) -> np.ndarray:
     """(K,) blocks numbered from 0; ValueError unless each holds classes of one kind."""
-    index, given = _index(problem), np.asarray(blocks)
-    if given.shape != index.shape or given.dtype.kind not in "iu":
+    index, listed = class_index(problem), isinstance(blocks, (tuple, list, np.ndarray))
+    whole = listed and all(isinstance(block, (int, np.integer)) and not isinstance(block, bool) for block in blocks)
+    given = np.asarray(blocks if whole else ())
+    if given.shape != index.shape:
         raise ValueError(f"blocks = {blocks!r} is out of range: it must be {index.size} integers, one for each class.")
     for block in np.unique(given):
         if np.unique(index[given == block]).size > 1:
@@ -52,8 +53,3 @@ def as_blocks(problem: Problem, blocks: Sequence[int]) -> np.ndarray:
                 "of the loss: tie equal classes only, the result would be no critical point."
             )
     return np.unique(given, return_inverse=True)[1]
-
-
-def _index(problem: Any) -> np.ndarray:
-    require_type("problem", problem, Problem, "a lpmjax Separation, UnconstrainedFeatures or DeepLinear")
-    return problem.groups.class_index

@@ -13,11 +13,10 @@ from jaxtyping import Array
 from ..arguments import require_integer, require_key
 from ..problems.problem import Problem
 from ..settings import nan_is_a_value
-from ..solve import solve
-from ..solvers.descent import LBFGS, Until, descend, relative_slope
+from ..solvers.descent import LBFGS, Until, descend
 from .partitions import as_blocks, set_partitions
-from .point import CriticalPoint, Verdict, classified
-from .surface import Factors, Surface, squared_norm, surface_of
+from .point import CriticalPoint, Verdict, as_relative, classified, known_bound
+from .surface import Factors, Surface, class_index, squared_norm, surface_of
 
 #: relative gradient that a descent aims at, that it must reach, and its most steps
 _GOAL, _ACCEPT, _MAX_STEPS = 1e-12, 1e-8, 5000
@@ -74,7 +73,7 @@ def critical_points(
     """Minimise with the blocks of every set partition of the classes tied, and classify each point in the landscape.
 
     A search for a small gradient would end in the trivial family of loss log K; ties lead to saddles at every level.
-    They are not all of them: there are critical points of lower rank, such as minima of smaller ``dim`` padded by zeros.
+    They are not all: there are others of lower rank, such as minima of smaller ``dim`` padded by zeros.
     Balanced, on the sphere, every block of two or more classes makes ``|G|_2 = 1 / (K sqrt(n))``.
 
     Parameters
@@ -83,7 +82,8 @@ def critical_points(
 
     Returns
     -------
-    xarray.Dataset over ``partition`` (:func:`set_partitions`) of what :func:`classify` says, ``verdict`` as its code.
+    xarray.Dataset over ``partition`` (:func:`set_partitions`) of what :func:`classify` says, ``verdict`` as its code,
+    and the point: ``W`` (K, dim), ``H`` (dim, N), of deep models also the ``inner`` matrices, last layer first.
 
     Raises
     ------
@@ -93,12 +93,12 @@ def critical_points(
     partitions, restarts = set_partitions(problem), require_integer("restarts", restarts, 1)
     dim, key = _as_dim(problem, dim), require_key(key)
     with jax.enable_x64(True):
-        surface = surface_of(problem, norm2)
+        limit, surface = as_relative(tol), surface_of(problem, norm2)
         keys = jax.random.split(key, (len(partitions), restarts))
         found = _best(surface, keys, np.array(list(partitions.values())), dim)
-        points = _classified(problem, surface, found, tol)
-    ds = _dataset(points, "partition", "set partition of the classes", list(partitions))
-    return ds.assign_attrs(_attributes(problem, norm2, dim))
+        points = _classified(problem, surface, found, limit)
+    ds = _dataset(points, found, "partition", "set partition of the classes", list(partitions))
+    return ds.assign_attrs(_attributes(problem, norm2))
 
 
 @nan_is_a_value
@@ -119,7 +119,7 @@ def descents(
 
     Returns
     -------
-    xarray.Dataset over ``start`` of what :func:`classify` says, ``verdict`` as its code.
+    xarray.Dataset over ``start``, otherwise as that of :func:`critical_points`.
 
     Raises
     ------
@@ -128,15 +128,15 @@ def descents(
     """
     starts, dim, key = require_integer("starts", starts, 1), _as_dim(problem, dim), require_key(key)
     with jax.enable_x64(True):
-        surface = surface_of(problem, norm2)
+        limit, surface = as_relative(tol), surface_of(problem, norm2)
         found = _minima(surface, jax.random.split(key, starts), None, dim, surface.num_factors)
-        points = _classified(problem, surface, found, tol)
-    ds = _dataset(points, "start", "random start", np.arange(starts))
-    return ds.assign_attrs(_attributes(problem, norm2, dim))
+        points = _classified(problem, surface, found, limit)
+    ds = _dataset(points, found, "start", "random start", np.arange(starts))
+    return ds.assign_attrs(_attributes(problem, norm2))
 
 
 def _as_dim(problem: Any, dim: Any) -> int:
-    K = problem.groups.class_index.size
+    K = class_index(problem).size
     dim = require_integer("dim", (problem.dim or K) if dim is None else dim, 1)
     if problem.dim not in (None, dim):
         raise ValueError(f"dim = {dim} is out of range: the problem has dim = {problem.dim}.")
@@ -171,13 +171,18 @@ def _objective(x: Factors, given: tuple[Surface, Any]) -> Array:
 
 
 def _residual(x: Factors, given: tuple[Surface, Any]) -> Array:
-    return relative_slope(lambda x, given: given[0].value(_tied(x, given)), x, given)
+    value, slopes = jax.value_and_grad(lambda x: given[0].value(_tied(x, given)))(x)
+    return given[0].residual(value, slopes, x)
 
 
 def _random_factors(surface: Surface, key: Array, dim: int, factors: int) -> Factors:
-    shapes = [(surface.num_classes, dim), *[(dim, dim)] * (factors - 2), (dim, surface.label.size)]
-    keys = jax.random.split(key, factors)
-    start = tuple(jax.random.normal(k, shape, surface.weights.dtype) for k, shape in zip(keys, shapes, strict=True))
+    dtype, shapes = surface.weights.dtype, ((surface.num_classes, dim), (dim, surface.label.size))
+    first, last = (jax.random.normal(k, n, dtype) for k, n in zip(jax.random.split(key), shapes, strict=True))
+    if factors > 2:  # zero is a local minimum of deep models, where most starts that know no label end
+        last = first.T[:, surface.label] + 0.3 * last
+    # A product of Gaussian matrices is nearly of rank one; up to symmetry inner ones may be any rotations.
+    inner = [jnp.linalg.norm(first) / dim**0.5 * jnp.eye(dim, dtype=dtype)] * (factors - 2)
+    start = first, *inner, last * jnp.linalg.norm(first) / jnp.linalg.norm(last)
     start = _scaled(start, 1 / jnp.sqrt(squared_norm(start)))
     if surface.norm2 is not None:
         return _scaled(start, jnp.sqrt(surface.norm2))
@@ -204,7 +209,7 @@ def _block_means(rows: Any, block: Any) -> Any:
 
 
 def _classified(problem: Problem, surface: Surface, found: Factors, tol: float) -> list[CriticalPoint]:
-    bound = float(solve(problem).lower_bound) if surface.num_factors > 2 else None
+    bound = known_bound(problem, surface)
     return [classified(surface, tuple(A[i] for A in found), tol, bound) for i in range(len(found[0]))]
 
 
@@ -224,7 +229,7 @@ _WORDS = {
 }
 
 
-def _dataset(points: list[CriticalPoint], dim: str, words: str, labels: Any) -> Any:
+def _dataset(points: list[CriticalPoint], found: Factors, dim: str, words: str, labels: Any) -> Any:
     import xarray as xr
 
     variables: dict[str, Any] = {
@@ -234,10 +239,15 @@ def _dataset(points: list[CriticalPoint], dim: str, words: str, labels: Any) -> 
     flags = {"flag_values": np.array(list(Verdict), np.int8), "flag_meanings": " ".join(v.name for v in Verdict)}
     codes = np.array([point.verdict for point in points], np.int8)
     variables["verdict"] = (dim, codes, variables["verdict"][2] | flags)
+    first, *inner, last = (np.asarray(A) for A in found)
+    if inner:
+        variables["inner"] = ((dim, "layer", "feature", "input"), np.stack(inner, 1), {"long_name": "inner matrices"})
+    variables["W"] = ((dim, "class", "feature"), first, {"long_name": "last layer"})
+    variables["H"] = ((dim, "feature", "sample"), last, {"long_name": "features"})
     return xr.Dataset(variables, {dim: (dim, labels, {"long_name": words})})
 
 
-def _attributes(problem: Problem, norm2: Any, dim: int) -> dict[str, Any]:
+def _attributes(problem: Problem, norm2: Any) -> dict[str, Any]:
     radius = {} if norm2 is None else {"norm2": float(norm2)}
     title = f"critical points of {type(problem).__name__}"
-    return {"title": title, "dim": dim, **radius, "lpmjax_version": version("lpmjax")}
+    return {"title": title, **radius, "lpmjax_version": version("lpmjax")}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import reduce
+from itertools import pairwise
 from typing import Any
 
 import equinox as eqx
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ..arguments import require, require_positive, require_type
+from ..arguments import leaves, require, require_positive, require_type, scalars
 from ..losses.loss import Loss
 from ..losses.softmax import CrossEntropy
 from ..problems.deep_linear import DeepLinear
@@ -19,7 +20,7 @@ from ..problems.separation import Separation
 from ..problems.unconstrained import UnconstrainedFeatures
 
 #: W, inner matrices of deep models, H: their product is the logits
-Factors = tuple[Array, ...]
+Factors = tuple[Any, ...]
 
 
 class Surface(eqx.Module):
@@ -54,6 +55,15 @@ class Surface(eqx.Module):
         paid = 0.5 * sum(decay * jnp.sum(A * A) for decay, A in zip(self.decays, factors, strict=True))
         return self.loss_of(product(factors)) + paid
 
+    def residual(self, value: Any, slopes: Factors, factors: Factors) -> Float[Array, ""]:
+        """Norm of the gradient over the value, in units of the radius, or of the lengths that decays make of a value:
+        so small factors do not pass for stationary. (Over the value first: the square of a gradient can underflow.)"""
+        relative = tuple(D / value for D in slopes)
+        if self.decays is None:
+            return jnp.sqrt(squared_norm(relative) * squared_norm(factors))
+        squares = sum(jnp.sum(D * D) / decay for D, decay in zip(relative, self.decays, strict=True))
+        return jnp.sqrt(2 * value * squares)
+
 
 def product(factors: Factors) -> Any:
     """(K, N) logits without what is added to them."""
@@ -67,15 +77,10 @@ def squared_norm(factors: Factors) -> Any:
 
 def surface_of(problem: Problem, norm2: Any = None) -> Surface:
     """The surface of a problem, in float64, as it was written; ValueError for what is not treated here."""
-    kinds = (Separation, UnconstrainedFeatures, DeepLinear)
-    require_type("problem", problem, kinds, "a lpmjax Separation, UnconstrainedFeatures or DeepLinear")
     _require_plain(problem)
-    written = problem.as_written()[0]
-    groups, index = written.groups, problem.groups.class_index
-    counts = np.asarray(groups.samples)[index]
-    if not np.array_equal(np.rint(counts), counts):
-        raise ValueError(f"problem.groups.samples = {groups.samples}: the landscape is over whole numbers of samples.")
-    label = np.repeat(np.arange(index.size), counts.astype(int))
+    written: Any = problem.as_written()[0]
+    groups, index = written.groups, class_index(problem)
+    label = _labels(problem)
     decays, loss = None, getattr(written, "loss", CrossEntropy())
     if not isinstance(written, Separation):
         decays = jnp.asarray(np.append(written.lambda_W, written.lambda_H))
@@ -83,7 +88,7 @@ def surface_of(problem: Problem, norm2: Any = None) -> Surface:
     return Surface(
         loss=loss,
         label=jnp.asarray(label),
-        weights=jnp.asarray((np.asarray(groups.weights)[index] / counts)[label]),
+        weights=jnp.asarray((np.asarray(groups.weights) / np.asarray(groups.samples))[index][label]),
         shift=None if offsets is None else jnp.asarray(np.asarray(offsets)[index]),
         decays=decays,
         norm2=_radius(norm2, decays is None),
@@ -91,8 +96,15 @@ def surface_of(problem: Problem, norm2: Any = None) -> Surface:
     )
 
 
+def class_index(problem: Any) -> np.ndarray:
+    """(K,) group of each class, in the caller's order; ValueError unless it is a problem that has a landscape here."""
+    kinds = (Separation, UnconstrainedFeatures, DeepLinear)
+    require_type("problem", problem, kinds, "a lpmjax Separation, UnconstrainedFeatures or DeepLinear")
+    return problem.groups.class_index
+
+
 def _require_plain(problem: Any) -> None:
-    loss, index = getattr(problem, "loss", None), problem.groups.class_index
+    loss, index = getattr(problem, "loss", None), class_index(problem)
     if loss is not None and loss.of_classes(index) is not loss:
         raise ValueError(f"problem.loss is {type(loss).__name__}, with parameters for each class: it is not treated.")
     if getattr(problem, "has_bias", False) or getattr(problem, "nonnegative", False) or getattr(problem, "relu", False):
@@ -109,41 +121,60 @@ def _radius(norm2: Any, on_sphere: bool) -> Array | None:
         )
     if norm2 is None:
         return None
+    norm2 = scalars(norm2=norm2)["norm2"].astype(jnp.float64)
     require_positive("It is |W|^2 + |H|^2.", norm2=norm2)
-    return jnp.asarray(norm2, jnp.float64)
+    return norm2
 
 
 def surface_at(problem: Problem, factors: Sequence[Any]) -> tuple[Surface, Factors]:
     """The surface on which the factors lie, and they themselves in float64, with one feature for each sample."""
-    if not isinstance(factors, (tuple, list)) or not 2 <= len(factors):
-        raise ValueError("factors must be the tuple (W, H), or all factors of a deep model, last layer first.")
-    arrays = [np.asarray(A, np.float64) for A in factors]
-    names = ["W", *(f"factors[{j}]" for j in range(1, len(arrays) - 1)), "H"]
-    shapes = ", ".join(f"{name} {A.shape}" for name, A in zip(names, arrays, strict=True))
-    if any(A.ndim != 2 or 0 in A.shape for A in arrays) or any(
-        left.shape[1] != right.shape[0] for left, right in zip(arrays, arrays[1:], strict=False)
-    ):
-        raise ValueError(f"factors have shapes {shapes}: they must be matrices whose product exists.")
-    for name, A in zip(names, arrays, strict=True):
-        require(name, A, "finite", np.isfinite)
-    norm2 = float(squared_norm(tuple(arrays)))
-    if isinstance(problem, Separation) and norm2 == 0:
+    arrays, index = as_matrices("factors", factors), class_index(problem)
+    shapes = _shapes(arrays)
+    if any(left.shape[1] != right.shape[0] for left, right in pairwise(arrays)):
+        raise ValueError(f"factors have shapes {shapes}: their product must exist.")
+    width = min(A.shape[0] for A in arrays[1:])
+    if problem.dim not in (None, width):
+        raise ValueError(f"factors have shapes {shapes}, the problem has dim = {problem.dim}.")
+    label = _labels(problem)
+    if arrays[0].shape[0] != index.size or arrays[-1].shape[1] not in (index.size, label.size):
+        raise ValueError(
+            f"factors have shapes {shapes}: the first needs {index.size} rows, one for each class, and the last "
+            f"{label.size} columns, one for each sample, sorted by class, or {index.size}, one for each class."
+        )
+    if arrays[-1].shape[1] != label.size:
+        arrays[-1] = arrays[-1][:, label]
+    held = float(squared_norm(tuple(arrays))) if isinstance(problem, Separation) else None
+    if held == 0:
         raise ValueError("factors are all zero: the sphere |W|^2 + |H|^2 = norm2 has no such point.")
-    surface = surface_of(problem, norm2 if isinstance(problem, Separation) else None)
+    surface = surface_of(problem, held)
     if len(arrays) != surface.num_factors:
         raise ValueError(f"factors are {len(arrays)} matrices, the problem has {surface.num_factors} factors.")
-    K, N = surface.num_classes, surface.label.size
-    if arrays[0].shape[0] != K or arrays[-1].shape[1] not in (K, N):
-        raise ValueError(
-            f"factors have shapes {shapes}: W needs {K} rows, one for each class, and H {N} columns, one for each "
-            f"sample, sorted by class, or {K}, one for each class."
-        )
-    width = min(A.shape[0] for A in arrays[1:])
-    if problem.dim is not None and width != problem.dim:
-        raise ValueError(f"factors have shapes {shapes}, the problem has dim = {problem.dim}.")
-    if arrays[-1].shape[1] != N:
-        arrays[-1] = arrays[-1][:, np.asarray(surface.label)]
-    return surface, tuple(jnp.asarray(A) for A in arrays)
+    return surface, tuple(arrays)
+
+
+def _labels(problem: Any) -> np.ndarray:
+    """(N,) class of each sample; ValueError for fractions of samples."""
+    index = class_index(problem)
+    counts = np.asarray(problem.groups.samples)[index]
+    if not np.array_equal(np.rint(counts), counts):
+        raise ValueError(f"problem.groups.samples = {problem.groups.samples}: the landscape needs whole numbers.")
+    return np.repeat(np.arange(index.size), counts.astype(int))
+
+
+def as_matrices(name: str, given: Any) -> list[Array]:
+    """In float64; ValueError unless they are two or more finite matrices."""
+    if not isinstance(given, (tuple, list)) or len(given) < 2:
+        raise ValueError(f"{name} must be one matrix for each factor, as the tuple (W, H), last layer first.")
+    arrays = [leaves(**{f"{name}[{j}]": A})[f"{name}[{j}]"].astype(jnp.float64) for j, A in enumerate(given)]
+    if any(A.ndim != 2 or A.size == 0 for A in arrays):
+        raise ValueError(f"{name} have shapes {_shapes(arrays)}: they must be matrices.")
+    for j, A in enumerate(arrays):
+        require(f"{name}[{j}]", A, "finite", np.isfinite)
+    return arrays
+
+
+def _shapes(arrays: Sequence[Array]) -> str:
+    return ", ".join(str(A.shape) for A in arrays)
 
 
 @jax.jit
