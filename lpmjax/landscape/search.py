@@ -82,8 +82,8 @@ def critical_points(
 
     Returns
     -------
-    xarray.Dataset over ``partition`` (:func:`set_partitions`) of what :func:`classify` says, ``verdict`` as its code,
-    and the point: ``W`` (K, dim), ``H`` (dim, N), of deep models also the ``inner`` matrices, last layer first.
+    xarray.Dataset over ``partition`` (:func:`set_partitions`) of what :func:`classify` says, ``verdict`` as its code.
+    :func:`tied_minimum` gives a point itself.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def critical_points(
         keys = jax.random.split(key, (len(partitions), restarts))
         found = _best(surface, keys, np.array(list(partitions.values())), dim)
         points = _classified(problem, surface, found, limit)
-    ds = _dataset(points, found, "partition", "set partition of the classes", list(partitions))
+    ds = _dataset(points, "partition", "set partition of the classes", list(partitions))
     return ds.assign_attrs(_attributes(problem, norm2))
 
 
@@ -129,9 +129,10 @@ def descents(
     starts, dim, key = require_integer("starts", starts, 1), _as_dim(problem, dim), require_key(key)
     with jax.enable_x64(True):
         limit, surface = as_relative(tol), surface_of(problem, norm2)
-        found = _minima(surface, jax.random.split(key, starts), None, dim, surface.num_factors)
+        rows, columns = (jnp.tile(jnp.arange(n), (starts, 1)) for n in (surface.num_classes, surface.label.size))
+        found = _minima(surface, jax.random.split(key, starts), rows, columns, dim, surface.num_factors)
         points = _classified(problem, surface, found, limit)
-    ds = _dataset(points, found, "start", "random start", np.arange(starts))
+    ds = _dataset(points, "start", "random start", np.arange(starts))
     return ds.assign_attrs(_attributes(problem, norm2))
 
 
@@ -146,31 +147,32 @@ def _as_dim(problem: Any, dim: Any) -> int:
 def _best(surface: Surface, keys: Array, blocks: np.ndarray, dim: int) -> Factors:
     """Of each row of keys, with the blocks of the same row tied, the minimum of least value."""
     tied = jnp.repeat(jnp.asarray(blocks), keys.shape[1], axis=0)
-    found = _minima(surface, keys.ravel(), tied, dim, surface.num_factors)
+    found = _minima(surface, keys.ravel(), tied, tied[:, surface.label], dim, surface.num_factors)
     values = jax.vmap(surface.value)(found).reshape(keys.shape)
     best = jnp.argmin(values, axis=1) + keys.shape[1] * jnp.arange(keys.shape[0])
     return tuple(A[best] for A in found)
 
 
 @partial(jax.jit, static_argnames=("dim", "factors"))
-def _minima(surface: Surface, keys: Array, blocks: Any, dim: int, factors: int) -> Factors:
-    """Where descents end, one for each key, and each with its own blocks tied if there are any."""
+def _minima(surface: Surface, keys: Array, rows: Array, columns: Array, dim: int, factors: int) -> Factors:
+    """Where descents end, one for each key, with ``rows`` (starts, K) of W and ``columns`` (starts, N) of H that are
+    numbered alike tied."""
     until = Until(_GOAL, jnp.asarray(_ACCEPT), _MAX_STEPS)
 
-    def from_start(key, blocks):
-        given = surface, blocks
+    def from_start(key, *blocks):
+        given = surface, *blocks
         start = _tied(_random_factors(surface, key, dim, factors), given)
         found = _tied(descend(_objective, _residual, start, given, until, LBFGS()).x, given)
         return found if surface.norm2 is None else _scaled(found, jnp.sqrt(surface.norm2 / squared_norm(found)))
 
-    return jax.vmap(from_start, in_axes=(0, None if blocks is None else 0))(keys, blocks)
+    return jax.vmap(from_start)(keys, rows, columns)
 
 
-def _objective(x: Factors, given: tuple[Surface, Any]) -> Array:
+def _objective(x: Factors, given: tuple[Surface, Any, Any]) -> Array:
     return jnp.log(given[0].value(_tied(x, given)))
 
 
-def _residual(x: Factors, given: tuple[Surface, Any]) -> Array:
+def _residual(x: Factors, given: tuple[Surface, Any, Any]) -> Array:
     value, slopes = jax.value_and_grad(lambda x: given[0].value(_tied(x, given)))(x)
     return given[0].residual(value, slopes, x)
 
@@ -194,18 +196,15 @@ def _scaled(factors: Factors, size: Any) -> Factors:
     return tuple(size * A for A in factors)
 
 
-def _tied(factors: Factors, given: tuple[Surface, Any]) -> Factors:
+def _tied(factors: Factors, given: tuple[Surface, Any, Any]) -> Factors:
     """Means over blocks of the rows of the first factor and of the columns of the last."""
-    surface, blocks = given
-    if blocks is None:
-        return factors
-    first, *inner, last = factors
-    return _block_means(first, blocks), *inner, _block_means(last.T, blocks[surface.label]).T
+    (first, *inner, last), (_, rows, columns) = factors, given
+    return _block_means(first, rows), *inner, _block_means(last.T, columns).T
 
 
 def _block_means(rows: Any, block: Any) -> Any:
-    member = (block[:, None] == jnp.arange(len(block))[None, :]).astype(rows.dtype)
-    return member @ ((member.T @ rows) / jnp.maximum(jnp.sum(member, axis=0), 1.0)[:, None])
+    sums = jax.ops.segment_sum(rows, block, len(block))
+    return (sums / jnp.maximum(jnp.bincount(block, length=len(block)), 1)[:, None])[block]
 
 
 def _classified(problem: Problem, surface: Surface, found: Factors, tol: float) -> list[CriticalPoint]:
@@ -229,7 +228,7 @@ _WORDS = {
 }
 
 
-def _dataset(points: list[CriticalPoint], found: Factors, dim: str, words: str, labels: Any) -> Any:
+def _dataset(points: list[CriticalPoint], dim: str, words: str, labels: Any) -> Any:
     import xarray as xr
 
     variables: dict[str, Any] = {
@@ -239,11 +238,6 @@ def _dataset(points: list[CriticalPoint], found: Factors, dim: str, words: str, 
     flags = {"flag_values": np.array(list(Verdict), np.int8), "flag_meanings": " ".join(v.name for v in Verdict)}
     codes = np.array([point.verdict for point in points], np.int8)
     variables["verdict"] = (dim, codes, variables["verdict"][2] | flags)
-    first, *inner, last = (np.asarray(A) for A in found)
-    if inner:
-        variables["inner"] = ((dim, "layer", "feature", "input"), np.stack(inner, 1), {"long_name": "inner matrices"})
-    variables["W"] = ((dim, "class", "feature"), first, {"long_name": "last layer"})
-    variables["H"] = ((dim, "feature", "sample"), last, {"long_name": "features"})
     return xr.Dataset(variables, {dim: (dim, labels, {"long_name": words})})
 
 
