@@ -53,6 +53,7 @@ DATASET = xr.Dataset(
     {"phase": ("R", np.zeros(2)), "cosine": (("R", "group"), np.zeros((2, 2)))},
     {"R": [1.0, 2.0], "group": ["A", "B"], "K_A": 2.0, "K_B": 2.0, "E_W": 1.0, "E_H": 1.0},
 )
+LEVELS = lpm.landscape.critical_points(SEPARATION, norm2=9.0, restarts=1)
 DEEP_DATASET = xr.Dataset(
     {
         "best": ("lambda_", np.zeros(2)),
@@ -231,6 +232,7 @@ CALLS = {
     "load": (lpm.load, {"path": ("object", None)}),
     "phase_diagram": (lpm.plot.phase_diagram, {"ds": ("object", None), "ax": ("object?", None)}),
     "deep_phases": (lpm.plot.deep_phases, {"ds": ("object", None), "ax": ("object?", None)}),
+    "plot.critical_points": (lpm.plot.critical_points, {"ds": ("object", None), "ax": ("object?", None)}),
     "deep_values": (lpm.plot.deep_values, {"ds": ("object", None), "ax": ("object?", None)}),
     "plot.regularisation_paths": (lpm.plot.regularisation_paths, {
         "paths": ("object", {"SELI": PATH}), "axes": ("object?", None), "group": ("object?", None),
@@ -246,6 +248,7 @@ GIVEN = {
     "referee": {"problem": lpm.DeepLinear(lpm.ClassGroups.balanced(3), (1.0, 1.0), 1.0)},
     "plot.cosine": {"ds": DATASET},
     "deep_phases": {"ds": DEEP_DATASET},
+    "plot.critical_points": {"ds": LEVELS},
     "deep_values": {"ds": DEEP_DATASET},
     "plot.diagnosis": {"found": object.__new__(lpm.Diagnosis)},
 }

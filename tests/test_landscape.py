@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from scipy.optimize import minimize_scalar
 
 import lpmjax as lpm
@@ -381,3 +382,16 @@ def test_float32_callers_get_float64(saddle):
         at = lpm.landscape.classify(problem, saddle)
     assert rounded.verdict == at.verdict == Verdict.strict_saddle
     assert at.value == pytest.approx(ON_SPHERE["[2,2]"], abs=1e-10)
+
+
+def test_levels_are_drawn_by_what_they_are():
+    ds = lpm.landscape.critical_points(SPHERE, norm2=20.0)
+    ax = lpm.plot.critical_points(ds)
+    drawn = {c.get_label(): np.asarray(c.get_offsets()) for c in ax.collections}
+    assert set(drawn) == {"global minimum", "strict saddle"}
+    np.testing.assert_allclose(drawn["global minimum"], [[3, ON_SPHERE["[1,1,1,1]"]]])
+    np.testing.assert_allclose(drawn["strict saddle"][:, 1], list(ON_SPHERE.values())[1:])
+    assert [text.get_text() for text in ax.texts] == list(ON_SPHERE) and "20" in ax.get_title()
+    pyplot.close(ax.figure)
+    with pytest.raises(ValueError, match="partition"):
+        lpm.plot.critical_points(ds.rename(partition="start"))

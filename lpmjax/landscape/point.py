@@ -41,7 +41,7 @@ class Verdict(enum.IntEnum):
     undecided = 3
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class CriticalPoint:
     """What :func:`classify` says of a point; ``print`` shows it in words.
 

@@ -243,5 +243,5 @@ def _dataset(points: list[CriticalPoint], dim: str, words: str, labels: Any) -> 
 
 def _attributes(problem: Problem, norm2: Any) -> dict[str, Any]:
     radius = {} if norm2 is None else {"norm2": float(norm2)}
-    title = f"critical points of {type(problem).__name__}"
+    title = f"Critical points of {type(problem).__name__}"
     return {"title": title, **radius, "lpmjax_version": version("lpmjax")}

@@ -2,6 +2,7 @@
 
 from .collapse import diagnosis as diagnosis
 from .cosines import cosine as cosine
+from .critical_points import critical_points as critical_points
 from .deep_phases import deep_phases as deep_phases
 from .deep_values import deep_values as deep_values
 from .phases import phase_diagram as phase_diagram

@@ -1,6 +1,5 @@
 """Remedies of the Layer-Peeled Model, found and verified by solving again: more loss weight, or a larger E_H."""
 
-
 import numpy as np
 
 from ..codes import Status
