@@ -101,7 +101,7 @@ def test_partitions_tie_equal_classes_only():
     found = lpm.landscape.set_partitions(lpm.Separation(groups))
     assert set(found) == {f"{a} {b}" for a in ("[1,1,1]", "[2,1]", "[3]") for b in ("[1,1]", "[2]")}
     assert found["[2,1] [2]"] == (0, 2, 0, 2, 1)
-    point = lpm.landscape.tied_minimum(SPHERE, (0, 1, 0, 2), norm2=20.0)
+    point = lpm.landscape.tied_minimum(SPHERE, (0, 1, 0, 2), norm2=20.0, key=jax.random.PRNGKey(1))
     assert lpm.landscape.classify(SPHERE, point).value == pytest.approx(ON_SPHERE["[2,1,1]"], abs=1e-10)
     np.testing.assert_array_equal(point[0][0], point[0][2])
     with pytest.raises(ValueError, match="block 0"):

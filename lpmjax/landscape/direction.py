@@ -39,7 +39,7 @@ def explicit_direction(
         balance, flat = float(surface.decays[1] / surface.decays[0]) ** 0.25, False
         size = np.sqrt(2 * value / multiplier)
     rows = W / balance if flat else np.concatenate([W / balance, balance * H.T])
-    _, sizes, axes = np.linalg.svd(rows)
+    _, sizes, axes = np.linalg.svd(np.linalg.qr(rows, mode="r"))  # as many rows as d at most, however many samples
     if sizes.size == axes.shape[0] and sizes[-1] > _FREE * size:
         both = "W a = 0" if flat else "W a = 0 = Hᵀ a"
         return None, f"the feature dimension d = {axes.shape[0]} leaves no unit vector a with {both}"

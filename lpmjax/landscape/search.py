@@ -114,7 +114,8 @@ def descents(
 
     Parameters
     ----------
-    starts : number of starts, factors of Gaussian entries, on the sphere or of the best length along their ray.
+    starts : number of starts, factors of Gaussian entries, on the sphere or of the best length along their ray; of deep
+        models, where most of these end at zero, features start near the classifier of their class.
     problem, norm2, dim, key : as in :func:`tied_minimum`; tol : as in :func:`classify`.
 
     Returns
@@ -146,10 +147,12 @@ def _as_dim(problem: Any, dim: Any) -> int:
 
 def _best(surface: Surface, keys: Array, blocks: np.ndarray, dim: int) -> Factors:
     """Of each row of keys, with the blocks of the same row tied, the minimum of least value."""
-    tied = jnp.repeat(jnp.asarray(blocks), keys.shape[1], axis=0)
-    found = _minima(surface, keys.ravel(), tied, tied[:, surface.label], dim, surface.num_factors)
-    values = jax.vmap(surface.value)(found).reshape(keys.shape)
-    best = jnp.argmin(values, axis=1) + keys.shape[1] * jnp.arange(keys.shape[0])
+    sets, restarts = keys.shape[:2]
+    tied = jnp.repeat(jnp.asarray(blocks), restarts, axis=0)
+    each = keys.reshape(-1, *keys.shape[2:])  # a raw key has an axis of its own
+    found = _minima(surface, each, tied, tied[:, surface.label], dim, surface.num_factors)
+    values = jax.vmap(surface.value)(found).reshape(sets, restarts)
+    best = jnp.nanargmin(values, axis=1) + restarts * jnp.arange(sets)
     return tuple(A[best] for A in found)
 
 
