@@ -3,7 +3,9 @@ from pathlib import Path
 
 # What one worker, an earlier run or a command has compiled is not compiled again. Before jax is imported.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "compilations"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+import gc
 
 import jax
 import matplotlib as mpl
@@ -11,13 +13,20 @@ import pytest
 
 mpl.use("Agg")
 jax.config.update("jax_enable_x64", True)
+# Tracing makes many objects and few cycles: by default a tenth of the time goes into looking for those.
+gc.set_threshold(50_000, 20, 100)
+
+#: executables hold memory maps, of which a process may have 65530: the whole suite needs more
+_MANY_MAPS = 30_000
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _forget_compilations():
-    """Every executable holds memory maps, of which a process may have 65530: the whole suite needs more."""
+    """Only when there are many: what one file has traced serves the next."""
     yield
-    jax.clear_caches()
+    maps = Path("/proc/self/maps")
+    if not maps.exists() or maps.read_bytes().count(b"\n") > _MANY_MAPS:
+        jax.clear_caches()
 
 
 @pytest.fixture
