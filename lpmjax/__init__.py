@@ -26,6 +26,7 @@ from .codes import Status as Status
 from .diagnose import Diagnosis as Diagnosis
 from .diagnose import diagnose as diagnose
 from .factored import factored as factored
+from .flow import flow as flow
 from .groups import ClassGroups as ClassGroups
 from .losses import ConvexLoss as ConvexLoss
 from .losses import CrossEntropy as CrossEntropy
