@@ -40,8 +40,8 @@ def flow(
 
     Parameters
     ----------
-    problem : ``Separation(groups)``, the loss alone; or ``UnconstrainedFeatures`` or ``DeepLinear``, the loss and weight
-        decay: with cross-entropy, no bias and no ReLU. Numbers of samples must be whole.
+    problem : ``Separation(groups)``, the loss alone; or ``UnconstrainedFeatures`` or ``DeepLinear``, with weight decay:
+        cross-entropy, no bias, no ReLU. Numbers of samples must be whole.
     ts : (T,) times to save, increasing from 0 on, at most 1e300; with ``optimizer`` whole numbers of steps.
     start : (W, H), shapes (K, d) and (d, N), or M + 1 factors, samples sorted by class; optionally with a common first
         axis over seeds. Instead of key, dim, scale and seeds.

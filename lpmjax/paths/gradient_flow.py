@@ -24,7 +24,6 @@ RTOL, ATOL = 1e-9, 1e-12
 MAX_STEPS = 2**14
 #: a decayed flow is at rest where its velocity is below this, relative to that of decay alone
 AT_REST = 1e-7
-
 #: the last time that a float holds, with room for the velocity
 LATEST = 1e300
 #: no log loss is below this
@@ -34,11 +33,10 @@ _NEVER = -1e6
 def follow(setting: Setting, start: Any, times: np.ndarray) -> Path:
     """The flow from ``start`` (with a seed axis) at ``times``, increasing from 0 on."""
     at, saves = Landscape.of(setting), jnp.log(jnp.asarray(times) + T0)
-    factors, steps, _, reached = _flow(start, saves, _NEVER, at)
+    factors, steps, reached, _ = _flow(start, saves, _NEVER, at)
     # Once more until the loss is low enough: an event ends a solve, and the first goes on.
-    *_, end, missed = _flow(start, saves, setting.log_separated, at)
-    separated = np.where(missed, np.nan, np.maximum(np.exp(end) - T0, 0.0))
-    return Path.of(start, factors, steps, separated, reached)
+    *_, fallen = _flow(start, saves, setting.log_separated, at)
+    return Path.of(start, factors, steps, np.maximum(np.exp(fallen) - T0, 0.0), reached)
 
 
 def provenance(problem: Any) -> dict[str, Any]:
@@ -49,8 +47,8 @@ def provenance(problem: Any) -> dict[str, Any]:
 
 @jax.jit
 def _flow(starts: Any, saves: Any, until: Any, at: Landscape) -> Any:
-    """Of every seed: factors at ``saves`` (log times), steps, log time where the log loss fell below ``until``, or the
-    last, and whether it was that."""
+    """Of every seed: factors at ``saves`` (log times), steps, whether all of them are there, and the log time at which
+    the log loss fell below ``until``, NaN if it did not."""
     diffrax, optimistix = diffrax_modules()
 
     def above(t, y, args, **kwargs):
@@ -68,10 +66,11 @@ def _flow(starts: Any, saves: Any, until: Any, at: Landscape) -> Any:
             term, diffrax.Dopri8(), jnp.log(T0), saves[-1], None, start, event=event, throw=False,
             saveat=diffrax.SaveAt(ts=saves, t1=True), stepsize_controller=controller, max_steps=MAX_STEPS,
         )  # fmt: skip
-        begun = log_loss(start, at) <= until  # an event is a crossing
-        end = jnp.where(begun, jnp.log(T0), jnp.max(jnp.where(jnp.isfinite(found.ts), found.ts, -jnp.inf)))
+        end = jnp.max(jnp.where(jnp.isfinite(found.ts), found.ts, -jnp.inf))
+        fallen = jnp.where(found.event_mask, end, jnp.nan)
+        fallen = jnp.where(log_loss(start, at) <= until, jnp.log(T0), fallen)  # an event is a crossing
         factors = tuple(y[:-1] for y in found.ys)
-        return factors, found.stats["num_steps"], end, ~begun & (found.result == diffrax.RESULTS.successful)
+        return factors, found.stats["num_steps"], found.result == diffrax.RESULTS.successful, fallen
 
     return jax.vmap(one)(starts)
 

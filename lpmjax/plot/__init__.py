@@ -1,9 +1,10 @@
-"""Figures of sweeps and diagnoses: every function takes and returns a matplotlib ``ax``, or two."""
+"""Figures of sweeps, diagnoses and paths: every function takes and returns a matplotlib ``ax``, or several."""
 
 from .collapse import diagnosis as diagnosis
 from .cosines import cosine as cosine
 from .critical_points import critical_points as critical_points
 from .deep_phases import deep_phases as deep_phases
 from .deep_values import deep_values as deep_values
+from .flow import flow as flow
 from .phases import phase_diagram as phase_diagram
 from .regularisation import regularisation_paths as regularisation_paths
