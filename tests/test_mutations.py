@@ -34,7 +34,36 @@ class Mutant(NamedTuple):
 QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 BOUND, TREE = "lpmjax/branch_and_bound/bound.py", "tests/test_branch_and_bound.py"
 CERTIFICATE, LOSSES = "lpmjax/duality.py", "lpmjax/losses/softmax.py"
+FLOW = "tests/test_flow.py"
 MUTANTS = (
+    Mutant(
+        "direction of the gradient flow",
+        "lpmjax/paths/velocity.py",
+        "jnp.sum(push, axis=0), -push)",
+        "-jnp.sum(push, axis=0), push)",
+        f"{FLOW} -k downhill",
+    ),
+    Mutant(
+        "own class of the gradient flow without cancellation",
+        "lpmjax/paths/velocity.py",
+        "jnp.where(at.own, jnp.sum(push, axis=0), -push)",
+        "(at.own - jax.nn.softmax(reduce(jnp.matmul, factors), axis=0)) * jnp.exp(at.log_weights + log_time)",
+        f"{FLOW} -k digits",
+    ),
+    Mutant(
+        "least loss of a norm, unequal counts",
+        "lpmjax/paths/target.py",
+        "np.log(weights / self.dual)",
+        "np.log(weights.mean() / self.dual)",
+        f"{FLOW} -k least_loss",
+    ),
+    Mutant(
+        "dual of SELI",
+        "lpmjax/paths/target.py",
+        "-(u @ v) * np.sqrt(samples)",
+        "-(u @ v) * np.sqrt(samples)[:, None]",
+        f"{FLOW} -k below_the_bound",
+    ),
     Mutant(
         "zero compared with the largest root",
         "lpmjax/shrinkage.py",

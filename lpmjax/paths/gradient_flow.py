@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from ..extras import diffrax_modules
 from .path import Path
@@ -32,6 +31,7 @@ _NEVER = -1e6
 
 def follow(setting: Setting, start: Any, times: np.ndarray) -> Path:
     """The flow from ``start`` (with a seed axis) at ``times``, increasing from 0 on."""
+    diffrax_modules()  # before any work: what is compiled already would not ask for it
     at, saves = Landscape.of(setting), jnp.log(jnp.asarray(times) + T0)
     factors, steps, reached, _ = _flow(start, saves, _NEVER, at)
     # Once more until the loss is low enough: an event ends a solve, and the first goes on.
@@ -68,7 +68,7 @@ def _flow(starts: Any, saves: Any, until: Any, at: Landscape) -> Any:
         )  # fmt: skip
         end = jnp.max(jnp.where(jnp.isfinite(found.ts), found.ts, -jnp.inf))
         fallen = jnp.where(found.event_mask, end, jnp.nan)
-        fallen = jnp.where(log_loss(start, at) <= until, jnp.log(T0), fallen)  # an event is a crossing
+        fallen = jnp.where(log_loss(start, at) <= until, -jnp.inf, fallen)  # an event is a crossing
         factors = tuple(y[:-1] for y in found.ys)
         return factors, found.stats["num_steps"], found.result == diffrax.RESULTS.successful, fallen
 
@@ -81,5 +81,9 @@ def _move(factors: Any, log_time: Any, at: Landscape) -> Any:
     if at.decays is None:
         return moves
     fall = [decay * factor for decay, factor in zip(at.decays, factors, strict=True)]
-    rests = optax.global_norm(moves) <= AT_REST * jnp.exp(log_time) * optax.global_norm(fall)
+    rests = _norm(moves) <= AT_REST * jnp.exp(log_time) * _norm(fall)
     return jax.tree.map(lambda move: jnp.where(rests, 0.0, move), moves)
+
+
+def _norm(factors: Any) -> Any:
+    return jnp.sqrt(sum(jnp.sum(factor * factor) for factor in factors))

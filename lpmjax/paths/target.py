@@ -40,7 +40,7 @@ class Target(NamedTuple):
         probabilities are ``p_jk = mu beta_jk / weights_k``, and mu follows from the norm by bisection.
         """
         share = self.dual.sum(0) / weights  # of all rivals, at mu = 1
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             entropy = np.where(self.dual > 0, self.dual * np.log(weights / self.dual), 0.0).sum()
 
         # sum beta m = entropy - gamma log mu + sum_k beta_k log(1 - mu share_k), where m_jk = log(P_k / p_jk)
