@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 import lpmjax as lpm
+from lpmjax.plot.flow import VARIABLES as DRAWN
 from lpmjax.rigorous import RigorousBound, rigorous
 
 WRONG = {
@@ -69,6 +70,10 @@ PATH = xr.Dataset(
     },
     {"decay": [0.1], "group": ["A", "B"]},
 )  # fmt: skip
+FLOW_DATASET = xr.Dataset(
+    {name: (("seed", "time"), np.ones((1, 2))) for name in DRAWN},
+    {"seed": [0], "time": [1.0, 2.0]},
+)
 #: a function and its arguments: kind, and a value in the place of those that are not tried
 CALLS = {
     "ClassGroups": (lpm.ClassGroups, {
@@ -129,6 +134,11 @@ CALLS = {
         "problem": ("object", PROBLEM), "key": ("object?", None), "restarts": ("integer", 1), "tol": ("number?", None),
         "max_steps": ("integer?", 1), "optimizer": ("object?", None), "per_sample": ("flag", False),
         "projected": ("flag", False), "start": ("object?", None),
+    }),
+    "flow": (lpm.flow, {
+        "problem": ("object", lpm.Separation(GROUPS)), "ts": ("numbers", [1.0, 2.0]), "start": ("object?", None),
+        "key": ("object?", None), "dim": ("integer?", None), "scale": ("number?", None), "seeds": ("integer?", None),
+        "depth": ("integer?", None), "optimizer": ("object?", None),
     }),
     "ClosedForm": (lpm.ClosedForm, {"max_steps": ("integer", 60)}),
     "TwoGroup": (lpm.TwoGroup, {"max_steps": ("integer", 60)}),
@@ -238,6 +248,7 @@ CALLS = {
         "paths": ("object", {"SELI": PATH}), "axes": ("object?", None), "group": ("object?", None),
     }),
     "plot.cosine": (lpm.plot.cosine, {"ds": ("object", None), "ax": ("object?", None), "group": ("object", "B")}),
+    "plot.flow": (lpm.plot.flow, {"ds": ("object", None), "axes": ("object?", None)}),
     "plot.diagnosis": (lpm.plot.diagnosis, {"found": ("object", None), "axes": ("object?", None)}),
 }  # fmt: skip
 #: what these need to get as far as the argument that is tried (counts and their names: test_counts.py)
@@ -250,6 +261,7 @@ GIVEN = {
     "deep_phases": {"ds": DEEP_DATASET},
     "plot.critical_points": {"ds": LEVELS},
     "deep_values": {"ds": DEEP_DATASET},
+    "plot.flow": {"ds": FLOW_DATASET},
     "plot.diagnosis": {"found": object.__new__(lpm.Diagnosis)},
 }
 

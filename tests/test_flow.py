@@ -1,5 +1,6 @@
 """Paths down the loss: exact dynamics, bounds that are never crossed, what is conserved, and what is refused."""
 
+import json
 import sys
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ import mpmath
 import numpy as np
 import optax
 import pytest
+from command_line import run
 from scipy.integrate import solve_ivp
 from scipy.optimize import minimize
 
@@ -362,6 +364,30 @@ def test_the_figure_draws_predicted_exponents(flows):
     with pytest.raises(ValueError, match="ds has 1 time"):
         lpm.plot.flow(flows.isel(time=[0]), own)
     pyplot.close("all")
+
+
+@pytest.mark.usefixtures("kept_by_nobody")
+def test_the_command(capsys, tmp_path):
+    def flow(*options):
+        return run(capsys, "flow", "--K", K, "--n", n, "--seeds", 6, "--times", "1e-2:1e12:22", *options)
+
+    code, printed, _ = flow("--out", tmp_path / "flow.nc", "--plot", tmp_path / "flow.png")
+    assert code == 0 and "separation: reached in all 6 starts, at" in printed and "conserved to" in printed
+    assert max(map(len, printed.split("\n\nwrote")[0].splitlines()[:18])) <= 80
+    assert (tmp_path / "flow.nc").stat().st_size > 1000 and (tmp_path / "flow.png").stat().st_size > 1000
+    code, printed, _ = flow("--json")
+    record = json.loads(printed)
+    assert code == 0 and len(record["data_vars"]["log_loss"]["data"]) == 6
+    for options, message in {
+        ("--counts", "3,3"): "--K and --counts exclude each other",
+        ("--lambda-W", "1e-3"): "--lambda-W and --lambda-H go together",
+        ("--optimizer", "sgd"): "--optimizer = 'sgd' is unknown",
+        ("--out", "flow.csv"): "the name must end in .nc",
+        ("--plot", "flow.xyz"): "the suffix must be one of",
+    }.items():
+        code, _, error = flow(*options)
+        assert code == 2 and message in error
+    assert run(capsys, "flow", "--K", "1")[0] == 2
 
 
 W0, H0 = np.ones((K, d)), np.ones((d, K * n))

@@ -1,4 +1,4 @@
-"""The ``lpmjax`` command: solve, sweep, boundary, phase-diagram, diagnose, verify."""
+"""The ``lpmjax`` command: solve, sweep, boundary, phase-diagram, flow, diagnose, verify."""
 
 import io
 import os
@@ -9,13 +9,14 @@ import jax
 
 from .common import app
 from .diagnosis import diagnose
+from .flow import flow
 from .grids import sweep
 from .interrupt import INTERRUPTED, leave
 from .phase_diagram import phase_diagram
 from .theorems import verify
 from .two_groups import boundary, solve
 
-for command in (solve, sweep, boundary, phase_diagram, diagnose, verify):
+for command in (solve, sweep, boundary, phase_diagram, flow, diagnose, verify):
     app.command()(command)
 
 

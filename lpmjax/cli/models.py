@@ -76,7 +76,7 @@ def described(
     arguments |= {} if bias is None else {"bias_decay": _bias(bias)}
     arguments |= {} if dim is None else {"dim": dim}
     if counts is not None or long_tail is not None:
-        groups = _groups(counts) if counts is not None else _long_tail(long_tail, decayed)
+        groups = counted(counts) if counts is not None else _long_tail(long_tail, decayed)
         return UnconstrainedFeatures if decayed else LayerPeeled, {"groups": groups} | arguments | given
     builder = decayed_two_groups if decayed else LayerPeeled.two_group
     return builder, {"K_A": 5.0, "K_B": 5.0, "R": 10.0} | arguments | given
@@ -120,7 +120,8 @@ def _bias(text: str) -> float | None:
         raise ValueError(f"--bias = {text!r} is out of range: use none, free or its weight decay, a number.") from error
 
 
-def _groups(text: str) -> ClassGroups:
+def counted(text: str) -> ClassGroups:
+    """Groups of the classes of a list of counts."""
     try:
         return ClassGroups.from_counts([float(part) for part in text.split(",")])
     except ValueError as error:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..arguments import is_positive, require, require_integer, require_key, require_unmasked
+from ..arguments import is_positive, require, require_integer, require_key, require_unmasked, scalars
 from .setting import Setting
 
 Factors = tuple[Any, ...]
@@ -25,9 +25,7 @@ class RandomStart(NamedTuple):
 
     def factors(self, setting: Setting) -> Factors:
         """(S, K, d), ..., (S, d, N), one draw for each of S seeds."""
-        scale = SCALE if self.scale is None else self.scale
-        if np.ndim(scale) or not isinstance(scale, (int, float, np.number)) or isinstance(scale, bool):
-            raise ValueError(f"scale = {scale!r} is out of range: it must be one number, finite and > 0.")
+        scale = SCALE if self.scale is None else scalars(scale=self.scale)["scale"]
         require("scale", scale, "finite and > 0", is_positive, "Zero factors are a stationary point.")
         asked = self.dim if self.dim is not None else setting.dim
         dim = setting.K if asked is None else require_integer("dim", asked, 1)

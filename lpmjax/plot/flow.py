@@ -8,7 +8,8 @@ from ..arguments import require_type
 from ..extras import matplotlib_modules
 from .given import require_axes, require_dataset
 
-_VARIABLES = (
+#: what it draws
+VARIABLES = (
     "log_loss", "log_lower_bound", "margin_ratio", "margin_spread_within", "margin_spread_between", "nc2", "nc3",
     "w_cosine_min", "w_cosine_max", "h_cosine_min", "h_cosine_max", "direction_distance",
 )  # fmt: skip
@@ -40,12 +41,12 @@ def flow(ds: Any, axes: Any = None) -> Any:
         For a dataset of another kind, or other axes.
     """
     pyplot, _ = matplotlib_modules()
-    require_dataset(ds, "seed", "time", *_VARIABLES)
+    require_dataset(ds, "seed", "time", *VARIABLES)
     if ds.sizes["time"] < 2:
         raise ValueError(f"ds has {ds.sizes['time']} time: a line needs two or more.")
     if axes is None:
         axes = pyplot.subplots(2, 2, figsize=(9.6, 7.0), layout="constrained")[1]
-    require_type("axes", axes, (np.ndarray, list, tuple), "four matplotlib Axes, or None")
+    require_type("axes", axes, (np.ndarray, list, tuple), "an array of four matplotlib Axes, or None")
     axes = np.ravel(np.asarray(axes, dtype=object))
     if axes.size != 4:
         raise ValueError(f"axes has {axes.size} entries: give four matplotlib Axes.")
@@ -74,14 +75,15 @@ def _cosines(ax: Any, ds: Any) -> None:
     for rows, colour, name in (("w", "C0", "classifiers"), ("h", "C1", "class means")):
         _lines(ax, ds, ds[f"{rows}_cosine_max"].values, colour, f"{name}, largest and least")
         _lines(ax, ds, ds[f"{rows}_cosine_min"].values, colour, None)
-    samples = np.atleast_1d(ds.attrs["samples"])
-    if (samples == samples[0]).all():
-        ax.axhline(-1 / (samples.size - 1), color="black", ls="--", lw=0.8, label="simplex ETF, $-1/(K-1)$")
+    if _is_balanced(ds):
+        ax.axhline(
+            -1 / (np.size(ds.attrs["samples"]) - 1), color="black", ls="--", lw=0.8, label="simplex ETF, $-1/(K-1)$"
+        )
     ax.set(ylim=(-1.05, 1.05), title="centred cosines", ylabel="cosine between different classes")
 
 
 def _spread(ax: Any, ds: Any) -> None:
-    K = np.atleast_1d(ds.attrs["samples"]).size
+    K = np.size(ds.attrs["samples"])
     rates = (1 / (2 * K), "1/(2K)"), ((1 - (1 - 2 / K) ** 0.5) / 2, r"(1-\sqrt{1-2/K})/2")
     for (rate, formula), where, colour in zip(rates, ("within", "between"), ("C0", "C1"), strict=True):
         values = ds[f"margin_spread_{where}"].values
@@ -93,19 +95,23 @@ def _spread(ax: Any, ds: Any) -> None:
 
 def _distance(ax: Any, ds: Any) -> None:
     left = 1 - ds["margin_ratio"].values
-    curves = {"1 - margin / largest": left} | {name: ds[key].values for name, key in _DISTANCES.items()}
+    names = {"logits (direction)": "direction_distance", "NC2, classifiers": "nc2"}
+    if _is_balanced(ds):  # SELI's classifiers do not lie along its features
+        names["NC3, duality"] = "nc3"
+    curves = {"1 - margin / largest": left} | {name: ds[key].values for name, key in names.items()}
     for at, (name, values) in enumerate(curves.items()):
         _lines(ax, ds, np.where(values > _FLOOR, values, np.nan), f"C{at}", name)
     ax.set(yscale="log", title="distance from minimum-norm separation", ylabel="relative distance")
 
 
-_DISTANCES = {"logits (direction)": "direction_distance", "NC2, classifiers": "nc2", "NC3, duality": "nc3"}
-
-
 def _is_linearised(ds: Any) -> bool:
     """Whether the exponents are those of this path: two factors, equal counts and weights, no decay, not by steps."""
-    equal = all(np.ptp(np.atleast_1d(ds.attrs[name])) < 1e-12 for name in ("samples", "weights"))
-    return equal and ds.attrs["depth"] == 2 and "decays" not in ds.attrs and ds.attrs["time_unit"] == "1"
+    plain = ds.attrs["depth"] == 2 and "decays" not in ds.attrs and ds.attrs["time_unit"] == "1"
+    return plain and _is_balanced(ds) and bool(np.ptp(ds.attrs["weights"]) < 1e-12)
+
+
+def _is_balanced(ds: Any) -> bool:
+    return bool(np.ptp(ds.attrs["samples"]) == 0)
 
 
 def _lines(

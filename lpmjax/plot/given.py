@@ -16,7 +16,7 @@ def require_dataset(ds: Any, *names: str) -> None:
     missing = [name for name in names if name not in ds.variables]
     if missing:
         raise ValueError(
-            f"ds lacks {', '.join(missing)}: give a two-group lpmjax.sweep that keeps them, or lpmjax.phases."
+            f"ds lacks {', '.join(missing)}: give a two-group lpmjax.sweep, lpmjax.phases or lpmjax.flow with them."
         )
 
 
