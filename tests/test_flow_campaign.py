@@ -1,7 +1,7 @@
 """Random starts of the gradient flow without decay, K = 4..10, n = 1..5, dim = K..2K, scale .01..1, to t = 1e12.
 
-``python tests/test_flow_campaign.py 20`` follows twenty starts of each of the shapes below and prints what held, and margin
-over optimum as it is.
+``python tests/test_flow_campaign.py 20`` follows twenty starts of each of the shapes below and prints what held, and
+the margin over its largest as it is.
 """
 
 import sys

@@ -72,7 +72,8 @@ def _flow(starts: Any, saves: Any, until: Any, at: Landscape) -> Any:
         factors = tuple(y[:-1] for y in found.ys)
         return factors, found.stats["num_steps"], found.result == diffrax.RESULTS.successful, fallen
 
-    return jax.vmap(one)(starts)
+    # On CPU one after another: batches of small products are slow there, and each flow ends when it is done.
+    return jax.lax.map(one, starts) if jax.default_backend() == "cpu" else jax.vmap(one)(starts)
 
 
 def _move(factors: Any, log_time: Any, at: Landscape) -> Any:
