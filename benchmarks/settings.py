@@ -25,6 +25,7 @@ CASES = {
     "tails": True,
     "deep_separable": True,
     "deep_referee": False,
+    "flow": False,
 }
 MODES = ("tiny", "quick", "full")
 DTYPES = ("float64", "float32")

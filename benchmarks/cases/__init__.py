@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from ..rows import Row
 from ..settings import Settings
-from . import batches, calculus, deep, devices, grouped, latency, side_by_side, two_group
+from . import batches, calculus, deep, devices, flow, grouped, latency, side_by_side, two_group
 
 CASES: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "two_group": two_group.run,
@@ -24,4 +24,5 @@ CASES: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "tails": side_by_side.tails,
     "deep_separable": deep.separable,
     "deep_referee": deep.referee,
+    "flow": flow.run,
 }
