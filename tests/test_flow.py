@@ -429,6 +429,13 @@ def test_errors_say_what_to_do(arguments, message):
         lpm.flow(**{"problem": SEPARATION, "ts": [1.0]} | arguments)
 
 
+def test_samples_are_in_the_callers_order():
+    setting = Setting.of(lpm.Separation(lpm.ClassGroups.from_counts([1, 5, 1, 2])), None)
+    assert setting.samples.tolist() == [1, 5, 1, 2] and setting.labels.tolist() == [0, 1, 1, 1, 1, 1, 2, 3, 3]
+    with pytest.raises(ValueError, match="K = 100000 classes and N = 100000 samples"):
+        lpm.flow(lpm.Separation(lpm.ClassGroups.balanced(100000)), [1.0])
+
+
 def test_one_class_has_no_flow():
     with pytest.raises(ValueError, match=r"sum\(classes\) = 1 .*at least 2"):
         lpm.flow(lpm.Separation(lpm.ClassGroups([1], [5])), [1.0])
@@ -438,6 +445,13 @@ def test_without_diffrax_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "diffrax", None)
     with pytest.raises(ImportError, match=r"pip install 'lpmjax\[flow\]'"):
         lpm.flow(SEPARATION, [1.0])
+
+
+def test_float32_problems_are_followed_in_float64(flows):
+    with jax.enable_x64(False):
+        problem = lpm.Separation(lpm.ClassGroups.balanced(K, n))
+        ds = lpm.flow(problem, TIMES, start=starts())
+    np.testing.assert_array_equal(ds["log_loss"], flows["log_loss"])
 
 
 @pytest.mark.slow
@@ -470,6 +484,47 @@ def test_three_factors_beside_scipy(rng):
     np.testing.assert_allclose(ds["norm2"].values[0], (found.y**2).sum(0), rtol=1e-8)
     assert ds.attrs["depth"] == 3 and float(ds["balance_drift"].max()) < 1e-9
     assert (ds["log_loss"] > ds["log_lower_bound"]).all() and float(ds["margin_ratio"].max()) < 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("groups", "decays"),
+    [
+        (lpm.ClassGroups([2, 2], [6, 1]), (1e-2, 1e-2)),
+        (GROUPS, (1e-7, 1e-7)),
+        (GROUPS, (1e-2, 1e-4)),  # balance comes slowly
+        (GROUPS, (0.3, 0.3)),  # zero is the optimum
+    ],
+)
+def test_rest_is_found_where_decays_are_small_large_and_far_apart(groups, decays):
+    problem = lpm.UnconstrainedFeatures(groups, *decays)
+    ds = lpm.flow(problem, [1.0, 1e4, 1e14], seeds=2, scale=0.3, dim=d)
+    best = lpm.solve(problem).check()
+    np.testing.assert_allclose(ds["objective"].values[:, -1], best.value, rtol=1e-10)
+    assert (ds["status"] == lpm.Status.converged).all()
+
+
+@pytest.mark.slow
+def test_gradient_descent_with_decay():
+    problem = lpm.UnconstrainedFeatures(GROUPS, 5e-3, 2e-3)
+    ds = lpm.flow(problem, [1000, 4000], start=starts(), optimizer=optax.sgd(1.0))
+    np.testing.assert_allclose(ds["objective"].values[:, -1], lpm.solve(problem).value, rtol=1e-6)
+    diverged = lpm.flow(SEPARATION, [50], start=starts(), optimizer=optax.sgd(1e300))
+    assert (diverged["status"] == lpm.Status.nonfinite).any() and "ended before" in diverged.attrs["separation"]
+
+
+@pytest.mark.slow
+def test_a_path_that_ends_early_is_not_a_number_from_there(monkeypatch):
+    monkeypatch.setattr(gradient_flow, "MAX_STEPS", 30)
+    jax.clear_caches()
+    ds = lpm.flow(SEPARATION, TIMES, start=starts())
+    jax.clear_caches()
+    assert (ds["status"] == lpm.Status.max_steps).all() and ds["log_loss"].values[:, -1] == pytest.approx(
+        np.nan, nan_ok=True
+    )
+    assert (
+        np.isfinite(ds["log_loss"].values[:, 0]).all() and "6 of 6 ended before the last time" in ds.attrs["separation"]
+    )
 
 
 @pytest.mark.slow

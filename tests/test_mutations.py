@@ -39,14 +39,14 @@ MUTANTS = (
     Mutant(
         "direction of the gradient flow",
         "lpmjax/paths/velocity.py",
-        "jnp.sum(push, axis=0), -push)",
-        "-jnp.sum(push, axis=0), push)",
+        "jnp.sum(push, axis=0, keepdims=True), -push)",
+        "-jnp.sum(push, axis=0, keepdims=True), push)",
         f"{FLOW} -k downhill",
     ),
     Mutant(
         "own class of the gradient flow without cancellation",
         "lpmjax/paths/velocity.py",
-        "jnp.where(at.own, jnp.sum(push, axis=0), -push)",
+        "jnp.where(at.own, jnp.sum(push, axis=0, keepdims=True), -push)",
         "(at.own - jax.nn.softmax(reduce(jnp.matmul, factors), axis=0)) * jnp.exp(at.log_weights + log_time)",
         f"{FLOW} -k digits",
     ),

@@ -59,6 +59,8 @@ def _attributes(path: Path, setting: Setting, times: np.ndarray, provenance: dic
     late, starts = int(np.isnan(path.separation_time).sum()), path.steps.size
     said = f"not reached by {times[-1]:g} in {late} of {starts} starts" if late else f"reached in all {starts} starts"
     dim = min(factor.shape[-1] for factor in path.factors[:-1])
+    if ended := int((path.status != Status.converged).sum()):
+        said += f"; {ended} of {starts} ended before the last time (status), so give earlier times or smaller starts"
     more: dict[str, Any] = {} if setting.decays is None else {"decays": np.array(setting.decays)}
     if dim < setting.K - 1:
         more["remark"] = (

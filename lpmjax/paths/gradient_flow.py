@@ -19,10 +19,11 @@ from .velocity import Landscape, log_loss, velocity
 T0 = 1e-3
 #: error of a step relative to the factors, and absolute
 RTOL, ATOL = 1e-9, 1e-12
-#: of the solver; 1e300 takes about five hundred
-MAX_STEPS = 2**14
-#: a decayed flow is at rest where its velocity is below this, relative to that of decay alone
-AT_REST = 1e-7
+#: of the solver; 1e300 takes about five hundred, decays that are far apart most
+MAX_STEPS = 2**16
+#: a decayed flow is at rest where its velocity is below this, relative to that of decay alone, or where its factors
+#: have decayed to the errors of the solver
+AT_REST, VANISHED = 1e-7, 100 * ATOL
 #: the last time that a float holds, with room for the velocity
 LATEST = 1e300
 #: no log loss is below this
@@ -82,7 +83,9 @@ def _move(factors: Any, log_time: Any, at: Landscape) -> Any:
     if at.decays is None:
         return moves
     fall = [decay * factor for decay, factor in zip(at.decays, factors, strict=True)]
-    rests = _norm(moves) <= AT_REST * jnp.exp(log_time) * _norm(fall)
+    held = _norm(moves) <= AT_REST * jnp.exp(log_time) * _norm(fall)
+    inward = sum(jnp.sum(factor * move) for factor, move in zip(factors, moves, strict=True)) < 0
+    rests = held | (inward & (_norm(factors) <= VANISHED))
     return jax.tree.map(lambda move: jnp.where(rests, 0.0, move), moves)
 
 

@@ -20,6 +20,7 @@ class Path(NamedTuple):
     def of(start: Any, factors: Any, steps: Any, separation_time: Any, reached: Any) -> "Path":
         """On the host; a seed that stopped early, or is not finite, says so."""
         start, factors = (tuple(np.asarray(factor) for factor in factors) for factors in (start, factors))
+        factors = tuple(np.where(np.isfinite(factor), factor, np.nan) for factor in factors)
         finite = np.all([np.isfinite(factor).all((-3, -2, -1)) for factor in factors], axis=0)
         status = np.where(finite, Status.converged, Status.nonfinite)
         status = np.where(np.asarray(reached), status, Status.max_steps).astype(np.int8)

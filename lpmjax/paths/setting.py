@@ -11,6 +11,8 @@ from ..problems.problem import Problem
 from ..problems.separation import Separation
 from ..problems.unconstrained import UnconstrainedFeatures
 
+#: a step holds some dozens of arrays of this size
+_MOST_LOGITS = 2**27
 _KINDS = (Separation, UnconstrainedFeatures, DeepLinear)
 
 
@@ -66,6 +68,12 @@ def _classes(problem: Any) -> tuple[np.ndarray, np.ndarray]:
             f"groups have samples = {np.unique(samples)}: a path moves every feature, so they must be whole numbers "
             ">= 1; scale them up."
         )
+    if samples.size * samples.sum() > _MOST_LOGITS:
+        raise ValueError(
+            f"groups have K = {samples.size} classes and N = {samples.sum():g} samples: a path has K N logits, at most "
+            f"{_MOST_LOGITS}; give fewer samples."
+        )
+    weights = samples if groups.default_weights else weights  # held in float32 they are rounded
     return samples.astype(int), weights / weights.sum()
 
 

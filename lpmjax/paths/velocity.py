@@ -14,23 +14,23 @@ class Landscape(NamedTuple):
     """What loss and velocity need of a :class:`Setting`, as arrays."""
 
     own: Bool[Array, "K N"]  #: whether a row is a sample's own class
-    log_weights: Float[Array, " N"]
+    log_weights: Float[Array, "1 N"]  #: of a sample
     decays: tuple[Float[Array, ""], ...] | None
 
     @staticmethod
     def of(setting: Setting) -> "Landscape":
         """In float64."""
-        own = jnp.arange(setting.K)[:, None] == jnp.asarray(setting.labels)
+        own = jnp.arange(setting.K)[:, None] == jnp.asarray(setting.labels)[None]
         decays = None if setting.decays is None else tuple(jnp.asarray(x, jnp.float64) for x in setting.decays)
-        return Landscape(own, jnp.asarray(setting.log_weights, jnp.float64), decays)
+        return Landscape(own, jnp.asarray(setting.log_weights, jnp.float64)[None], decays)
 
 
-def _log_odds(factors: Any, at: Landscape) -> tuple[Float[Array, "K N"], Float[Array, " N"]]:
+def _log_odds(factors: Any, at: Landscape) -> tuple[Float[Array, "K N"], Float[Array, "1 N"]]:
     """Minus the margins (-inf in the own class), and the log of the sum of their exponentials."""
     logits = reduce(jnp.matmul, factors)
-    right = jnp.sum(jnp.where(at.own, logits, 0.0), axis=0)
+    right = jnp.sum(jnp.where(at.own, logits, 0.0), axis=0, keepdims=True)
     against = jnp.where(at.own, -jnp.inf, logits - right)
-    return against, jax.nn.logsumexp(against, axis=0)
+    return against, jax.nn.logsumexp(against, axis=0, keepdims=True)
 
 
 def log_loss(factors: Any, at: Landscape) -> Float[Array, ""]:
@@ -50,7 +50,7 @@ def velocity(factors: Any, log_time: Any, at: Landscape) -> tuple[Float[Array, "
     """
     against, odds = _log_odds(factors, at)
     push = jnp.exp(against - jnp.logaddexp(0.0, odds) + at.log_weights + log_time)
-    downhill = jnp.where(at.own, jnp.sum(push, axis=0), -push)
+    downhill = jnp.where(at.own, jnp.sum(push, axis=0, keepdims=True), -push)
     before = [None, *_running(factors[:-1])]
     after = [*(_running([factor.T for factor in factors[:0:-1]])[::-1]), None]
     moves = []
