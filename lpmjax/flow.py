@@ -52,12 +52,13 @@ def flow(
 
     Returns
     -------
-    xarray.Dataset over (seed, time) with units and long names: ``log_loss`` and its exact ``log_lower_bound`` at this
-    norm, ``margin``, ``norm2``, ``normalised_margin`` and ``margin_ratio``, ``smoothed_margin``, ``nc0`` to ``nc3``,
-    cosines, distances from the limit, drifts of what the flow conserves (without decay), ``objective`` (with decay);
-    ``logits`` of the classes; and over ``seed``: ``steps``, ``status`` (converged: the last time was reached),
-    ``separation_time`` (NaN where the loss has not fallen below log 2 / N; the attribute ``separation`` says it).
-    Computed in float64 whatever jax's setting; not differentiable.
+    xarray.Dataset over (seed, time) with units and long names: ``log_loss`` and the ``log_lower_bound`` of all factors
+    of its norm (with balanced classes and two factors neural collapse alone attains it), ``margin``, ``norm2``,
+    ``normalised_margin`` and ``margin_ratio``, ``smoothed_margin``, ``nc0`` to ``nc3``, cosines, distances from the
+    limit, drifts of what the flow conserves (without decay), ``objective`` (with decay); ``logits`` of the classes; and
+    over ``seed``: ``steps``, ``status`` (converged: the last time was reached), ``separation_time`` (NaN where the loss
+    has not fallen below log 2 / N; the attribute ``separation`` says it). Computed in float64 whatever jax's setting;
+    not differentiable.
 
     Raises
     ------

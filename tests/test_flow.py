@@ -509,6 +509,8 @@ def test_gradient_descent_with_decay():
     problem = lpm.UnconstrainedFeatures(GROUPS, 5e-3, 2e-3)
     ds = lpm.flow(problem, [1000, 4000], start=starts(), optimizer=optax.sgd(1.0))
     np.testing.assert_allclose(ds["objective"].values[:, -1], lpm.solve(problem).value, rtol=1e-6)
+    searched = lpm.flow(problem, [100], start=starts(), optimizer=optax.lbfgs())
+    np.testing.assert_allclose(searched["objective"].values[:, -1], lpm.solve(problem).value, rtol=1e-6)
     diverged = lpm.flow(SEPARATION, [50], start=starts(), optimizer=optax.sgd(1e300))
     assert (diverged["status"] == lpm.Status.nonfinite).any() and "ended before" in diverged.attrs["separation"]
 

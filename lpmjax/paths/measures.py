@@ -16,7 +16,7 @@ _RANK = 1e-12
 
 WORDS = {
     "log_loss": Words("log of the weighted cross-entropy, without decay"),
-    "log_lower_bound": Words("log of the least cross-entropy of any factors of this norm2"),
+    "log_lower_bound": Words("log of a bound that no factors of this norm2 are below; neural collapse attains it"),
     "objective": Words("cross-entropy and weight decay", "nat"),
     "margin": Words("least margin, of all samples and rivals", "nat"),
     "norm2": Words("|W|^2 + |H|^2, of all factors", "nat"),

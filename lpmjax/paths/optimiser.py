@@ -32,10 +32,17 @@ def provenance(problem: Any, optimizer: optax.GradientTransformation) -> dict[st
 def _descend(starts: Any, steps: Any, log_separated: Any, at: Landscape, optimizer: Any) -> Any:
     """Of every seed: factors after ``steps``, and the first step whose log loss is low enough, or -1."""
 
+    optimizer = optax.with_extra_args_support(optimizer)  # a line search, as of optax.lbfgs, asks for values as well
+
+    def objective(factors):
+        squares = [rate / 2 * jnp.sum(A * A) for rate, A in zip(at.decays or (), factors, strict=False)]
+        return jnp.exp(log_loss(factors, at)) + sum(squares)
+
     def step(count, carry):
         factors, state, separated = carry
         gradient = jax.tree.map(jnp.negative, velocity(factors, 0.0, at))
-        updates, state = optimizer.update(gradient, state, factors)
+        known = {"value": objective(factors), "grad": gradient, "value_fn": objective}
+        updates, state = optimizer.update(gradient, state, factors, **known)
         factors = optax.apply_updates(factors, updates)
         first = (separated < 0) & (log_loss(factors, at) <= log_separated)
         return factors, state, jnp.where(first, count + 1, separated)

@@ -9,7 +9,7 @@ dual ``beta_jk = -sqrt(n_k) U_jk`` is positive off the diagonal (``proofs``: ``u
 Of the features of all samples the class means are taken: that lowers the nuclear norm, and the loss, which is convex.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Target(NamedTuple):
         np.fill_diagonal(dual, 0.0)
         return Target(float(s.sum()), dual, (u * s) @ u.T)
 
-    def log_least_loss(self, weights: np.ndarray, norm: np.ndarray) -> np.ndarray:
+    def log_least_loss(self, weights: np.ndarray, norm: Any) -> Any:
         """log of the least of ``sum_k weights_k log(1 + sum_j exp(-m_jk))`` over margins with ``sum beta m <= norm``.
 
         So no logits with ``||Z D||_*`` up to ``norm`` have a lower loss. Balanced it is

@@ -21,10 +21,10 @@ def flow(ds: Any, axes: Any = None) -> Any:
     """Loss, cosines, spread of the margins and distance from the limit, a line for each seed.
 
     In the spirit of figure 2 of Ji et al. (2022), on times that no optimiser reaches. Dashed lines are predicted, not
-    fitted: the least loss of each iterate's norm and its asymptote; the cosine of the limit; and the slopes of the flow
-    linearised about neural collapse (two factors, balanced, no decay), ``t^(-1/(2K))`` within classes and
-    ``t^(-(1 - sqrt(1 - 2/K))/2)`` between them. What is conserved keeps a start from following them for ever: in the
-    end margins and distances fall like powers of 1 / log t.
+    fitted: the lower bound at each iterate's norm and the asymptote of the loss; the cosine of the limit; and the
+    slopes of the flow linearised about neural collapse (two factors, balanced, no decay), ``t^(-1/(2K))`` within
+    classes and ``t^(-(1 - sqrt(1 - 2/K))/2)`` between them. What is conserved keeps a start from following them for
+    ever: in the end margins and distances fall like powers of 1 / log t.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def flow(ds: Any, axes: Any = None) -> Any:
 def _loss(ax: Any, ds: Any) -> None:
     loss, bound = np.exp(ds["log_loss"].values), np.exp(ds["log_lower_bound"].values)
     _lines(ax, ds, loss, "C0", "cross-entropy")
-    _lines(ax, ds, bound, "black", "least loss of this norm", ls="--", lw=0.8)
+    _lines(ax, ds, bound, "black", "lower bound at this norm", ls="--", lw=0.8)
     if "scaled_loss" in ds:
         _lines(
             ax, ds, loss / ds["scaled_loss"].values, "grey", r"asymptote $\gamma/(2t\log t)$", ls=":", lw=1.2, one=True
