@@ -34,6 +34,8 @@ _BUILDERS = {
     "ulpm.seli": ("ulpm.seli", "theorem"),
     "ulpm.lower_bound": ("ulpm.lower_bound", "theorem"),
     "ulpm.ray": ("ulpm.ray", "theorem"),
+    "ulpm.hadamard": ("ulpm.hadamard", "theorem"),
+    "ulpm.landscape": ("ulpm.landscape", "theorem"),
     "ulpm.path": ("ulpm.path", "theorem"),
     "deep.schatten": ("deep.schatten", "theorem"),
     "deep_mse.separable": ("deep.squared_error", "theorem"),

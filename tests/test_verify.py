@@ -92,6 +92,9 @@ def test_table_and_record(verified):
         ("ulpm.seli", "value", lambda f: f * (1 + sp.Rational(1, 10**9))),
         ("ulpm.seli", "beta_AB", lambda f: f * (1 + sp.Rational(1, 10**9))),
         ("ulpm.lower_bound", "bound", lambda f: f * (1 + sp.Rational(1, 10**8))),
+        ("ulpm.hadamard", "speed", lambda f: f * (1 + sp.Rational(1, 10**9))),
+        ("ulpm.landscape", "tied", lambda f: f * (1 + sp.Rational(1, 10**9))),
+        ("ulpm.landscape", "rate", lambda f: f * sp.Rational(1001, 1000)),
         ("ulpm.ray", "clock", lambda f: f + proofs.symbols.alpha / 10**8),
     ],
 )

@@ -32,6 +32,8 @@ COMPARISONS: dict[str, Callable[[Forms], Comparison]] = {
     "ulpm.seli": ulpm.seli,
     "ulpm.lower_bound": ulpm.lower_bound,
     "ulpm.ray": ulpm.ray,
+    "ulpm.hadamard": ulpm.hadamard,
+    "ulpm.landscape": ulpm.landscape,
     "ulpm.path": ulpm.path,
     "deep.schatten": deep.schatten,
     "deep_mse.separable": deep.separable,

@@ -34,7 +34,7 @@ from proofs import (
 from proofs.__main__ import PAGE
 from proofs.render import document
 from proofs.symbols import ALPHA_A, ALPHA_B, K_A, K_B, K_SUM, KAPPA_A, KAPPA_B, K, R
-from proofs.ulpm import lower_bound, path, ray, seli
+from proofs.ulpm import hadamard, landscape, lower_bound, path, ray, seli
 from proofs.verifiers.cited import RULES, Cited
 from proofs.verifiers.sign import Sign
 
@@ -117,6 +117,8 @@ WRONG = {
     "margin of W alone": lambda: lower_bound.theorem(reach=lower_bound.REACH / 2),
     "speed of one factor only": lambda: ray.theorem(rate=ray.RATE / 2),
     "clock without the other classes": lambda: ray.theorem(clock=sp.Ei(ray.alpha)),
+    "speed of a Hadamard start without its own size": lambda: hadamard.theorem(speed=hadamard.SPEED / hadamard.a_1),
+    "multiplier with its sign flipped": lambda: landscape.theorem(rate=landscape.gamma + landscape.mu),
     "spread of log R, not its share": lambda: path.theorem(spread=sp.log(R)),
     "pull between equal rows with a sign flipped": lambda: rank.theorem(
         own_pull=1 - rank.P_g + rank.p_g - rank.K_g * (rank.rho - rank.p_g)
