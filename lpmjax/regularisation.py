@@ -93,7 +93,8 @@ def _with_limit(ds: Any, limit: Any, end: Any, weights: np.ndarray) -> Any:
     }
     dims = {"limit_cosine": "group", "rate": ()}
     ds["decay"].attrs = {"long_name": "weight decay sqrt(lambda_W lambda_H)", "units": "1"}
-    ds.attrs["title"] = f"regularisation path to {type(limit).__name__}, norm {limit.norm}"
+    title = f"regularisation path to {type(limit).__name__}, norm {limit.norm}"
+    ds.attrs |= {"title": title, "builder": "regularisation_path"}
     return ds.assign(
         {
             name: (dims.get(name, "decay"), value, {"long_name": words, "units": "1"})

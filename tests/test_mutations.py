@@ -18,6 +18,7 @@ TESTS = Path(__file__).parent
 GAP = "tests/test_gap_terms.py"
 WRITTEN = "tests/test_written.py"
 DEEP, RELU = "tests/test_deep_linear.py", "tests/test_deep_relu.py"
+SEPARATED = "tests/test_separation.py"
 
 
 class Mutant(NamedTuple):
@@ -63,6 +64,41 @@ MUTANTS = (
         "-(u @ v) * np.sqrt(samples)",
         "-(u @ v) * np.sqrt(samples)[:, None]",
         f"{FLOW} -k below_the_bound",
+    ),
+    Mutant(
+        "separation by the least margin",
+        "lpmjax/objectives/separation.py",
+        "scale = 1 / nx.where(separates, least, 1.0)",
+        "scale = nx.ones_like(least)",
+        f"{SEPARATED} -k whatever_coordinates",
+    ),
+    Mutant(
+        "separation's dual norm within groups",
+        "lpmjax/objectives/separation.py",
+        "pull = leaving + delta * classes * symmetry.diagonal(beta)",
+        "pull = leaving",
+        f"{SEPARATED} -k any_dual_point",
+    ),
+    Mutant(
+        "separation of rounded factors",
+        "lpmjax/objectives/separation.py",
+        "else 2 * rounding * proof.value",
+        "else 0 * rounding * proof.value",
+        f"{SEPARATED} -k float32",
+    ),
+    Mutant(
+        "next order of the regularisation path",
+        "lpmjax/regularisation.py",
+        "np.log(weights / here)",
+        "np.log(1 / here)",
+        "tests/test_regularisation.py -k per_sample",
+    ),
+    Mutant(
+        "next order of the regularisation path",
+        "lpmjax/regularisation.py",
+        "np.log(weights / here)",
+        "np.log(1 / here)",
+        "verify ulpm.path",
     ),
     Mutant(
         "zero compared with the largest root",

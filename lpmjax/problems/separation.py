@@ -20,7 +20,8 @@ from ..written import half_ulp
 from .grouped import common_dtype
 from .problem import Problem, as_dim
 
-_NORMS = ("per_sample", "class_average")
+#: power of the samples of a class that weighs its logits: all that a norm means
+_POWERS = {"per_sample": 0.5, "class_average": 0.0}
 
 
 class Separation(Problem):
@@ -72,17 +73,15 @@ class Separation(Problem):
         self.delta = jnp.asarray(given.get("delta", jnp.ones_like(weights)), weights.dtype)
         if self.delta.shape != weights.shape:
             raise ValueError(f"delta has shape {self.delta.shape} for {weights.size} groups: give one entry per group.")
-        if not isinstance(norm, str) or norm not in _NORMS:
-            raise ValueError(f"norm = {norm!r} is out of range: it must be one of {_NORMS}.")
+        if not isinstance(norm, str) or norm not in _POWERS:
+            raise ValueError(f"norm = {norm!r} is out of range: it must be one of {', '.join(_POWERS)}.")
         self.norm = norm
         self.check()
 
     @property
     def omega(self) -> Float[Array, "*batch G"]:
-        """Weight of the logits of a class in the norm: the one place where ``norm`` has its meaning."""
-        samples = self.groups.samples
-        nx = samples.__array_namespace__()
-        return nx.sqrt(samples) if self.norm == "per_sample" else nx.ones_like(samples)
+        """Weight of the logits of a class in the norm."""
+        return self.groups.samples ** _POWERS[self.norm]
 
     def objective(self) -> SeparationObjective:
         """The convex program in the logits."""
@@ -104,7 +103,7 @@ class Separation(Problem):
         if self.dtype == np.float64:
             return double, None
         eps = float(np.finfo(self.dtype).eps)
-        counted = half_ulp(double.groups.samples, eps) / 2 if self.norm == "per_sample" else 0.0
+        counted = _POWERS[self.norm] * half_ulp(double.groups.samples, eps)
         return double, np.max(counted + half_ulp(double.delta, eps), axis=-1)
 
     @property
