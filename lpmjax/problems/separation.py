@@ -1,6 +1,6 @@
 """Minimum-norm separation of unconstrained features: where gradient flow of the model without decay tends."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -61,7 +61,7 @@ class Separation(Problem):
     delta: Float[Array, "*batch G"] = eqx.field(
         metadata=parameter("factor of the logit of a class in the margins", "It scales a logit.", dims=("group",))
     )
-    norm: Literal["per_sample", "class_average"] = eqx.field(static=True)
+    norm: str = eqx.field(static=True)
     dim: int | None = eqx.field(static=True)
     result: ClassVar[type[Result]] = SeparationSolution
 
