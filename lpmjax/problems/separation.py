@@ -67,10 +67,10 @@ class Separation(Problem):
 
     def __init__(self, groups: ClassGroups, dim: int | None = None, delta: Any = None, norm: str = "per_sample"):
         self.dim = as_dim(dim)
-        given = {} if delta is None else leaves(delta=delta)
-        self.groups, _ = common_dtype(groups)
-        weights = self.groups.weights
-        self.delta = jnp.asarray(given.get("delta", jnp.ones_like(weights)), weights.dtype)
+        groups, _ = common_dtype(groups)
+        weights = groups.weights
+        self.delta = leaves(groups=weights, delta=jnp.ones_like(weights) if delta is None else delta)["delta"]
+        self.groups = jax.tree.map(lambda leaf: jnp.asarray(leaf, self.delta.dtype), groups)
         if self.delta.shape != weights.shape:
             raise ValueError(f"delta has shape {self.delta.shape} for {weights.size} groups: give one entry per group.")
         if not isinstance(norm, str) or norm not in _POWERS:
