@@ -7,14 +7,17 @@ BIN := .venv/bin
 phase-diagram: .venv/cli.stamp
 	$(BIN)/lpmjax phase-diagram --out results
 
-# Most of the time goes into compiling, for code that runs once: `test` has it done without optimisation, and `test-slow`,
-# where descents are long, as users have it.
-test: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false
+# Most of the time goes into compiling, for code that runs once or twice: tests have it done without optimisation. Campaigns
+# of random problems run as users have it.
+QUICKLY := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
 test: .venv/test.stamp
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(QUICKLY) $(PYTEST) -m "not slow"
 
 test-slow: .venv/test.stamp
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(QUICKLY) $(PYTEST) -m "slow and not campaign"
+	$(PYTEST) -m campaign
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .

@@ -124,6 +124,7 @@ def told(tally: Tally, domain) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.skipif(not EXTENDED, reason="long doubles are doubles on this processor")
 @pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: "-".join(map(str, s)))
 def test_every_claim_is_borne_out_and_nothing_ordinary_stalls(structure):

@@ -44,6 +44,7 @@ def judged(ds):
 
 
 @pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize(("K", "n", "dim"), [(5, 5, 7), (10, 1, 10)])
 def test_random_starts(K, n, dim):
     ds = followed(K, n, dim, 12)
