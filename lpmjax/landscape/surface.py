@@ -109,7 +109,7 @@ def _require_plain(problem: Any) -> None:
         raise ValueError(f"problem.loss is {type(loss).__name__}, with parameters for each class: it is not treated.")
     if getattr(problem, "has_bias", False) or getattr(problem, "nonnegative", False) or getattr(problem, "relu", False):
         raise ValueError("problem has a last-layer bias or a ReLU: the landscape is that of linear models without one.")
-    if isinstance(problem, Separation) and (problem.norm != "per_sample" or np.any(np.asarray(problem.delta) != 1)):
+    if isinstance(problem, Separation) and not problem.is_limit_of_flow:
         raise ValueError('problem must be Separation(groups, norm="per_sample") with delta of ones: cross-entropy.')
 
 

@@ -80,8 +80,7 @@ def _classes(problem: Any) -> tuple[np.ndarray, np.ndarray]:
 def _decays(problem: Any) -> tuple[float, ...] | None:
     """Last layer first, features last; ValueError for a model whose paths are not known here."""
     if isinstance(problem, Separation):
-        plain = problem.norm == "per_sample" and bool((np.asarray(problem.delta) == 1).all())
-        _require_plain(problem, plain, "norm='per_sample' and delta=None")
+        _require_plain(problem, problem.is_limit_of_flow, "norm='per_sample' and delta=None")
         return None
     other = problem.nonnegative if isinstance(problem, UnconstrainedFeatures) else problem.relu
     plain = type(problem.loss) is CrossEntropy and not problem.has_bias and not other

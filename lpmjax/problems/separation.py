@@ -83,6 +83,11 @@ class Separation(Problem):
         """Weight of the logits of a class in the norm."""
         return self.groups.samples ** _POWERS[self.norm]
 
+    @property
+    def is_limit_of_flow(self) -> bool:
+        """Whether the gradient flow of cross-entropy tends to it: every feature pays, and all margins count alike."""
+        return self.norm == "per_sample" and bool(np.all(np.asarray(self.delta) == 1))
+
     def objective(self) -> SeparationObjective:
         """The convex program in the logits."""
         return SeparationObjective(self.groups.classes, self.omega, self.delta)
