@@ -1,4 +1,4 @@
-"""Fill: the cells of a grid in batches of fixed length, on every core."""
+"""Fill: the cells of grids in batches of fixed length, on every core."""
 
 import math
 import os
@@ -20,83 +20,77 @@ _LANES_OF_DESCENT = 16  # on CPU descents run one after another; this many make 
 _LANES_ELSEWHERE = 1 << 20
 
 
-def allocate(names, shape, like: Any, max_bytes: int) -> dict[str, np.ndarray]:
-    """An array of each variable, of the shape and dtype that one cell of the result has."""
-    cells = math.prod(shape)
-    plan = {name: (shape + getattr(like, name).shape, getattr(like, name).dtype) for name in names}
-    size = {name: math.prod(full) * np.dtype(kind).itemsize for name, (full, kind) in plan.items()}
-    total = sum(size.values())
-    if total > max_bytes:
-        largest = ", ".join(sorted(size, key=lambda name: -size[name])[:4])
-        raise ValueError(
-            f"{cells} cells x {len(names)} variables take {total / 2**30:.2g} GiB, above max_bytes = "
-            f"{max_bytes / 2**30:.2g} GiB: keep fewer variables (value, phase, ...; the largest are {largest}), or "
-            "raise max_bytes."
-        )
-    return {name: np.empty(full, kind) for name, (full, kind) in plan.items()}
+class Filler:
+    """Does a task in the cells of grids of one builder and other axes, each of at most ``cells`` cells; compiles once.
 
+    ``rows`` is the size of a problem, ``threads`` how many batches are worked on at once.
+    """
 
-def one_by_one(
-    out, grid: Grid, cells: Iterable[tuple[int, ...]], task: Callable[[Problem], Any], progress=None, first=None
-) -> None:
-    """Do the task in these cells (an index for each axis), eagerly; ``first`` is the result of the first, if known."""
-    for done, cell in enumerate(cells, start=1):
-        values = {name: axis[i] for (name, axis), i in zip(grid.axes.items(), cell, strict=True)}
-        known = first is not None and done == 1
-        found = first if known else task(grid.builder(**values, **grid.fixed))
-        for name, array in out.items():
-            array[cell] = np.asarray(getattr(found, name))
-        if progress is not None:
-            progress(done, math.prod(grid.shape))
+    def __init__(self, grid: Grid, task: Run | Solve, rows: int, cells: int, threads: int | None = None):
+        # XLA runs such short pieces on one core each, so on CPU the cores are filled from here.
+        self._threads = threads or (usable_cores() if jax.default_backend() == "cpu" else 1)
+        self._rounds, self._lanes = task.rounds(cells), _lanes(task.exact, rows, cells)
+        # Compiled for this sweep only, which is cheap; the solver is compiled once for all sweeps of a structure.
+        self._build = jax.jit(jax.vmap(lambda values, _: grid.builder(**values, **grid.fixed)))
 
+    def __call__(self, out: dict[str, np.ndarray], grid: Grid, progress=None) -> None:
+        """Do it in every cell, into the arrays ``out``."""
+        cells, lanes = math.prod(grid.shape), self._lanes
+        flat = {name: array.reshape(cells, *array.shape[len(grid.shape) :]) for name, array in out.items()}
+        work = partial(self._work, flat, grid, bool(jax.config.read("jax_enable_x64")))
+        pool = ThreadPoolExecutor(self._threads)
+        try:
+            index, start, before = np.arange(cells), None, 0
+            for task in self._rounds:
+                pieces = [slice(i, i + lanes) for i in range(0, index.size, lanes)]
+                jobs = [
+                    pool.submit(work, index[piece], jax.tree.map(lambda x, p=piece: x[p], start), task, before)
+                    for piece in pieces
+                ]
+                left = []
+                for piece, job in zip(pieces, jobs, strict=True):
+                    left.append(job.result())
+                    if progress is not None and task is self._rounds[-1]:
+                        progress(cells - index[piece.stop :].size, cells)
+                index = np.concatenate([i for i, _ in left])
+                if task is self._rounds[-1] or index.size == 0:
+                    break
+                start = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(ends for _, ends in left))
+                before += task.max_steps
+        finally:
+            pool.shutdown(cancel_futures=True)  # an error or Ctrl-C must not wait for the rest of the grid
 
-def fill(out, grid: Grid, task: Run | Solve, rows: int, progress) -> None:
-    """Do the task in every cell, into the arrays ``out``; ``rows`` is the size of a problem."""
-    cells, x64 = math.prod(grid.shape), bool(jax.config.read("jax_enable_x64"))
-    rounds, lanes = task.rounds(cells), _lanes(task.exact, rows, cells)
-    flat = {name: array.reshape(cells, *array.shape[len(grid.shape) :]) for name, array in out.items()}
-    # Compiled for this sweep only, which is cheap; the solver is compiled once for all sweeps of a structure.
-    build = jax.jit(jax.vmap(lambda values, _: grid.builder(**values, **grid.fixed)))
-
-    def work(index: np.ndarray, start: Any, task: Run | Solve, before: int) -> tuple[np.ndarray, Any]:
+    def _work(self, flat, grid: Grid, x64: bool, index: np.ndarray, start: Any, task: Run | Solve, before: int):
         """Solve the cells of ``index``; those that another round continues, and where they are."""
-        last = task is rounds[-1]
-        padded = np.arange(lanes) % index.size
+        last = task is self._rounds[-1]
+        padded = np.arange(self._lanes) % index.size
         values = grid.values(index[padded])
         with jax.enable_x64(x64), jax.debug_nans(False):  # they are thread-local; NaN is a value here
             start = jax.tree.map(lambda leaf: leaf[padded], start)
-            found, status, ends = _batch(build(values, np.zeros(lanes)), start, tuple(out), task, last)
+            found, status, ends = _batch(self._build(values, np.zeros(self._lanes)), start, tuple(flat), task, last)
             for name, value in found.items():
                 more = before if name == "steps" else 0
                 flat[name][index] = np.asarray(value)[: index.size] + more
         left = np.flatnonzero(np.asarray(status)[: index.size] == Status.max_steps)
         return index[left], None if last else jax.tree.map(lambda leaf: np.asarray(leaf)[left], ends)
 
-    # XLA runs such short pieces on one core each, so on CPU the cores are filled from here.
-    pool = ThreadPoolExecutor(_usable_cores() if jax.default_backend() == "cpu" else 1)
-    try:
-        index, start, before = np.arange(cells), None, 0
-        for task in rounds:
-            pieces = [slice(i, i + lanes) for i in range(0, index.size, lanes)]
-            jobs = [
-                pool.submit(work, index[piece], jax.tree.map(lambda x, p=piece: x[p], start), task, before)
-                for piece in pieces
-            ]
-            left = []
-            for piece, job in zip(pieces, jobs, strict=True):
-                left.append(job.result())
-                if progress is not None and task is rounds[-1]:
-                    progress(cells - index[piece.stop :].size, cells)
-            index = np.concatenate([i for i, _ in left])
-            if task is rounds[-1] or index.size == 0:
-                break
-            start = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(ends for _, ends in left))
-            before += task.max_steps
-    finally:
-        pool.shutdown(cancel_futures=True)  # an error or Ctrl-C must not wait for the rest of the grid
+
+def one_by_one(
+    out, grid: Grid, cells: Iterable[int], task: Callable[[Problem], Any], progress=None, first=None
+) -> None:
+    """Do the task in these cells, counted in C order, eagerly; ``first`` is the result of the first, if known."""
+    for done, cell in enumerate(cells, start=1):
+        values = {name: value[0] for name, value in grid.values(np.array([cell])).items()}
+        known = first is not None and done == 1
+        found = first if known else task(grid.builder(**values, **grid.fixed))
+        for name, array in out.items():
+            array[np.unravel_index(cell, grid.shape)] = np.asarray(getattr(found, name))
+        if progress is not None:
+            progress(done, math.prod(grid.shape))
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Of this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -23,10 +23,28 @@ class Grid(NamedTuple):
         """Number of values of each axis."""
         return tuple(axis.size for axis in self.axes.values())
 
+    def part(self, slices: tuple[slice, ...]) -> "Grid":
+        """The grid of some values of each axis."""
+        axes = {name: axis[some] for (name, axis), some in zip(self.axes.items(), slices, strict=True)}
+        return self._replace(axes=axes)
+
     def values(self, cells: np.ndarray) -> dict[str, np.ndarray]:
         """Of each axis at these cells, counted in C order."""
         points = np.unravel_index(cells, self.shape or (1,))
         return {name: axis[at] for (name, axis), at in zip(self.axes.items(), points, strict=bool(self.axes))}
+
+
+class Points(Grid):
+    """The builder at single points: the values of its axes side by side, not every combination of them."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of points."""
+        return next(iter(self.axes.values())).shape if self.axes else (1,)
+
+    def values(self, cells: np.ndarray) -> dict[str, np.ndarray]:
+        """Of each axis at these points."""
+        return {name: axis[cells] for name, axis in self.axes.items()}
 
 
 def is_axis(value: Any) -> bool:

@@ -1,23 +1,14 @@
 """sweep: any builder of a Problem over named axes, as an xarray.Dataset with coordinates, units and provenance."""
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
-import numpy as np
-
-from ..arguments import require_integer
-from ..codes import Status
-from ..fields import words_of
+from ..arguments import require_callable, require_integer
 from ..problems.problem import Problem
 from ..results.result import Result
-from ..solve import solve
-from ..solvers.solver import AbstractSolver, HostSolver
-from .dataset import dataset
-from .fill import allocate, fill, one_by_one
-from .grid import Grid, as_axis, check_dtypes, check_keywords, first_problem, is_axis
-from .task import Run, Solve
+from ..solvers.solver import AbstractSolver
+from .plan import planned
 
 
 def sweep(
@@ -75,64 +66,10 @@ def sweep(
     >>> ds["cosine"].sel(group="B").round(3).values.tolist()  # nan: its classifiers are zero
     [[-0.111, -0.111], [nan, 0.517], [nan, 1.0]]
     """
-    if dtype not in ("float64", "float32"):
-        raise ValueError(f"dtype = {dtype!r} is out of range: use 'float64' or 'float32'.")
-    if not callable(builder):
-        raise ValueError(
-            f"builder must be a function that returns a Problem, as LayerPeeled.two_group, got {builder!r}."
-        )
-    if run is not None and not callable(run):
-        raise ValueError(f"run must be a function of a Problem that returns a Result, or None, got {run!r}.")
-    if run is not None and (method, tol, max_steps) != ("auto", None, None):
-        raise ValueError("method, tol and max_steps are for solve, which run replaces: use them inside run.")
-    if progress is not None and not callable(progress):
-        raise ValueError(f"progress must be a function of (cells done, cells in all), or None, got {progress!r}.")
+    require_callable("progress", progress, "a function of (cells done, cells in all)")
     max_bytes = require_integer("max_bytes", max_bytes, 1)
-    check_keywords(builder, arguments)
-    with jax.enable_x64(dtype == "float64"):
-        check_dtypes(arguments, dtype)
-        axes = {name: as_axis(name, value, dtype) for name, value in arguments.items() if is_axis(value)}
-        grid = Grid(builder, axes, {name: value for name, value in arguments.items() if name not in axes})
-        first = first_problem(grid)
-        task = Run(run) if run is not None else Solve.of(first, method, tol, max_steps)
-        on_host = isinstance(task, Solve) and isinstance(task.solver, HostSolver)
-        like = task(first) if on_host else jax.eval_shape(task, first)
-        if not isinstance(like, Result):
-            raise ValueError(f"run must return a lpmjax Result, got {type(like).__name__}.")
-        names = _names(variables, type(like))
-        _check_names(builder, arguments, type(like))
-        falls_back = isinstance(task, Solve) and method == "auto" and not on_host
-        falls_back = falls_back and first.dim is not None and "factored" in first.methods
-        kept = tuple(dict.fromkeys((*names, "status"))) if falls_back else names
-        out = allocate(kept, grid.shape, like, max_bytes)
-        settings = task.settings | {"dtype": dtype}
-        if on_host:
-            one_by_one(out, grid, np.ndindex(*grid.shape), task, progress, first=like)
-        else:
-            fill(out, grid, task, first.size, progress)
-        # Where dim is below the rank of the relaxed optimum: under vmap classes cannot be told apart.
-        left = np.argwhere(out["status"] == Status.invalid) if falls_back else ()
-        if len(left) > 0:
-            one_by_one(out, grid, map(tuple, left), partial(solve, method="factored", tol=tol))
-            settings["method"] += ", factored where dim is below the rank"
-        return dataset({name: out[name] for name in names}, grid, first, type(like), settings)
-
-
-def _names(variables: Sequence[str] | None, kind: type[Result]) -> tuple[str, ...]:
-    if isinstance(variables, str) or not isinstance(variables, Iterable | None):
-        raise ValueError(f"variables must be a list of names, as ['value', 'phase'], got {variables!r}.")
-    known = words_of(kind)
-    names = tuple(known) if variables is None else tuple(dict.fromkeys(map(str, variables)))
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise ValueError(f"variables has {', '.join(map(repr, unknown)) or 'no name'}: choose from {', '.join(known)}.")
-    return names
-
-
-def _check_names(builder: Callable[..., Problem], arguments: dict[str, Any], kind: type[Result]) -> None:
-    words = words_of(kind)
-    taken = {*words, *(dim for one in words.values() for dim in one.dims)}
-    for name in arguments:
-        if name in taken:
-            title = getattr(builder, "__qualname__", repr(builder))
-            raise ValueError(f"argument {name!r} of {title} is the name of a variable or dimension of the result.")
+    asked = {"run": run, "method": method, "tol": tol, "max_steps": max_steps, "variables": variables}
+    plan = planned(builder, arguments, dtype, asked)
+    cells = math.prod(plan.grid.shape)
+    plan.check_memory(cells, max_bytes)
+    return plan.dataset(*plan.solver(cells)(plan.grid, progress))
