@@ -63,6 +63,10 @@ from .solvers.multi_start import MultiStart as MultiStart
 from .solvers.named import Named as Named
 from .solvers.two_group import TwoGroup as TwoGroup
 from .store import load as load
+from .sweeps.audit import Audit as Audit
+from .sweeps.audit import audit as audit
+from .sweeps.opened import StoredSweep as StoredSweep
+from .sweeps.opened import open_sweep as open_sweep
 from .sweeps.sweep import sweep as sweep
 from .tries import best as best
 from .verify import Verification as Verification

@@ -45,6 +45,15 @@ def write(path: Path | str, name: str, value: Any) -> None:
     write_bytes(path, content.getbuffer())
 
 
+def can_hold(value: Any) -> bool:
+    """Whether :func:`write` takes it."""
+    try:
+        _describe(value, "value", {})
+    except ValueError:
+        return False
+    return True
+
+
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The header and the arrays, for :func:`restore`; raises what NumPy does, or ValueError for a later format."""
     with np.load(path, allow_pickle=False) as archive:

@@ -20,3 +20,23 @@ def diffrax_modules() -> tuple[Any, Any]:
     except ImportError as error:
         raise ImportError("gradient flow needs diffrax: pip install 'lpmjax[flow]'") from error
     return diffrax, optimistix
+
+
+def zarr_modules() -> tuple[Any, Any]:
+    """(zarr, xarray), or an ImportError that says what to install."""
+    try:
+        import dask.array  # noqa: F401  xarray needs it for arrays that are larger than memory
+        import xarray
+        import zarr
+    except ImportError as error:
+        raise ImportError("a sweep in a store needs zarr and dask: pip install 'lpmjax[cluster]'") from error
+    return zarr, xarray
+
+
+def distributed_module() -> Any:
+    """dask.distributed, or an ImportError that says what to install."""
+    try:
+        import distributed
+    except ImportError as error:
+        raise ImportError("workers need dask.distributed: pip install 'lpmjax[cluster]'") from error
+    return distributed

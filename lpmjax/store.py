@@ -35,7 +35,7 @@ def load(path: Path | str) -> Any:
     try:
         header, arrays = read(path)
         with jax.enable_x64(True):
-            solution = restore(header["solution"], arrays, _known)
+            solution = restore(header["solution"], arrays, known_class)
             _check(solution)
     except OSError as error:
         raise OSError(f"cannot read {path}: {error.strerror or error}.") from error
@@ -44,7 +44,7 @@ def load(path: Path | str) -> Any:
     return solution
 
 
-def _known(name: str) -> type:
+def known_class(name: str) -> type:
     """A class by its name: ClassGroups, any result, problem or loss."""
     classes: list[type] = [ClassGroups]
     for kind in (Result, Problem, Loss):

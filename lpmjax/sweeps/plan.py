@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..arguments import require_callable
 from ..codes import Status
 from ..fields import words_of
 from ..problems.problem import Problem
@@ -108,9 +109,9 @@ def planned(builder: Callable[..., Problem], arguments: dict[str, Any], dtype: s
         raise ValueError(
             f"builder must be a function that returns a Problem, as LayerPeeled.two_group, got {builder!r}."
         )
-    run, method, tol, max_steps = (asked[name] for name in ("run", "method", "tol", "max_steps"))
-    if run is not None and not callable(run):
-        raise ValueError(f"run must be a function of a Problem that returns a Result, or None, got {run!r}.")
+    run: Any = asked["run"]
+    method, tol, max_steps = asked["method"], asked["tol"], asked["max_steps"]
+    require_callable("run", run, "a function of a Problem that returns a Result")
     if run is not None and (method, tol, max_steps) != ("auto", None, None):
         raise ValueError("method, tol and max_steps are for solve, which run replaces: use them inside run.")
     check_keywords(builder, arguments)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..arguments import require_callable, require_integer
@@ -9,6 +10,7 @@ from ..problems.problem import Problem
 from ..results.result import Result
 from ..solvers.solver import AbstractSolver
 from .plan import planned
+from .stored import as_store, sweep_into
 
 
 def sweep(
@@ -21,6 +23,7 @@ def sweep(
     variables: Sequence[str] | None = None,
     dtype: str = "float64",
     max_bytes: int = 2**32,
+    store: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     **arguments: Any,
 ) -> Any:
@@ -41,21 +44,31 @@ def sweep(
         "branch_and_bound") go cell by cell.
     variables : names of the result's attributes to keep; by default all.
     dtype : "float64" (whatever jax's own setting) or "float32".
-    max_bytes : refuse results larger than this.
+    max_bytes : refuse results larger than this; with a ``store``, the largest chunk.
+    store : folder (``grid.zarr``) in which the result is kept, for what is larger than memory or takes longer than one
+        process lives. The grid is laid out first and filled chunk by chunk; a chunk is written whole or not at all.
+        The same call goes on where the last one ended, however it ended. Needs ``lpmjax[cluster]``.
+        :func:`lpmjax.open_sweep` tells how far it is, :func:`lpmjax.audit` checks it.
     progress : called with (cells done, cells in all) from time to time.
 
     Returns
     -------
     xarray.Dataset with one variable per attribute, dimension ``group`` where it is per group, CF flags for ``phase``
     and ``status``, and versions, dtype, device and tolerance in its attributes. Cells that failed say so in
-    ``status``; they are NaN or uncertified, never dropped.
+    ``status``; they are NaN or uncertified, never dropped. With a ``store`` the Dataset is lazy: dask arrays.
 
     Raises
     ------
     ValueError
         For a builder that is no function or returns no Problem, a ``run`` that is none or is given with a method, an
         empty or multi-dimensional axis, a keyword that the builder does not take, a value that it refuses (naming axis
-        and position), an unknown variable, or a result above ``max_bytes``.
+        and position), an unknown variable, a result above ``max_bytes``, or a ``store`` that holds another sweep
+        (naming what differs).
+    OSError
+        For a ``store`` that is a file or cannot be written, a full disk (what is done is kept), and one that another
+        process is filling.
+    ImportError
+        For a ``store`` without zarr and dask, saying what to install.
 
     Example
     -------
@@ -70,6 +83,9 @@ def sweep(
     max_bytes = require_integer("max_bytes", max_bytes, 1)
     asked = {"run": run, "method": method, "tol": tol, "max_steps": max_steps, "variables": variables}
     plan = planned(builder, arguments, dtype, asked)
+    if store is not None:
+        shown = None if progress is None else lambda tally: progress(tally.done, tally.cells)
+        return sweep_into(plan, as_store(store), max_bytes, shown)
     cells = math.prod(plan.grid.shape)
     plan.check_memory(cells, max_bytes)
     return plan.dataset(*plan.solver(cells)(plan.grid, progress))

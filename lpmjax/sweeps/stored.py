@@ -1,0 +1,137 @@
+"""A sweep in a store: chunks that are not done yet are solved, written and then marked done."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..arguments import require_type
+from .chunks import divided, recommended_cells
+from .fill import usable_cores
+from .identity import differences, identity
+from .layout import Layout, Writer, is_store, lay_out, read_layout
+from .ledger import Entry, Ledger, counted
+from .lock import exclusive
+from .plan import Plan
+
+
+def as_store(store: Any) -> Path:
+    """The path of a store; ValueError unless it is one."""
+    require_type("store", store, (str, Path), "the path of a folder, as 'grid.zarr'")
+    return Path(store)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tally:
+    """How far a sweep is."""
+
+    cells: int  #: in all
+    before: int  #: cells that were done when this call began
+    done: int
+    certified: int
+    seconds: float  #: since this call began
+
+    @property
+    def rate(self) -> float:
+        """Cells a second, of this call."""
+        return (self.done - self.before) / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At that rate; None before the first chunk."""
+        return (self.cells - self.done) / self.rate if self.rate > 0 else None
+
+
+def sweep_into(plan: Plan, path: Path, max_bytes: int, report: Callable[[Tally], Any] | None = None) -> Any:
+    """Fill the store, or what is missing of it, and return its lazy data set."""
+    layout = prepared(plan, path, max_bytes)
+    ledger = Ledger(layout.own / "done")
+    if missing(layout, ledger.read()[0]):  # a store that is full can be read-only
+        with exclusive(layout.own / "lock", path):
+            entries, _ = ledger.read()
+            found = on_threads(plan, layout, missing(layout, entries))
+            told(layout, entries, found, report)
+    return layout.dataset()
+
+
+def prepared(plan: Plan, path: Path, max_bytes: int) -> Layout:
+    """The layout of this sweep in a store, made if there is none.
+
+    Raises ValueError naming what differs if the store holds another sweep, or if one cell takes more than
+    ``max_bytes``; OSError if something else is there, or nothing can be written.
+    """
+    if not is_store(path):
+        check_free(path)
+        plan.check_memory(1, max_bytes)
+        exact, cells = not plan.on_host and plan.task.exact, int(np.prod(plan.grid.shape, dtype=object))
+        most = min(recommended_cells(cells, exact, plan.first.size), max_bytes // plan.cell_bytes)
+        try:
+            lay_out(plan, divided(plan.grid.shape, most), path)
+        except OSError:
+            if not is_store(path):  # else another process was faster
+                raise
+    layout = read_layout(path)
+    different = differences(identity(plan), layout.identity)
+    if different:
+        raise ValueError(
+            f"{path} holds another sweep: {'; '.join(different)}. Call the same sweep to go on with it, or give "
+            "another store."
+        )
+    return layout
+
+
+def check_free(path: Path) -> None:
+    """OSError unless there is nothing, or an empty folder."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        what = "a folder that holds no sweep" if path.is_dir() else "a file"
+        raise OSError(f"cannot write {path}: it is {what}; give a path that does not exist.")
+
+
+def missing(layout: Layout, entries: dict[int, Entry]) -> list[int]:
+    """Chunks that are not done."""
+    return [chunk for chunk in range(layout.chunks.count) if chunk not in entries]
+
+
+def told(layout: Layout, entries: dict[int, Entry], found: Iterator[Entry], report) -> None:
+    """Go through what is found, and report after each chunk."""
+    begin, before = time.perf_counter(), sum(entry.cells for entry in entries.values())
+    done, certified = before, sum(entry.certified for entry in entries.values())
+    for entry in found:
+        done, certified = done + entry.cells, certified + entry.certified
+        if report is not None:
+            report(Tally(layout.cells, before, done, certified, time.perf_counter() - begin))
+
+
+def on_threads(plan: Plan, layout: Layout, chunks: list[int]) -> Iterator[Entry]:
+    """Do these chunks on every core of this process: on CPU a chunk each, so that one is written while others are
+    solved."""
+    do = worker(plan, layout)
+    pool = ThreadPoolExecutor(usable_cores() if jax.default_backend() == "cpu" else 1)
+    try:
+        for job in as_completed([pool.submit(do, chunk) for chunk in chunks]):
+            yield job.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # what is being done is finished: then it is not lost
+
+
+def worker(plan: Plan, layout: Layout) -> Callable[[int], Entry]:
+    """A function that does a chunk, from any thread: compiled once."""
+    solver = plan.solver(int(np.prod(layout.chunks.shape)), threads=1)
+    writer, ledger = Writer(layout), Ledger(layout.own / "done")
+
+    def do(chunk: int) -> Entry:
+        begin = time.perf_counter()
+        arrays, fell_back = solver(plan.grid.part(layout.chunks.slices(chunk)))
+        status, nan = counted(arrays)
+        hashes = writer.write(chunk, arrays)
+        cells = layout.chunks.cells(chunk)
+        entry = Entry(chunk, cells, status, nan, hashes, time.perf_counter() - begin, fell_back)
+        ledger.add(entry)
+        return entry
+
+    return do
