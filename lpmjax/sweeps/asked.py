@@ -27,13 +27,16 @@ def plan_of(layout: Layout, given: Mapping[str, Any]) -> Plan:
     with jax.enable_x64(True):
         header, arrays = read(layout.own / "arguments.npz")
         fixed = dict(zip(asked["arguments"], restore(header["arguments"], arrays, known_class), strict=True))
+    unknown = [name for name in given if name not in asked["fixed"]]
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)} is no argument of the sweep in {layout.path}, but an axis or nothing.")
     lacking = [name for name in asked["fixed"] if name not in fixed and name not in given]
     if lacking:
         raise ValueError(f"{layout.path} does not hold {', '.join(lacking)}: give the argument as the sweep had it.")
-    axes = {name: layout.dataset()[name].values for name in asked["axes"]}
-    arguments = axes | {name: given[name] if name in given else fixed[name] for name in asked["fixed"]}
+    fixed |= given
+    arguments = arguments_of(layout, fixed)
     with jax.enable_x64(asked["dtype"] == "float64"):
-        first = first_problem(Grid(builder, axes, {name: arguments[name] for name in asked["fixed"]}))
+        first = first_problem(Grid(builder, {name: arguments[name] for name in asked["axes"]}, fixed))
     options = {name: asked[name] for name in ("tol", "max_steps")} | {"variables": list(layout.variables), "run": run}
     plan = planned(builder, arguments, asked["dtype"], options | {"method": _method(asked["method"], first)})
     ours = identity(plan) | {"lpmjax version": layout.identity["lpmjax version"]}  # a later one may audit
@@ -41,6 +44,12 @@ def plan_of(layout: Layout, given: Mapping[str, Any]) -> Plan:
     if different:
         raise ValueError(f"{layout.path} holds another sweep than what is given: {'; '.join(different)}.")
     return plan
+
+
+def arguments_of(layout: Layout, fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """Axes from the store, and these."""
+    ds = layout.dataset()
+    return {name: ds[name].values for name in layout.asked["axes"]} | dict(fixed)
 
 
 def _found(what: str, address: list[str]) -> Any:

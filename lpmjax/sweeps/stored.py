@@ -16,7 +16,6 @@ from .fill import usable_cores
 from .identity import differences, identity
 from .layout import Layout, Writer, is_store, lay_out, read_layout
 from .ledger import Entry, Ledger, counted
-from .lock import exclusive
 from .plan import Plan
 
 
@@ -45,18 +44,6 @@ class Tally:
     def seconds_left(self) -> float | None:
         """At that rate; None before the first chunk."""
         return (self.cells - self.done) / self.rate if self.rate > 0 else None
-
-
-def sweep_into(plan: Plan, path: Path, max_bytes: int, report: Callable[[Tally], Any] | None = None) -> Any:
-    """Fill the store, or what is missing of it, and return its lazy data set."""
-    layout = prepared(plan, path, max_bytes)
-    ledger = Ledger(layout.own / "done")
-    if missing(layout, ledger.read()[0]):  # a store that is full can be read-only
-        with exclusive(layout.own / "lock", path):
-            entries, _ = ledger.read()
-            found = on_threads(plan, layout, missing(layout, entries))
-            told(layout, entries, found, report)
-    return layout.dataset()
 
 
 def prepared(plan: Plan, path: Path, max_bytes: int) -> Layout:

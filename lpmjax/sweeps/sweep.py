@@ -9,8 +9,9 @@ from ..arguments import require_callable, require_integer
 from ..problems.problem import Problem
 from ..results.result import Result
 from ..solvers.solver import AbstractSolver
+from .into import sweep_into
 from .plan import planned
-from .stored import as_store, sweep_into
+from .stored import as_store
 
 
 def sweep(
@@ -24,6 +25,7 @@ def sweep(
     dtype: str = "float64",
     max_bytes: int = 2**32,
     store: str | Path | None = None,
+    client: Any = None,
     progress: Callable[[int, int], None] | None = None,
     **arguments: Any,
 ) -> Any:
@@ -49,6 +51,8 @@ def sweep(
         process lives. The grid is laid out first and filled chunk by chunk; a chunk is written whole or not at all.
         The same call goes on where the last one ended, however it ended. Needs ``lpmjax[cluster]``.
         :func:`lpmjax.open_sweep` tells how far it is, :func:`lpmjax.audit` checks it.
+    client : ``dask.distributed.Client`` whose workers fill the store, a chunk a task; by default the threads of this
+        process do. Workers have to see the folder and to import what the builder is made of.
     progress : called with (cells done, cells in all) from time to time.
 
     Returns
@@ -63,7 +67,7 @@ def sweep(
         For a builder that is no function or returns no Problem, a ``run`` that is none or is given with a method, an
         empty or multi-dimensional axis, a keyword that the builder does not take, a value that it refuses (naming axis
         and position), an unknown variable, a result above ``max_bytes``, or a ``store`` that holds another sweep
-        (naming what differs).
+        (naming what differs); for a ``client`` without a store, or functions that cannot be sent to its workers.
     OSError
         For a ``store`` that is a file or cannot be written, a full disk (what is done is kept), and one that another
         process is filling.
@@ -85,7 +89,9 @@ def sweep(
     plan = planned(builder, arguments, dtype, asked)
     if store is not None:
         shown = None if progress is None else lambda tally: progress(tally.done, tally.cells)
-        return sweep_into(plan, as_store(store), max_bytes, shown)
+        return sweep_into(plan, as_store(store), max_bytes, client, shown)
+    if client is not None:
+        raise ValueError("client needs a store, in which its workers write: give store='grid.zarr'.")
     cells = math.prod(plan.grid.shape)
     plan.check_memory(cells, max_bytes)
     return plan.dataset(*plan.solver(cells)(plan.grid, progress))
