@@ -19,6 +19,7 @@ from ..sweeps.sweep import sweep as sweep_grid
 from .common import Json, PlotFile, ProgressBar, exit_by, parsed, print_table
 from .interrupt import interruptible
 from .models import Bias, Counts, Dim, LongTail, LossName, described
+from .stores import check_workers, exit_by_status, print_store, sweep_store
 
 Axis = str | None
 _RATIOS = "1:1e4:41"
@@ -44,7 +45,14 @@ def sweep(
     variables: Annotated[
         str | None, typer.Option(help="Variables to keep, value,phase,..., besides status.", show_default="all")
     ] = None,
-    max_bytes: Annotated[int, typer.Option(help="Refuse results larger than this.")] = 2**32,
+    max_bytes: Annotated[int, typer.Option(help="Refuse results (with --store, chunks) larger than this.")] = 2**32,
+    store: Annotated[
+        Path | None, typer.Option("--store", help="Folder (.zarr) to fill; the same command goes on where it ended.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="Fill it by a Dask cluster of so many.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", help="Fill it by the cluster of this Dask scheduler.")
+    ] = None,
     json_: Json = False,
     out: Annotated[Path | None, typer.Option("--out", help="NetCDF file to write (.nc).")] = None,
     plot: PlotFile = None,
@@ -60,7 +68,10 @@ def sweep(
     if out is not None:
         if out.suffix != ".nc":
             raise ValueError(f"--out = {str(out)!r}: the data set is NetCDF, so the name must end in .nc.")
+        if store is not None:
+            raise ValueError("--out and --store exclude each other: give one or the other.")
         check_writable(out)
+    check_workers(store, workers, scheduler)
     if plot is not None:
         check_figure(plot)
     if counts is None and long_tail is None:
@@ -71,6 +82,16 @@ def sweep(
     builder, arguments = described(values, counts, long_tail, loss, bias, dim)
     names = None if variables is None else ["status", *(name.strip() for name in variables.split(","))]
     draw = None if plot is None else _drawing(builder, arguments, names)
+    if store is not None:
+        options = {"variables": names, "max_bytes": max_bytes}
+        found, ds = sweep_store(builder, arguments, options, store, (workers, scheduler), json_)
+        print_store(found, json_)
+        if plot is not None and draw is not None:
+            write_figure(plot, draw(ds.load()).figure)
+            if not json_:
+                print_files([plot])
+        exit_by_status(found)
+        return
     with ProgressBar() as show:
         ds = interruptible(sweep_grid, builder, variables=names, max_bytes=max_bytes, progress=show, **arguments)
     if json_:

@@ -11,7 +11,7 @@ import numpy as np
 from ..arguments import require_flag, require_integer
 from ..extras import zarr_modules
 from .asked import plan_of
-from .fill import usable_cores
+from .fill import at_once
 from .layout import Layout
 from .ledger import Entry, Ledger, counted
 from .lock import exclusive
@@ -92,7 +92,7 @@ def audit(store: str | Path, sample: int = 1000, *, seed: int = 0, reopen: bool 
     plan = plan_of(layout, asked) if sample > 0 else None
     cells = _chosen(sweep, sample, seed)
     arrays = {name: zarr.open_array(layout.path, path=name, mode="r") for name in layout.variables}
-    with ThreadPoolExecutor(usable_cores()) as pool:
+    with ThreadPoolExecutor(at_once()) as pool:
         looked = list(pool.map(lambda entry: _look(layout, arrays, entry, cells), sweep.entries.values()))
     files = [*sweep.unreadable, *_damaged_layout(layout), *(file for one in looked for file in one.damaged)]
     chunks = tuple(one.chunk for one in looked if one.damaged)

@@ -5,10 +5,13 @@ import math
 
 import numpy as np
 
+from .plan import Plan
+
 #: cells of exact methods: a core does them in half a second, and what is paid per chunk is then below 5 % of it
 _EXACT_LEAST, _EXACT, _EXACT_MOST = 2**15, 2**18, 2**20
 _AT_ONCE = 32  #: chunks that a small grid still has, so that the cores are filled
 _MANY = 4096  #: chunks from which larger ones save a scheduler's time
+_BY_CELL = 8  #: cells of methods that go cell by cell, each of which may take minutes
 _SECONDS = 10.0  #: that a chunk of descents takes a core: what an end of the process can lose
 _SECONDS_OF_ROWS = 2e-5  #: that a descent takes a core, times the square of the problem's size
 
@@ -54,8 +57,11 @@ def divided(grid: tuple[int, ...], cells: int) -> Chunks:
     return Chunks(grid, tuple(reversed(shape)))
 
 
-def recommended_cells(cells: int, exact: bool, rows: int) -> int:
-    """Cells of a chunk, by the cost model of ``docs/large_sweeps.md``; ``rows`` is the size of a problem."""
-    if exact:
+def recommended_cells(plan: Plan) -> int:
+    """Cells of a chunk, by the cost model of ``docs/large_sweeps.md``."""
+    cells = math.prod(plan.grid.shape)
+    if plan.on_host:
+        return _BY_CELL
+    if plan.task.exact:
         return min(_EXACT_MOST, max(_EXACT_LEAST, min(cells // _AT_ONCE, _EXACT), cells // _MANY))
-    return max(1, min(int(_SECONDS / (_SECONDS_OF_ROWS * rows**2)), cells // _AT_ONCE))
+    return max(1, min(int(_SECONDS / (_SECONDS_OF_ROWS * plan.first.size**2)), cells // _AT_ONCE))

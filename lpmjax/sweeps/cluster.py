@@ -15,7 +15,7 @@ from ..extras import distributed_module
 from .asked import arguments_of
 from .identity import differences, identity
 from .layout import Layout, is_store, read_layout
-from .ledger import Entry
+from .ledger import Entry, Ledger
 from .plan import Plan, planned
 from .stored import worker
 
@@ -61,7 +61,13 @@ def on_workers(client: Any, plan: Plan, layout: Layout, chunks: list[int]) -> It
 
 
 def do_chunk(content: bytes, path: Path, chunk: int) -> Entry:
-    """A task: solve a chunk of the store, write it and mark it done."""
+    """A task: solve a chunk of the store, write it and mark it done.
+
+    A scheduler repeats tasks whose worker ended before their result was fetched: then it is done already.
+    """
+    done = Ledger(read_layout(path).own / "done").entry(chunk) if is_store(path) else None
+    if done is not None:
+        return done
     with _making:  # threads of a worker share what one of them compiles
         do = _worker(content, path)
     return do(chunk)

@@ -9,10 +9,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..codes import Status
 from ..problems.problem import Problem
 from .grid import Grid
+from .rounds import Reached, Spill
 from .task import Run, Solve, in_lockstep
 
 _LANES_ON_CPU = 8192  # best of 1024 to 16384 on two cores: temporaries stay in the cache, calls are few
@@ -23,56 +25,79 @@ _LANES_ELSEWHERE = 1 << 20
 class Filler:
     """Does a task in the cells of grids of one builder and other axes, each of at most ``cells`` cells; compiles once.
 
-    ``rows`` is the size of a problem, ``threads`` how many batches are worked on at once.
+    ``rows`` is the size of a problem, ``threads`` how many batches are worked on at once. Several devices share the
+    lanes of a batch.
     """
 
     def __init__(self, grid: Grid, task: Run | Solve, rows: int, cells: int, threads: int | None = None):
-        # XLA runs such short pieces on one core each, so on CPU the cores are filled from here.
-        self._threads = threads or (usable_cores() if jax.default_backend() == "cpu" else 1)
+        devices = _devices()
+        self._threads = threads or (at_once() if jax.default_backend() == "cpu" else 1)
         self._rounds, self._lanes = task.rounds(cells), _lanes(task.exact, rows, cells)
+        self._mesh = Mesh(np.array(devices), "lanes") if len(devices) > 1 else None
+        if self._mesh is not None:
+            share = -(-cells // len(devices))
+            self._lanes = len(devices) * (min(self._lanes, share) if in_lockstep() else self._lanes)
         # Compiled for this sweep only, which is cheap; the solver is compiled once for all sweeps of a structure.
         self._build = jax.jit(jax.vmap(lambda values, _: grid.builder(**values, **grid.fixed)))
 
-    def __call__(self, out: dict[str, np.ndarray], grid: Grid, progress=None) -> None:
-        """Do it in every cell, into the arrays ``out``."""
-        cells, lanes = math.prod(grid.shape), self._lanes
+    def __call__(self, out: dict[str, np.ndarray], grid: Grid, progress=None, spill: Spill | None = None) -> None:
+        """Do it in every cell, into the arrays ``out``; ``spill`` keeps what a round has reached."""
+        cells = math.prod(grid.shape)
         flat = {name: array.reshape(cells, *array.shape[len(grid.shape) :]) for name, array in out.items()}
         work = partial(self._work, flat, grid, bool(jax.config.read("jax_enable_x64")))
+        limits = tuple(task.max_steps for task in self._rounds)
+        reached = None if spill is None else spill.load(limits, flat)
+        number, before, index, start = reached or Reached(0, 0, np.arange(cells), None)
         pool = ThreadPoolExecutor(self._threads)
         try:
-            index, start, before = np.arange(cells), None, 0
-            for task in self._rounds:
-                pieces = [slice(i, i + lanes) for i in range(0, index.size, lanes)]
-                jobs = [
-                    pool.submit(work, index[piece], jax.tree.map(lambda x, p=piece: x[p], start), task, before)
-                    for piece in pieces
-                ]
-                left = []
-                for piece, job in zip(pieces, jobs, strict=True):
-                    left.append(job.result())
-                    if progress is not None and task is self._rounds[-1]:
-                        progress(cells - index[piece.stop :].size, cells)
-                index = np.concatenate([i for i, _ in left])
-                if task is self._rounds[-1] or index.size == 0:
+            for task in self._rounds[number:]:
+                last = task is self._rounds[-1]
+                told = partial(_tell, progress if last else None, cells, cells - index.size)
+                index, start = self._round(pool, partial(work, task, before), index, start, told)
+                if last or index.size == 0:
                     break
-                start = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(ends for _, ends in left))
-                before += task.max_steps
+                number, before = number + 1, before + task.max_steps
+                if spill is not None:
+                    spill.save(limits, Reached(number, before, index, start), flat)
         finally:
             pool.shutdown(cancel_futures=True)  # an error or Ctrl-C must not wait for the rest of the grid
 
-    def _work(self, flat, grid: Grid, x64: bool, index: np.ndarray, start: Any, task: Run | Solve, before: int):
+    def _round(self, pool, work: Callable[..., Any], index: np.ndarray, start: Any, told) -> tuple[np.ndarray, Any]:
+        """Work on the cells of ``index``; those that the next round continues, and where they are."""
+        pieces = [slice(i, i + self._lanes) for i in range(0, index.size, self._lanes)]
+        jobs = [pool.submit(work, index[piece], jax.tree.map(lambda x, p=piece: x[p], start)) for piece in pieces]
+        left = []
+        for piece, job in zip(pieces, jobs, strict=True):
+            left.append(job.result())
+            told(index[: piece.stop].size)
+        ends = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(ends for _, ends in left))
+        return np.concatenate([i for i, _ in left]), ends
+
+    def _work(self, flat, grid: Grid, x64: bool, task: Run | Solve, before: int, index: np.ndarray, start: Any):
         """Solve the cells of ``index``; those that another round continues, and where they are."""
         last = task is self._rounds[-1]
         padded = np.arange(self._lanes) % index.size
         values = grid.values(index[padded])
         with jax.enable_x64(x64), jax.debug_nans(False):  # they are thread-local; NaN is a value here
             start = jax.tree.map(lambda leaf: leaf[padded], start)
-            found, status, ends = _batch(self._build(values, np.zeros(self._lanes)), start, tuple(flat), task, last)
+            values, start = self._placed((values, np.zeros(self._lanes)), start)
+            found, status, ends = _batch(self._build(*values), start, tuple(flat), task, last, self._mesh)
             for name, value in found.items():
                 more = before if name == "steps" else 0
                 flat[name][index] = np.asarray(value)[: index.size] + more
         left = np.flatnonzero(np.asarray(status)[: index.size] == Status.max_steps)
         return index[left], None if last else jax.tree.map(lambda leaf: np.asarray(leaf)[left], ends)
+
+    def _placed(self, *trees: Any) -> Any:
+        """The lanes on their devices."""
+        if self._mesh is None:
+            return trees
+        return jax.device_put(trees, NamedSharding(self._mesh, PartitionSpec("lanes")))
+
+
+def _tell(progress, cells: int, before: int, done: int) -> None:
+    if progress is not None:
+        progress(before + done, cells)
 
 
 def one_by_one(
@@ -89,16 +114,32 @@ def one_by_one(
             progress(done, math.prod(grid.shape))
 
 
-def usable_cores() -> int:
-    """Of this process."""
+def at_once() -> int:
+    """How many batches or chunks are worked on at once in this process."""
+    if jax.default_backend() != "cpu" or len(_devices()) > 1:
+        return 2  # the next is solved while one is written
+    # XLA runs such short pieces on one core each, so on CPU the cores are filled from here.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@partial(jax.jit, static_argnames=("names", "task", "last"))
-def _batch(problems: Problem, start: Any, names, task: Run | Solve, last: bool):
+def _devices() -> list[Any]:
+    """Those of this process, or the one that the caller has set as default."""
+    settings: Any = jax.config
+    return jax.local_devices() if settings.jax_default_device is None else [settings.jax_default_device]
+
+
+@partial(jax.jit, static_argnames=("names", "task", "last", "mesh"))
+def _batch(problems: Problem, start: Any, names, task: Run | Solve, last: bool, mesh: Mesh | None):
     """Variables of each lane, its status, and what another round needs."""
-    results = jax.vmap(task)(problems, start)
-    return {name: getattr(results, name) for name in names}, results.status, None if last else results
+
+    def solved(problems: Problem, start: Any):
+        results = jax.vmap(task)(problems, start)
+        return {name: getattr(results, name) for name in names}, results.status, None if last else results
+
+    if mesh is None:
+        return solved(problems, start)
+    lanes = PartitionSpec("lanes")  # each device steps through its own: no loop waits for another's
+    return jax.shard_map(solved, mesh=mesh, in_specs=lanes, out_specs=lanes, check_vma=False)(problems, start)
 
 
 def _lanes(exact: bool, rows: int, cells: int) -> int:

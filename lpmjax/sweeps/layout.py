@@ -7,6 +7,7 @@ lock, and the ledger of chunks that are done. Cells that are not done are NaN, a
 import dataclasses
 import hashlib
 import json
+import math
 import secrets
 import shutil
 import warnings
@@ -41,7 +42,7 @@ class Layout:
     @property
     def cells(self) -> int:
         """Of the whole grid."""
-        return int(np.prod(self.chunks.grid, dtype=object))
+        return math.prod(self.chunks.grid)
 
     @property
     def own(self) -> Path:

@@ -54,14 +54,23 @@ class Ledger:
         """Entries by chunk, and the names of files that hold none: damaged, so their chunks are not done."""
         entries, damaged = {}, []
         for file in sorted(self._folder.glob("*.json")):
-            try:
-                entry = Entry(**json.loads(file.read_bytes()))
-                if file.name != self._file(entry.chunk).name:
-                    raise ValueError("it has another's name")
-                entries[entry.chunk] = entry
-            except (ValueError, TypeError):
+            entry = _entry(file)
+            if entry is None or file != self._file(entry.chunk):
                 damaged.append(file.name)
+            else:
+                entries[entry.chunk] = entry
         return entries, damaged
+
+    def entry(self, chunk: int) -> Entry | None:
+        """Of one chunk, if it is done."""
+        return _entry(self._file(chunk))
 
     def _file(self, chunk: int) -> Path:
         return self._folder / f"{chunk:08d}.json"
+
+
+def _entry(file: Path) -> Entry | None:
+    try:
+        return Entry(**json.loads(file.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,11 @@ from ..solvers.solver import HostSolver
 from .dataset import dataset
 from .fill import Filler, one_by_one
 from .grid import Grid, as_axis, check_dtypes, check_keywords, first_problem, is_axis
+from .rounds import Spill
 from .task import Run, Solve
+
+#: what goes cell by cell may hand batches to LAPACK on CPU, and two of those at once can wait for ever
+_eager = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,19 +79,23 @@ class Plan:
         filler = None if self.on_host else Filler(self.grid, self.task, self.first.size, cells, threads)
         return functools.partial(self._solve, filler)
 
-    def _solve(self, filler: Filler | None, grid: Grid, progress=None) -> tuple[dict[str, np.ndarray], bool]:
+    def _solve(
+        self, filler: Filler | None, grid: Grid, progress=None, spill: Spill | None = None
+    ) -> tuple[dict[str, np.ndarray], bool]:
         kept = {name: (getattr(self.like, name).shape, getattr(self.like, name).dtype) for name in self._needed}
         out = {name: np.empty(grid.shape + shape, kind) for name, (shape, kind) in kept.items()}
         with jax.enable_x64(self.dtype == "float64"):
             if filler is None:
                 known = self.like if grid is self.grid else None
-                one_by_one(out, grid, range(math.prod(grid.shape)), self.task, progress, first=known)
+                with _eager:
+                    one_by_one(out, grid, range(math.prod(grid.shape)), self.task, progress, first=known)
             else:
-                filler(out, grid, progress)
+                filler(out, grid, progress, spill)
             # Where dim is below the rank of the relaxed optimum: under vmap classes cannot be told apart.
             left = np.flatnonzero(out["status"] == Status.invalid) if self.falls_back else ()
             if len(left) > 0:
-                one_by_one(out, grid, left, functools.partial(solve, method="factored", tol=self.asked["tol"]))
+                with _eager:
+                    one_by_one(out, grid, left, functools.partial(solve, method="factored", tol=self.asked["tol"]))
         return {name: out[name] for name in self.names}, len(left) > 0
 
     @property

@@ -1,22 +1,21 @@
 """A sweep in a store: chunks that are not done yet are solved, written and then marked done."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
 from ..arguments import require_type
 from .chunks import divided, recommended_cells
-from .fill import usable_cores
+from .fill import at_once
 from .identity import differences, identity
 from .layout import Layout, Writer, is_store, lay_out, read_layout
 from .ledger import Entry, Ledger, counted
 from .plan import Plan
+from .rounds import Spill
 
 
 def as_store(store: Any) -> Path:
@@ -55,8 +54,7 @@ def prepared(plan: Plan, path: Path, max_bytes: int) -> Layout:
     if not is_store(path):
         check_free(path)
         plan.check_memory(1, max_bytes)
-        exact, cells = not plan.on_host and plan.task.exact, int(np.prod(plan.grid.shape, dtype=object))
-        most = min(recommended_cells(cells, exact, plan.first.size), max_bytes // plan.cell_bytes)
+        most = min(recommended_cells(plan), max_bytes // plan.cell_bytes)
         try:
             lay_out(plan, divided(plan.grid.shape, most), path)
         except OSError:
@@ -98,7 +96,7 @@ def on_threads(plan: Plan, layout: Layout, chunks: list[int]) -> Iterator[Entry]
     """Do these chunks on every core of this process: on CPU a chunk each, so that one is written while others are
     solved."""
     do = worker(plan, layout)
-    pool = ThreadPoolExecutor(usable_cores() if jax.default_backend() == "cpu" else 1)
+    pool = ThreadPoolExecutor(at_once())
     try:
         for job in as_completed([pool.submit(do, chunk) for chunk in chunks]):
             yield job.result()
@@ -108,17 +106,19 @@ def on_threads(plan: Plan, layout: Layout, chunks: list[int]) -> Iterator[Entry]
 
 def worker(plan: Plan, layout: Layout) -> Callable[[int], Entry]:
     """A function that does a chunk, from any thread: compiled once."""
-    solver = plan.solver(int(np.prod(layout.chunks.shape)), threads=1)
+    solver = plan.solver(math.prod(layout.chunks.shape), threads=1)
     writer, ledger = Writer(layout), Ledger(layout.own / "done")
 
     def do(chunk: int) -> Entry:
         begin = time.perf_counter()
-        arrays, fell_back = solver(plan.grid.part(layout.chunks.slices(chunk)))
+        spill = Spill(layout.own / "rounds" / f"{chunk:08d}.npz")
+        arrays, fell_back = solver(plan.grid.part(layout.chunks.slices(chunk)), spill=spill)
         status, nan = counted(arrays)
         hashes = writer.write(chunk, arrays)
         cells = layout.chunks.cells(chunk)
         entry = Entry(chunk, cells, status, nan, hashes, time.perf_counter() - begin, fell_back)
         ledger.add(entry)
+        spill.remove()
         return entry
 
     return do
