@@ -217,7 +217,7 @@ def test_a_full_disk_is_told_and_what_is_done_is_kept(path, monkeypatch):
     with monkeypatch.context() as disk:
         disk.setattr(stored, "at_once", lambda: 1)
         disk.setattr(layouts, "write_bytes", full)
-        with pytest.raises(OSError, match="No space left on device"):
+        with pytest.raises(OSError, match=r"No space left on device.*the same call goes on"):
             sweep(path, variables=KEPT)
     assert lpm.open_sweep(path).done == 14 and lpm.audit(path, sample=0).ok
     sweep(path, variables=KEPT)
@@ -440,6 +440,29 @@ def killed_equals_uninterrupted(folder, side, seconds, kills):
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on(tmp_path):
     assert killed_equals_uninterrupted(tmp_path, 400, 0.1, 3)[-1] >= 1
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full(tmp_path):
+    """A small file system with ballast, that is thrown out when nothing more fits."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only root mounts file systems")
+    try:
+        (disk / "ballast").write_bytes(bytes(4 << 20))
+        command = [sys.executable, "-c", SWEEP, str(disk / "a.zarr"), "400"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert "No space left on device" in done.stderr and "the same call goes on" in done.stderr.splitlines()[-1]
+        found = lpm.open_sweep(disk / "a.zarr")
+        assert 0 < found.done < found.cells and lpm.audit(disk / "a.zarr").ok
+        (disk / "ballast").unlink()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*command[:-2], str(tmp_path / "b.zarr"), "400"], check=True, stdout=subprocess.DEVNULL)
+        assert content(disk / "a.zarr") == content(tmp_path / "b.zarr")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,15 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from command_line import run
 
 import lpmjax as lpm
+from benchmarks import scale
+from lpmjax.sweeps.chunks import recommended_cells
 from lpmjax.sweeps.rounds import Spill
 
 stored, fill, task, cluster = (
@@ -234,6 +237,16 @@ def test_the_bar_tells_what_it_knows():
     tally = stored.Tally(cells=10**6, before=10**5, done=3 * 10**5, certified=299999, seconds=10.0)
     assert told(tally) == "3e+05 of 1e+06 cells, 99.9 % certified, 2e+04/s, 0:00:35 left"
     assert told(stored.Tally(10, 0, 0, 0, 0.0)) == "0 of 10 cells"
+
+
+def test_the_page_has_the_cost_model():
+    machine = scale.Machine()
+    assert scale.table(machine) in (Path(__file__).parents[1] / "docs" / "large_sweeps.md").read_text()
+    for cells, workers in [(10**7, 2), (10**8, 8), (10**9, 64)]:
+        grid, exact = SimpleNamespace(shape=(cells,)), SimpleNamespace(exact=True)
+        chunk = recommended_cells(SimpleNamespace(grid=grid, task=exact, on_host=False))
+        best = min(scale.simulated(machine, cells, 2**power, workers) for power in range(15, 23))
+        assert scale.simulated(machine, cells, chunk, workers) < 1.1 * best
 
 
 # --- a worker that is killed, at full size

@@ -113,11 +113,13 @@ def worker(plan: Plan, layout: Layout) -> Callable[[int], Entry]:
         begin = time.perf_counter()
         spill = Spill(layout.own / "rounds" / f"{chunk:08d}.npz")
         arrays, fell_back = solver(plan.grid.part(layout.chunks.slices(chunk)), spill=spill)
-        status, nan = counted(arrays)
-        hashes = writer.write(chunk, arrays)
-        cells = layout.chunks.cells(chunk)
-        entry = Entry(chunk, cells, status, nan, hashes, time.perf_counter() - begin, fell_back)
-        ledger.add(entry)
+        cells, (status, nan) = layout.chunks.cells(chunk), counted(arrays)
+        try:
+            hashes = writer.write(chunk, arrays)
+            entry = Entry(chunk, cells, status, nan, hashes, time.perf_counter() - begin, fell_back)
+            ledger.add(entry)
+        except OSError as error:
+            raise OSError(f"{error} What is done is kept: with room for more the same call goes on.") from error
         spill.remove()
         return entry
 
