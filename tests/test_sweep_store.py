@@ -274,9 +274,13 @@ def test_a_flipped_byte_is_found(filled, file):
     )
     data[at] ^= 1
     (filled / file).write_bytes(data)
-    found = lpm.audit(filled, sample=0)
+    found = lpm.audit(filled, sample=5)
     assert not found.ok and file in found.damaged_files and "NOT as it should be" in str(found)
-    assert len(found.damaged_chunks) == (file.count("/c/") and file != "R/c/0")
+    in_chunk = "/c/" in file and file != "R/c/0"
+    assert len(found.damaged_chunks) == in_chunk
+    if not in_chunk:
+        with pytest.raises(ValueError, match=f"is damaged: {file} is not what was laid out"):
+            sweep(filled)
 
 
 def test_damaged_chunks_are_done_again_after_reopening(filled):
@@ -440,6 +444,18 @@ def killed_equals_uninterrupted(folder, side, seconds, kills):
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on(tmp_path):
     assert killed_equals_uninterrupted(tmp_path, 400, 0.1, 3)[-1] >= 1
+
+
+@pytest.mark.slow
+def test_two_processes_at_once(tmp_path):
+    command = [sys.executable, "-c", SWEEP, str(tmp_path / "a.zarr"), "700"]
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [process.communicate()[1] for process in both]
+    for process, text in zip(both, told, strict=True):  # it is refused, or comes when all is done
+        assert process.returncode == 0 or "is being filled by process" in text
+    assert any(process.returncode == 0 for process in both)
+    assert lpm.open_sweep(tmp_path / "a.zarr").complete and lpm.audit(tmp_path / "a.zarr").ok
+    assert [file.name for file in tmp_path.iterdir()] == ["a.zarr"]
 
 
 @pytest.mark.slow

@@ -239,6 +239,7 @@ def test_the_bar_tells_what_it_knows():
     assert told(stored.Tally(10, 0, 0, 0, 0.0)) == "0 of 10 cells"
 
 
+@pytest.mark.slow
 def test_the_page_has_the_cost_model():
     machine = scale.Machine()
     assert scale.table(machine) in (Path(__file__).parents[1] / "docs" / "large_sweeps.md").read_text()

@@ -1,7 +1,6 @@
 """audit: whether a store holds what its sweep has written, and whether that is true."""
 
 import dataclasses
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from ..arguments import require_flag, require_integer
 from ..extras import zarr_modules
 from .asked import plan_of
 from .fill import at_once
-from .layout import Layout
+from .layout import Layout, is_intact
 from .ledger import Entry, Ledger, counted
 from .lock import exclusive
 from .opened import StoredSweep, open_sweep
@@ -88,13 +87,15 @@ def audit(store: str | Path, sample: int = 1000, *, seed: int = 0, reopen: bool 
     reopen = require_flag("reopen", reopen)
     zarr, _ = zarr_modules()
     sweep = open_sweep(store)
-    layout = sweep.layout
-    plan = plan_of(layout, asked) if sample > 0 else None
+    layout, broken = sweep.layout, sweep.layout.damaged()
+    plan = plan_of(layout, asked) if sample > 0 and not broken else None
     cells = _chosen(sweep, sample, seed)
-    arrays = {name: zarr.open_array(layout.path, path=name, mode="r") for name in layout.variables}
+    # What metadata say decides how chunks are read: without them there are hashes only.
+    names = () if broken else layout.variables
+    arrays = {name: zarr.open_array(layout.path, path=name, mode="r") for name in names}
     with ThreadPoolExecutor(at_once()) as pool:
         looked = list(pool.map(lambda entry: _look(layout, arrays, entry, cells), sweep.entries.values()))
-    files = [*sweep.unreadable, *_damaged_layout(layout), *(file for one in looked for file in one.damaged)]
+    files = [*sweep.unreadable, *broken, *(file for one in looked for file in one.damaged)]
     chunks = tuple(one.chunk for one in looked if one.damaged)
     found = [one for one in looked if one.cells.size]
     wrong: list[str] = []
@@ -134,14 +135,11 @@ class _Look:
 
 def _look(layout: Layout, arrays: dict[str, Any], entry: Entry, chosen: dict[int, np.ndarray]) -> _Look:
     """At one chunk: its files, then what is in them."""
-    damaged = [
-        str(file.relative_to(layout.path))
-        for name, file in ((name, layout.array_file(name, entry.chunk)) for name in layout.variables)
-        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != entry.sha256.get(name)
-    ]
+    files = {name: layout.array_file(name, entry.chunk) for name in layout.variables}
+    damaged = [name for name, file in files.items() if not is_intact(file, entry.sha256.get(name))]
     none = np.empty(0, int)
-    if damaged:
-        return _Look(entry.chunk, tuple(damaged), none, {})
+    if damaged or not arrays:
+        return _Look(entry.chunk, tuple(str(files[name].relative_to(layout.path)) for name in damaged), none, {})
     where = layout.chunks.slices(entry.chunk)
     read = {name: array[(*where, ...)] for name, array in arrays.items()}
     if counted(read) != (entry.status, entry.nan) or entry.cells != layout.chunks.cells(entry.chunk):
@@ -151,12 +149,3 @@ def _look(layout: Layout, arrays: dict[str, Any], entry: Entry, chosen: dict[int
     inside = tuple(at - part.start for at, part in zip(points, where, strict=True))
     values = {name: array[inside] if inside else array[None][cells] for name, array in read.items()}
     return _Look(entry.chunk, (), cells, values)
-
-
-def _damaged_layout(layout: Layout) -> list[str]:
-    """Files of coordinates and metadata that are not what was laid out."""
-    return [
-        name
-        for name, sha256 in layout.files.items()
-        if not (layout.path / name).is_file() or hashlib.sha256((layout.path / name).read_bytes()).hexdigest() != sha256
-    ]

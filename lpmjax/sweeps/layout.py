@@ -54,10 +54,20 @@ class Layout:
         place = (*self.chunks.at(chunk), *(0,) * self.variables[name])
         return self.path.joinpath(name, "c", *map(str, place))
 
+    def damaged(self) -> list[str]:
+        """Files of coordinates and metadata that are not what was laid out, or gone."""
+        files = ((name, self.path / name, sha256) for name, sha256 in self.files.items())
+        return [name for name, file, sha256 in files if not is_intact(file, sha256)]
+
     def dataset(self) -> Any:
         """The lazy xarray.Dataset of dask arrays, a chunk of the store each."""
         _, xr = zarr_modules()
         return xr.open_zarr(self.path, consolidated=True)[list(self.variables)]
+
+
+def is_intact(file: Path, sha256: str | None) -> bool:
+    """Whether a file is there and has this hash."""
+    return file.is_file() and _sha256(file.read_bytes()) == sha256
 
 
 def is_store(path: Path) -> bool:

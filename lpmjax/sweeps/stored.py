@@ -67,6 +67,8 @@ def prepared(plan: Plan, path: Path, max_bytes: int) -> Layout:
             f"{path} holds another sweep: {'; '.join(different)}. Call the same sweep to go on with it, or give "
             "another store."
         )
+    if broken := layout.damaged():
+        raise ValueError(f"{path} is damaged: {', '.join(broken)} is not what was laid out. Give another store.")
     return layout
 
 
