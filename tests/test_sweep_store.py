@@ -28,15 +28,17 @@ from lpmjax.sweeps.chunks import divided, recommended_cells
 from lpmjax.sweeps.layout import read_layout
 from lpmjax.sweeps.ledger import Ledger
 
-stored, layouts = (importlib.import_module(f"lpmjax.sweeps.{name}") for name in ("stored", "layout"))
+PARTS = ("stored", "layout", "recheck")
+stored, layouts, recheck = (importlib.import_module(f"lpmjax.sweeps.{name}") for name in PARTS)
 GRID = {"K_A": 5, "K_B": 5, "R": np.geomspace(1, 300, 6), "E_W": 1.0, "E_H": np.linspace(0.5, 8, 7)}
-KEPT = ["value", "phase", "status", "gap"]
+KEPT = ["status", "value", "phase", "gap"]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small_chunks():
     """14 cells a chunk: three of them."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lpmjax.sweeps.fill._LANES_ON_CPU", 16)
         patch.setattr(stored, "recommended_cells", lambda *_: 14)
         yield
 
@@ -142,13 +144,10 @@ def other(K_A, K_B, R, E_W, E_H):
 def test_another_sweep_is_refused_and_told_what_differs(lean):
     for changes, told in [
         ({"E_W": 2.0}, "argument E_W is 2.0, in the store 1.0"),
-        ({"R": [1.0, 2.0]}, "argument R is 2 values from 1 to 2 "),
         ({"R": np.array([*GRID["R"][:-1], 300.1])}, "argument R is 6 values from 1 to 300"),
         ({"tol": 1e-9}, "tol is 1e-09, in the store 1e-10"),
         ({"dtype": "float32"}, "dtype is float32, in the store float64"),
-        ({"max_steps": 3}, r"method is TwoGroup\(max_steps=3\), in the store TwoGroup"),
         ({"variables": ["value"]}, "variables is value, in the store gap, phase, status, value"),
-        ({"loss": lpm.CrossEntropy()}, r"argument loss is a CrossEntropy \(.*\), in the store none"),
         ({"run": lpm.solve}, "run is solve, in the store none"),
     ]:
         with pytest.raises(ValueError, match=f"grid.zarr holds another sweep: .*{told}"):
@@ -283,16 +282,16 @@ def test_a_flipped_byte_is_found(filled, file):
             sweep(filled)
 
 
-def test_damaged_chunks_are_done_again_after_reopening(filled):
-    before = content(filled)
-    (filled / "value" / "c" / "1" / "0").unlink()
-    (filled / "phase" / "c" / "0" / "0").write_bytes(b"nonsense")
-    (filled / ".lpmjax" / "done" / "00000002.json").write_text("{")
-    found = lpm.audit(filled, sample=5, reopen=True)
+def test_damaged_chunks_are_done_again_after_reopening(lean):
+    before = content(lean)
+    (lean / "value" / "c" / "1" / "0").unlink()
+    (lean / "phase" / "c" / "0" / "0").write_bytes(b"nonsense")
+    (lean / ".lpmjax" / "done" / "00000002.json").write_text("{")
+    found = lpm.audit(lean, sample=5, reopen=True)
     assert found.damaged_chunks == (0, 1) and "00000002.json" in found.damaged_files
-    assert lpm.open_sweep(filled).done == 0
-    sweep(filled)
-    assert lpm.audit(filled).ok and content(filled) == before
+    assert lpm.open_sweep(lean).done == 0
+    sweep(lean, variables=KEPT)
+    assert lpm.audit(lean).ok and content(lean) == before
 
 
 def rewrite(path, chunk, **lies):
@@ -311,7 +310,6 @@ def rewrite(path, chunk, **lies):
 @pytest.mark.parametrize(
     "name, lies, told",
     [
-        ("all", {"value": lambda v: v * (1 + 1e-9)}, "value stored as"),
         ("all", {"within": lambda v: v * (1 + 1e-4)}, "status stored as certified, stalled proved again"),
         ("all", {"phase": lambda v: (v + 1) % 3}, "phase stored as"),
         ("few", {"value": lambda v: v * (1 + 1e-9)}, "value stored as"),
@@ -329,12 +327,14 @@ def test_a_lie_with_a_right_hash_is_found(path, made, name, lies, told):
     assert told in found.faults[0] and found.faults[0].startswith("R = 9.79")
 
 
-def test_without_its_gap_a_value_is_held_to_the_tolerance(path):
-    sweep(path, variables=["value"])
-    rewrite(path, 1, value=lambda v: v * (1 + 1e-9))
-    assert len(lpm.audit(path).faults) == 14
+def test_without_its_gap_a_value_is_held_to_the_tolerance():
+    one = np.float64(1.0)
+    assert recheck._close({"value": one}, {"value": one + 1e-10}, 2e-10)
+    assert not recheck._close({"value": one}, {"value": one + 3e-10}, 2e-10)
+    assert not recheck._close({"value": one, "gap": 1e-12}, {"value": one + 1e-10, "gap": np.nan}, 2e-10)
 
 
+@pytest.mark.slow
 def test_a_stalled_cell_called_certified_is_found(path):
     sweep(path, max_steps=1, variables=KEPT)
     assert set(lpm.open_sweep(path).status) > {"certified"}

@@ -22,7 +22,7 @@ from ..extras import zarr_modules
 from ..files import write_bytes
 from ..solvers.solver import AbstractSolver
 from .chunks import Chunks
-from .identity import FORMAT, digest, identity
+from .identity import FORMAT, digest
 from .plan import Plan
 
 _FOLDER = ".lpmjax"
@@ -93,20 +93,20 @@ def read_layout(path: Path) -> Layout:
     return Layout(path, chunks, content["variables"], content["identity"], content["asked"], content["files"])
 
 
-def lay_out(plan: Plan, chunks: Chunks, path: Path) -> None:
-    """Make the store, in a folder of another name that then takes its own: it is there whole or not at all.
+def lay_out(plan: Plan, chunks: Chunks, path: Path, said: dict[str, str]) -> None:
+    """Make the store of a sweep, in a folder that takes its name last: it is there whole or not at all.
 
     Raises OSError naming the path, also where something else is there already.
     """
     partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
         partial.mkdir(parents=True)
-        _write_arrays(plan, chunks, partial)
+        _write_arrays(plan, chunks, partial, digest(said))
         described = _write_asked(plan, partial)
         files = sorted(file for file in partial.rglob("*") if file.is_file())
         content = {
             "format": FORMAT,
-            "identity": identity(plan),
+            "identity": said,
             "grid": chunks.grid,
             "chunk": chunks.shape,
             "variables": {name: len(own) for name, (own, _) in plan.cell.items()},
@@ -123,7 +123,7 @@ def lay_out(plan: Plan, chunks: Chunks, path: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write_arrays(plan: Plan, chunks: Chunks, path: Path) -> None:
+def _write_arrays(plan: Plan, chunks: Chunks, path: Path, sweep: str) -> None:
     """Coordinates, attributes and the metadata of every variable, none of whose chunks is there yet."""
     zarr_modules()
     import dask.array as da
@@ -132,7 +132,7 @@ def _write_arrays(plan: Plan, chunks: Chunks, path: Path) -> None:
     for name, (own, kind) in plan.cell.items():
         empty[name] = da.empty(chunks.grid + own, dtype=kind, chunks=chunks.shape + own)
         encoding[name] = {"chunks": chunks.shape + own, "fill_value": np.nan if kind.kind == "f" else -1}
-    ds = plan.dataset(empty, fell_back=plan.falls_back).assign_attrs(sweep=digest(identity(plan)))
+    ds = plan.dataset(empty, fell_back=plan.falls_back).assign_attrs(sweep=sweep)
     # zarr has text of any length only
     ds = ds.assign_coords({name: c.astype(object) for name, c in ds.coords.items() if c.dtype.kind == "U"})
     with warnings.catch_warnings():
@@ -149,10 +149,12 @@ def _write_asked(plan: Plan, path: Path) -> dict[str, Any]:
     method = plan.asked["method"]
     if isinstance(method, AbstractSolver):
         method = {"name": method.name, "constants": dataclasses.asdict(method)}
-    asked = {name: plan.asked[name] for name in ("tol", "max_steps")} | {"method": method, "dtype": plan.dtype}
-    asked["tol"] = None if asked["tol"] is None else float(asked["tol"])
-    run, builder = plan.asked["run"], plan.grid.builder
-    return asked | {
+    run, builder, tol, max_steps = plan.asked["run"], plan.grid.builder, plan.asked["tol"], plan.asked["max_steps"]
+    return {
+        "method": method,
+        "tol": None if tol is None else float(tol),
+        "max_steps": None if max_steps is None else int(max_steps),
+        "dtype": plan.dtype,
         "builder": _address(builder),
         "run": None if run is None else _address(run),
         "arguments": list(kept),

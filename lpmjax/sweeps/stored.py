@@ -51,17 +51,18 @@ def prepared(plan: Plan, path: Path, max_bytes: int) -> Layout:
     Raises ValueError naming what differs if the store holds another sweep, or if one cell takes more than
     ``max_bytes``; OSError if something else is there, or nothing can be written.
     """
+    said = identity(plan)
     if not is_store(path):
         check_free(path)
         plan.check_memory(1, max_bytes)
         most = min(recommended_cells(plan), max_bytes // plan.cell_bytes)
         try:
-            lay_out(plan, divided(plan.grid.shape, most), path)
+            lay_out(plan, divided(plan.grid.shape, most), path, said)
         except OSError:
             if not is_store(path):  # else another process was faster
                 raise
     layout = read_layout(path)
-    different = differences(identity(plan), layout.identity)
+    different = differences(said, layout.identity)
     if different:
         raise ValueError(
             f"{path} holds another sweep: {'; '.join(different)}. Call the same sweep to go on with it, or give "
