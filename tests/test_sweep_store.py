@@ -28,8 +28,8 @@ from lpmjax.sweeps.chunks import divided, recommended_cells
 from lpmjax.sweeps.layout import read_layout
 from lpmjax.sweeps.ledger import Ledger
 
-PARTS = ("stored", "layout", "recheck")
-stored, layouts, recheck = (importlib.import_module(f"lpmjax.sweeps.{name}") for name in PARTS)
+PARTS = ("stored", "layout", "recheck", "identity")
+stored, layouts, recheck, identity = (importlib.import_module(f"lpmjax.sweeps.{name}") for name in PARTS)
 GRID = {"K_A": 5, "K_B": 5, "R": np.geomspace(1, 300, 6), "E_W": 1.0, "E_H": np.linspace(0.5, 8, 7)}
 KEPT = ["status", "value", "phase", "gap"]
 
@@ -251,6 +251,15 @@ def test_without_the_extra(path, monkeypatch, lacks, needs):
 
 
 # --- audit
+
+
+def test_arguments_of_any_kind_are_found_again(path):
+    """Numbers of NumPy, tuples, modules: what an archive gives back is the same sweep."""
+    asked = {"groups": lpm.ClassGroups.two_group(5, 5, 10.0), "E_W": np.float64(1), "E_H": [1.0, 5.0]}
+    lpm.sweep(lpm.LayerPeeled, **asked, variables=KEPT, store=path)
+    assert lpm.audit(path).ok
+    lpm.sweep(lpm.LayerPeeled, **(asked | {"E_W": np.array(1)}), variables=KEPT, store=path)
+    assert identity._plain((np.float64(0.1), 2)) == (0.1, 2)
 
 
 def test_an_audit_proves_and_solves_again(filled, made):

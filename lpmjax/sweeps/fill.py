@@ -33,10 +33,11 @@ class Filler:
         devices = _devices()
         self._threads = threads or (at_once() if jax.default_backend() == "cpu" else 1)
         self._rounds, self._lanes = task.rounds(cells), _lanes(task.exact, rows, cells)
+        if threads is not None and not task.exact:  # of many grids each would pay for lanes that hold nothing
+            self._lanes = min(self._lanes, cells)
         self._mesh = Mesh(np.array(devices), "lanes") if len(devices) > 1 else None
         if self._mesh is not None:
-            share = -(-cells // len(devices))
-            self._lanes = len(devices) * (min(self._lanes, share) if in_lockstep() else self._lanes)
+            self._lanes = len(devices) * min(self._lanes, -(-cells // len(devices)))
         # Compiled for this sweep only, which is cheap; the solver is compiled once for all sweeps of a structure.
         self._build = jax.jit(jax.vmap(lambda values, _: grid.builder(**values, **grid.fixed)))
 

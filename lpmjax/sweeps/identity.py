@@ -23,14 +23,15 @@ def identity(plan: Plan) -> dict[str, str]:
     grid, corner = plan.grid, {name: axis[0] for name, axis in plan.grid.axes.items()}
     said = {"lpmjax version": version("lpmjax"), "format of the store": str(FORMAT), "builder": name_of(grid.builder)}
     said |= {f"argument {name}": _axis(axis) for name, axis in grid.axes.items()}
-    said |= {f"argument {name}": _argument(value) for name, value in grid.fixed.items()}
+    fixed = {name: _plain(value) for name, value in grid.fixed.items()}
+    said |= {f"argument {name}": _argument(value) for name, value in fixed.items()}
     said |= {"dtype": plan.dtype, "variables": ", ".join(sorted(plan.names))}
     with jax.enable_x64(plan.dtype == "float64"):
         if isinstance(plan.task, Run):
             said |= {"run": name_of(plan.task.run), _RUNS: _computation(plan.task.run, plan.first)}
         else:
             said |= {"method": repr(plan.task.solver), "tol": repr(plan.task.tol)}
-        return said | {_BUILDS: _computation(lambda **values: grid.builder(**values, **grid.fixed), **corner)}
+        return said | {_BUILDS: _computation(lambda **values: grid.builder(**values, **fixed), **corner)}
 
 
 def digest(said: dict[str, str]) -> str:
@@ -55,9 +56,15 @@ def _axis(axis: np.ndarray) -> str:
     return f"{axis.size} values from {axis[0]:g} to {axis[-1]:g} ({_hash(axis.tobytes())})"
 
 
+def _plain(value: Any) -> Any:
+    """Numbers as Python's own, which they equal: an archive gives arrays back."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    number = isinstance(value, (np.generic, np.ndarray, jax.Array)) and np.ndim(value) == 0
+    return np.asarray(value).item() if number else value
+
+
 def _argument(value: Any) -> str:
-    if isinstance(value, (np.generic, np.ndarray, jax.Array)) and np.ndim(value) == 0:
-        value = np.asarray(value).tolist()
     if isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if value is None or isinstance(value, (bool, float, str)):

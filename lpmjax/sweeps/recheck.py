@@ -11,6 +11,7 @@ import numpy as np
 from ..certify import certify
 from ..codes import Phase, Status
 from ..fields import words_of
+from ..results.solution import Solution
 from .grid import Points
 from .plan import Plan
 from .task import Solve
@@ -42,7 +43,10 @@ def faults(plan: Plan, cells: np.ndarray, stored: dict[str, np.ndarray]) -> list
 def _has_coordinates(plan: Plan) -> bool:
     """Whether the variables hold all that a certificate starts from."""
     solved = isinstance(plan.task, Solve) and not plan.on_host and not plan.falls_back
-    return solved and not getattr(plan.first, "has_bias", False) and set(words_of(plan.kind)) <= set(plan.names)
+    kept = solved and not getattr(plan.first, "has_bias", False) and set(words_of(plan.kind)) <= set(plan.names)
+    # Of group coordinates a certificate takes nothing else; without a bias that is None, as W and H are.
+    known = {"problem", "tol", "method"} | ({"pairwise", "bias", "W", "H"} if plan.kind is Solution else set())
+    return kept and {f.name for f in dataclasses.fields(plan.kind)} <= set(plan.names) | known
 
 
 def _certified(plan: Plan, points: Points, stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
