@@ -1,7 +1,8 @@
 """Who fills a store: workers of a Dask cluster, several devices, rounds that end half-way; and the command.
 
-``python tests/test_sweep_workers.py 10 3000`` sweeps 3000 x 3000 cells by threads and by two workers, of which one is
-killed 10 times, and compares the stores and the rates.
+``python tests/test_sweep_workers.py 10 3000`` sweeps 3000 x 3000 cells by threads and by two workers, one of which is
+killed 10 times, and compares the stores and the rates; ``python tests/test_sweep_workers.py rounds`` ends 2000 cells
+of 10 groups in their second round.
 """
 
 import importlib
@@ -79,18 +80,16 @@ def test_eight_devices_share_the_lanes(tmp_path):
 # --- rounds
 
 
-def long_tail(R, E_H):
-    return lpm.LayerPeeled(lpm.ClassGroups.long_tail(4, R), 1.0, E_H)
-
-
-@pytest.mark.slow
-def test_a_sweep_that_ends_in_its_second_round_goes_on_there(tmp_path, monkeypatch):
+def ends_in_its_second_round(folder, patch, classes, side, chunk):
+    """End a grouped sweep in the second round of its first chunk, go on, and compare with one that did not end."""
     for name, value in (("in_lockstep", lambda: True), ("_CELLS_FOR_ROUNDS", 1), ("_FIRST_ROUND", 20)):
-        monkeypatch.setattr(task, name, value)
-    monkeypatch.setattr(stored, "recommended_cells", lambda _: 12)
-    asked = {"R": np.geomspace(1, 1e4, 8), "E_H": [0.1, 3.0, 30.0], "store": tmp_path / "a.zarr"}
-    whole = lpm.sweep(long_tail, **asked).load()
-    real, worked = fill._batch, []
+        patch.setattr(task, name, value)
+    patch.setattr(stored, "recommended_cells", lambda _: chunk)
+    patch.setattr(stored, "at_once", lambda: 1)
+    real, worked, ended = fill._batch, [], False
+
+    def long_tail(R, E_H):
+        return lpm.LayerPeeled(lpm.ClassGroups.long_tail(classes, R), 1.0, E_H)
 
     def batch(problems, start, names, task, last, mesh):
         worked.append(last)
@@ -98,21 +97,29 @@ def test_a_sweep_that_ends_in_its_second_round_goes_on_there(tmp_path, monkeypat
             raise KeyboardInterrupt
         return real(problems, start, names, task, last, mesh)
 
-    monkeypatch.setattr(fill, "_batch", batch)
-    monkeypatch.setattr(stored, "at_once", lambda: 1)
-    ended, asked["store"] = True, tmp_path / "b.zarr"
+    patch.setattr(fill, "_batch", batch)
+    asked = {"R": np.geomspace(1, 1e4, side), "E_H": np.geomspace(0.1, 30, 20 if side > 20 else 3)}
+    steps = lpm.sweep(long_tail, **asked, store=folder / "a.zarr")["steps"].load()
+    assert (steps > 20).any() and (steps <= 20).any()
+    first, second = worked.count(False), worked.count(True)
+    ended = True
+    worked.clear()
     with pytest.raises(KeyboardInterrupt):
-        lpm.sweep(long_tail, **asked)
-    first = sum(not last for last in worked)
-    assert lpm.open_sweep(tmp_path / "b.zarr").done == 0 and first >= 1
-    assert sorted((tmp_path / "b.zarr" / ".lpmjax" / "rounds").iterdir())
+        lpm.sweep(long_tail, **asked, store=folder / "b.zarr")
+    before = worked.count(False)
+    rounds = folder / "b.zarr" / ".lpmjax" / "rounds"
+    assert lpm.open_sweep(folder / "b.zarr").done == 0 and before >= 1 and list(rounds.iterdir())
     ended = False
     worked.clear()
-    lpm.sweep(long_tail, **asked)
-    assert worked.count(False) == 2 - first and worked.count(True) == 2  # first rounds are not worked on again
-    assert hashes(tmp_path / "a.zarr") == hashes(tmp_path / "b.zarr")
-    assert not list((tmp_path / "b.zarr" / ".lpmjax" / "rounds").iterdir())
-    assert (whole["steps"] > 20).any() and (whole["steps"] <= 20).any()
+    lpm.sweep(long_tail, **asked, store=folder / "b.zarr")
+    assert worked.count(False) == first - before and worked.count(True) == second  # no first round is worked on again
+    assert hashes(folder / "a.zarr") == hashes(folder / "b.zarr") and not list(rounds.iterdir())
+    return before, first, second
+
+
+@pytest.mark.slow
+def test_a_sweep_that_ends_in_its_second_round_goes_on_there(tmp_path, monkeypatch):
+    ends_in_its_second_round(tmp_path, monkeypatch, classes=4, side=8, chunk=12)
 
 
 def test_what_a_round_has_reached_is_of_its_rounds(tmp_path):
@@ -285,5 +292,11 @@ def killed_workers(folder, kills, side):
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as name:
-        killed_workers(Path(name), int(sys.argv[1]), int(sys.argv[2]))
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        if sys.argv[1] == "rounds":
+            before, first, _ = ends_in_its_second_round(Path(name), patch, classes=10, side=100, chunk=500)
+            print(
+                f"ended after {before} of {first} batches of first rounds, none of them again; {second} of second rounds"
+            )
+        else:
+            killed_workers(Path(name), int(sys.argv[1]), int(sys.argv[2]))
