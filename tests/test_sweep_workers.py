@@ -295,8 +295,6 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         if sys.argv[1] == "rounds":
             before, first, _ = ends_in_its_second_round(Path(name), patch, classes=10, side=100, chunk=500)
-            print(
-                f"ended after {before} of {first} batches of first rounds, none of them again; {second} of second rounds"
-            )
+            print(f"ended after {before} of {first} batches of first rounds, which were not worked on again")
         else:
             killed_workers(Path(name), int(sys.argv[1]), int(sys.argv[2]))
