@@ -190,6 +190,8 @@ def test_places_that_cannot_be_a_store(tmp_path, filled):
         sweep(tmp_path / "file" / "grid.zarr")
     with pytest.raises(ValueError, match=r"store must be the path of a folder, as 'grid\.zarr', got 3"):
         sweep(3)
+    with pytest.raises(ValueError, match="store must be the path of a folder"):
+        lpm.open_sweep(3)
     with pytest.raises(ValueError, match=r"1 cells x 17 variables take .* above max_bytes"):
         sweep(tmp_path / "b.zarr", max_bytes=10)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder", "grid.zarr"]

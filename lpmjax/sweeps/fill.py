@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -45,7 +45,7 @@ class Filler:
         """Do it in every cell, into the arrays ``out``; ``spill`` keeps what a round has reached."""
         cells = math.prod(grid.shape)
         flat = {name: array.reshape(cells, *array.shape[len(grid.shape) :]) for name, array in out.items()}
-        work = partial(self._work, flat, grid, bool(jax.config.read("jax_enable_x64")))
+        work = partial(self._work, _Target(flat, grid, bool(jax.config.read("jax_enable_x64"))))
         limits = tuple(task.max_steps for task in self._rounds)
         reached = None if spill is None else spill.load(limits, flat)
         number, before, index, start = reached or Reached(0, 0, np.arange(cells), None)
@@ -74,18 +74,18 @@ class Filler:
         ends = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(ends for _, ends in left))
         return np.concatenate([i for i, _ in left]), ends
 
-    def _work(self, flat, grid: Grid, x64: bool, task: Run | Solve, before: int, index: np.ndarray, start: Any):
+    def _work(self, target: "_Target", task: Run | Solve, before: int, index: np.ndarray, start: Any):
         """Solve the cells of ``index``; those that another round continues, and where they are."""
         last = task is self._rounds[-1]
         padded = np.arange(self._lanes) % index.size
-        values = grid.values(index[padded])
-        with jax.enable_x64(x64), jax.debug_nans(False):  # they are thread-local; NaN is a value here
+        values = target.grid.values(index[padded])
+        with jax.enable_x64(target.x64), jax.debug_nans(False):  # they are thread-local; NaN is a value here
             start = jax.tree.map(lambda leaf: leaf[padded], start)
             values, start = self._placed((values, np.zeros(self._lanes)), start)
-            found, status, ends = _batch(self._build(*values), start, tuple(flat), task, last, self._mesh)
+            found, status, ends = _batch(self._build(*values), start, tuple(target.flat), task, last, self._mesh)
             for name, value in found.items():
                 more = before if name == "steps" else 0
-                flat[name][index] = np.asarray(value)[: index.size] + more
+                target.flat[name][index] = np.asarray(value)[: index.size] + more
         left = np.flatnonzero(np.asarray(status)[: index.size] == Status.max_steps)
         return index[left], None if last else jax.tree.map(lambda leaf: np.asarray(leaf)[left], ends)
 
@@ -94,6 +94,12 @@ class Filler:
         if self._mesh is None:
             return trees
         return jax.device_put(trees, NamedSharding(self._mesh, PartitionSpec("lanes")))
+
+
+class _Target(NamedTuple):
+    flat: dict[str, np.ndarray]  #: variables, cells counted in C order
+    grid: Grid
+    x64: bool
 
 
 def _tell(progress, cells: int, before: int, done: int) -> None:

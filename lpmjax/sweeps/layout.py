@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .. import archive
+from ..arguments import require_type
 from ..extras import zarr_modules
 from ..files import write_bytes
 from ..solvers.solver import AbstractSolver
@@ -63,6 +64,12 @@ class Layout:
         """The lazy xarray.Dataset of dask arrays, a chunk of the store each."""
         _, xr = zarr_modules()
         return xr.open_zarr(self.path, consolidated=True)[list(self.variables)]
+
+
+def as_store(store: Any) -> Path:
+    """The path of a store; ValueError unless it is one."""
+    require_type("store", store, (str, Path), "the path of a folder, as 'grid.zarr'")
+    return Path(store)
 
 
 def is_intact(file: Path, sha256: str | None) -> bool:

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from .layout import Layout, read_layout
+from .layout import Layout, as_store, read_layout
 from .ledger import Entry, Ledger
 
 
@@ -91,5 +91,5 @@ def open_sweep(path: str | Path) -> StoredSweep:
     ImportError
         From ``.dataset``, without zarr and dask.
     """
-    layout = read_layout(Path(path))
+    layout = read_layout(as_store(path))
     return StoredSweep(layout, *Ledger(layout.own / "done").read())

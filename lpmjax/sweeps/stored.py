@@ -6,9 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
 
-from ..arguments import require_type
 from .chunks import divided, recommended_cells
 from .fill import at_once
 from .identity import differences, identity
@@ -16,12 +14,6 @@ from .layout import Layout, Writer, is_store, lay_out, read_layout
 from .ledger import Entry, Ledger, counted
 from .plan import Plan
 from .rounds import Spill
-
-
-def as_store(store: Any) -> Path:
-    """The path of a store; ValueError unless it is one."""
-    require_type("store", store, (str, Path), "the path of a folder, as 'grid.zarr'")
-    return Path(store)
 
 
 @dataclasses.dataclass(frozen=True)

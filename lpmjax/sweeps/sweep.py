@@ -10,8 +10,8 @@ from ..problems.problem import Problem
 from ..results.result import Result
 from ..solvers.solver import AbstractSolver
 from .into import sweep_into
+from .layout import as_store
 from .plan import planned
-from .stored import as_store
 
 
 def sweep(
