@@ -167,6 +167,16 @@ def test_a_builder_of_the_same_name_that_builds_others_is_refused(path):
         lpm.sweep(make(6.0), R=[1.0, 10.0], variables=KEPT, store=path)
 
 
+def test_of_another_jax_only_what_functions_compute_is_not_compared():
+    ours = {"jax version": "1", "what the builder computes": "a", "tol": "1e-9"}
+    assert identity.differences(ours, ours | {"what the builder computes": "b"}) == [
+        "what the builder computes is a, in the store b"
+    ]
+    other = {"jax version": "2", "what the builder computes": "b"}
+    assert identity.differences(ours, ours | other) == []
+    assert identity.differences(ours, ours | other | {"tol": "1e-8"}) == ["tol is 1e-9, in the store 1e-8"]
+
+
 def test_a_store_of_another_version_is_refused(filled, monkeypatch):
     monkeypatch.setattr("lpmjax.sweeps.identity.version", lambda _: "0.0.9")
     with pytest.raises(ValueError, match=r"lpmjax version is 0\.0\.9, in the store 0"):

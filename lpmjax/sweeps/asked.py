@@ -39,8 +39,7 @@ def plan_of(layout: Layout, given: Mapping[str, Any]) -> Plan:
         first = first_problem(Grid(builder, {name: arguments[name] for name in asked["axes"]}, fixed))
     options = {name: asked[name] for name in ("tol", "max_steps")} | {"variables": list(layout.variables), "run": run}
     plan = planned(builder, arguments, asked["dtype"], options | {"method": _method(asked["method"], first)})
-    ours = identity(plan) | {"lpmjax version": layout.identity["lpmjax version"]}  # a later one may audit
-    different = differences(ours, layout.identity)
+    different = differences(identity(plan), layout.identity, any_version=True)
     if different:
         raise ValueError(f"{layout.path} holds another sweep than what is given: {'; '.join(different)}.")
     return plan

@@ -15,13 +15,15 @@ from .task import Run
 FORMAT = 1  #: of a store; raised when older programs could not go on with what is written
 
 
+_LPMJAX, _JAX = "lpmjax version", "jax version"
 _BUILDS, _RUNS = "what the builder computes", "what run computes"
 
 
 def identity(plan: Plan) -> dict[str, str]:
     """What has to be the same, by name. Numbers are shown; whatever else is, and what functions compute, is hashed."""
     grid, corner = plan.grid, {name: axis[0] for name, axis in plan.grid.axes.items()}
-    said = {"lpmjax version": version("lpmjax"), "format of the store": str(FORMAT), "builder": name_of(grid.builder)}
+    said = {_LPMJAX: version("lpmjax"), _JAX: version("jax"), "format of the store": str(FORMAT)}
+    said |= {"builder": name_of(grid.builder)}
     said |= {f"argument {name}": _axis(axis) for name, axis in grid.axes.items()}
     fixed = {name: _plain(value) for name, value in grid.fixed.items()}
     said |= {f"argument {name}": _argument(value) for name, value in fixed.items()}
@@ -39,12 +41,16 @@ def digest(said: dict[str, str]) -> str:
     return _hash(json.dumps(said, sort_keys=True).encode())
 
 
-def differences(ours: dict[str, str], stored: dict[str, str]) -> list[str]:
-    """A line for each thing that differs."""
-    names = [name for name in dict.fromkeys((*ours, *stored)) if ours.get(name) != stored.get(name)]
+def differences(ours: dict[str, str], stored: dict[str, str], any_version: bool = False) -> list[str]:
+    """A line for each thing that differs; ``any_version``: of lpmjax. Any jax will do."""
+    names = {name for name in (*ours, *stored) if ours.get(name) != stored.get(name)}
+    if names & {_LPMJAX, _JAX}:  # others may trace the same functions in other words
+        names -= {_BUILDS, _RUNS}
+    names -= {_JAX, _LPMJAX} if any_version else {_JAX}
     # Other arguments make other computations, which says nothing of the functions.
-    shown = [name for name in names if name not in (_BUILDS, _RUNS)] or names
-    return [f"{name} is {ours.get(name, 'none')}, in the store {stored.get(name, 'none')}" for name in shown]
+    names = names - {_BUILDS, _RUNS} or names
+    order = [name for name in dict.fromkeys((*ours, *stored)) if name in names]
+    return [f"{name} is {ours.get(name, 'none')}, in the store {stored.get(name, 'none')}" for name in order]
 
 
 def name_of(function: Any) -> str:
