@@ -1,4 +1,4 @@
-"""Figures of sweeps, diagnoses and paths: every function takes and returns a matplotlib ``ax``, or several."""
+"""Figures of results, sweeps, diagnoses and paths: every function takes and returns a matplotlib ``ax``, or several."""
 
 from .collapse import diagnosis as diagnosis
 from .cosines import cosine as cosine
@@ -6,5 +6,8 @@ from .critical_points import critical_points as critical_points
 from .deep_phases import deep_phases as deep_phases
 from .deep_values import deep_values as deep_values
 from .flow import flow as flow
+from .geometry import geometry as geometry
+from .gram import gram as gram
 from .phases import phase_diagram as phase_diagram
 from .regularisation import regularisation_paths as regularisation_paths
+from .spectrum import spectrum as spectrum
