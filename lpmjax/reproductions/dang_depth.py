@@ -13,7 +13,7 @@ from ..reproduction import Check, Claim, Reproduction
 from ..solve import solve
 
 _DEPTHS = (1, 2, 3, 4, 6, 8)
-_DECAY = 4e-3
+_DECAY = 0.016
 _COUNTS = {"balanced": (100.0,) * 4, "imbalanced": (200.0, 100.0, 50.0, 50.0)}
 #: (counts, decays of the weights, decay of the features) with known optima
 _KNOWN = {
@@ -86,11 +86,11 @@ def draw(ds: Any) -> Any:
             column[1].plot(ds["M"], one["h_norm2"][:, at], ls="--", mfc="none", label=f"features, $n_k$ = {n:g}", **style)
             column[1].plot(ds["M"], one["w_norm2"][:, at], label=f"classifiers, $n_k$ = {n:g}", **style)
         column[0].set_title(f"{name}, decays {_DECAY:g}")
-        column[1].set(yscale="symlog", xlabel="weight matrices $M$")
+        column[1].set_xlabel("weight matrices $M$")
         column[1].set_yscale("symlog", linthresh=0.01)
         for ax in column:
             ax.legend(frameon=False, fontsize="small")
-    axes[0, 0].set(ylabel="logit of the right class", ylim=(-0.05, 1.0))
+    axes[0, 0].set(ylabel="logit of the right class", ylim=(-0.05, 1.05))
     axes[1, 0].set_ylabel("squared norm")
     return figure
 
