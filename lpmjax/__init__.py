@@ -48,6 +48,7 @@ from .problems import SupervisedContrastive as SupervisedContrastive
 from .problems import UnconstrainedFeatures as UnconstrainedFeatures
 from .referee import referee as referee
 from .regularisation import regularisation_path as regularisation_path
+from .reproduce import reproduce as reproduce
 from .results.deep import DeepSolution as DeepSolution
 from .results.features import FeatureSolution as FeatureSolution
 from .results.pair import PairSolution as PairSolution

@@ -50,5 +50,4 @@ def reproduce(name: str) -> Reproduced:
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         data = of.compute()
         checks = tuple(of.checks(data))
-    words = {word: getattr(of, word) for word in ("title", "source", "setting", "differs")}
-    return Reproduced(name, of, data.assign_attrs(words), checks, time.perf_counter() - begin)
+    return Reproduced(name, of, data.assign_attrs(of.words("reproduction_")), checks, time.perf_counter() - begin)

@@ -65,6 +65,10 @@ class Reproduction:
     draw: Callable[[Any], Any]
     claims: tuple[Claim, ...] = ()
 
+    def words(self, prefix: str = "") -> dict[str, str]:
+        """What it is, in words, for files."""
+        return {prefix + word: getattr(self, word) for word in ("title", "source", "setting", "differs")}
+
 
 @dataclass(frozen=True)
 class Reproduced:
@@ -97,9 +101,8 @@ class Reproduced:
 
     def record(self) -> dict[str, Any]:
         """Plain numbers and strings, for JSON."""
-        words = {word: getattr(self.of, word) for word in ("title", "source", "setting", "differs")}
         checks = [{"what": c.what, "found": c.found, "expected": c.expected, "ok": c.ok} for c in self.checks]
-        return {"name": self.name, "ok": self.ok, **words, "seconds": self.seconds, "checks": checks}
+        return {"name": self.name, "ok": self.ok, **self.of.words(), "seconds": self.seconds, "checks": checks}
 
     def __str__(self) -> str:
         of = self.of

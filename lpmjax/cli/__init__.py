@@ -1,4 +1,4 @@
-"""The ``lpmjax`` command: solve, sweep, boundary, phase-diagram, flow, diagnose, verify, audit."""
+"""The ``lpmjax`` command: solve, sweep, boundary, phase-diagram, flow, diagnose, verify, audit, reproduce."""
 
 import io
 import os
@@ -13,11 +13,12 @@ from .flow import flow
 from .grids import sweep
 from .interrupt import INTERRUPTED, leave
 from .phase_diagram import phase_diagram
+from .reproduce import reproduce
 from .stores import audit
 from .theorems import verify
 from .two_groups import boundary, solve
 
-for command in (solve, sweep, boundary, phase_diagram, flow, diagnose, verify, audit):
+for command in (solve, sweep, boundary, phase_diagram, flow, diagnose, verify, audit, reproduce):
     app.command()(command)
 
 
