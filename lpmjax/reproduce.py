@@ -18,7 +18,7 @@ def names() -> list[str]:
 
 
 def described(name: str) -> Reproduction:
-    """The reproduction of this name, not yet computed. Raises ValueError for an unknown one, naming those that are known."""
+    """The reproduction of this name, not yet computed. Raises ValueError for an unknown one, naming the known."""
     require_type("name", name, str, f"one of {', '.join(names())}")
     if name not in names():
         raise ValueError(f"name = {name!r} is unknown: choose from {', '.join(names())}.")
@@ -29,8 +29,8 @@ def described(name: str) -> Reproduction:
 def reproduce(name: str) -> Reproduced:
     """Compute a figure or table of a founding paper, from seconds to a minute, and check its numbers.
 
-    Everything is solved in float64 (whatever jax's own setting) on the CPU; what the paper trains networks for, the model's
-    own optimum or gradient flow stands for, and ``result.of.differs`` says so.
+    Everything is solved in float64 (whatever jax's own setting) on the CPU. Where the paper trains networks, the
+    optimum or gradient flow of their model stands for them, and ``result.of.differs`` says so.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def reproduce(name: str) -> Reproduced:
 
     Returns
     -------
-    Reproduced: ``data`` (xarray.Dataset), ``checks``, ``ok``, ``figure()`` (extra ``plot``), ``write(folder)``; print it.
+    Reproduced: ``data`` (xarray.Dataset), ``checks``, ``ok``, ``figure()`` (extra ``plot``), ``write(folder)``.
 
     Raises
     ------

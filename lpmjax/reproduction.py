@@ -21,7 +21,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Claim:
-    """A published statement that a reproduction decides; ``prior`` names who said so first, where it is not the source."""
+    """A published statement that a reproduction decides; ``prior`` names who said so before ``source``."""
 
     statement: str
     source: str
@@ -31,7 +31,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Check:
-    """A number beside what it must be, to every digit of ``expected`` (half a unit of the last, and a tenth for rounding)."""
+    """A number beside what it must be to every digit of ``expected``: half a unit of the last, and a tenth more."""
 
     what: str
     found: float
@@ -52,8 +52,8 @@ class Check:
 class Reproduction:
     """One figure or table: what it needs to be computed, checked and drawn, in words and as functions.
 
-    ``compute`` returns an xarray.Dataset, in float64; ``checks`` compares it with numbers known from elsewhere (a closed
-    form, a solver that shares no code, the paper); ``draw`` returns a matplotlib Figure of it.
+    ``compute`` returns an xarray.Dataset, in float64; ``checks`` compares it with numbers known from elsewhere (a
+    closed form, a solver that shares no code, the paper); ``draw`` returns a matplotlib Figure of it.
     """
 
     title: str
@@ -72,7 +72,7 @@ class Reproduction:
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What :func:`lpmjax.reproduce` returns: ``data`` (xarray.Dataset), ``checks``, and :meth:`figure` and :meth:`write`."""
+    """What :func:`lpmjax.reproduce` returns: an xarray.Dataset, checks, and :meth:`figure` and :meth:`write`."""
 
     name: str
     of: Reproduction
@@ -91,7 +91,7 @@ class Reproduced:
             return self.of.draw(self.data)
 
     def write(self, folder: Any) -> list[Path]:
-        """Write ``name.nc`` and ``name.png`` to a folder, which is made; return their paths. OSError names a bad place."""
+        """Write ``name.nc`` and ``name.png`` to a folder, which is made, and return them; OSError names a bad place."""
         data, picture = (Path(folder) / f"{self.name}.{suffix}" for suffix in ("nc", "png"))
         check_figure(picture)
         check_writable(data)

@@ -79,6 +79,9 @@ def theorem(r_1: sp.Expr = R_1, a_end: sp.Expr = A_END) -> Theorem:
         id="lpm.annihilated_boundary",
         title="Annihilated minority: the curve R₁(s) and where it ends",
         source="derived here",
+        prior="finite thresholds in other models: weight decay Hong & Ling 2023 (arXiv 2309.09725); ReLU "
+        "features Dang et al. 2024 (arXiv 2401.02058); squared error Dang et al. 2023 (arXiv "
+        "2301.00437); contrastive arXiv 2605.11291",
         domain=domain,
         assumptions=("ω = 1, K_A ≥ 2, R = π_A/π_B", "s = √(E_W E_H) = (K_A − 1)a/K; S = Ks"),
         statement=(sp.Eq(sp.Symbol("q"), Q, evaluate=False), sp.Eq(sp.Symbol("rho"), RHO, evaluate=False),

@@ -79,6 +79,8 @@ def budget_theorem(gap: sp.Expr = GAP) -> Theorem:
         id="certificate.budget",
         title="Duality gap on a budget",
         source="derived here (convex duality; Frank–Wolfe gap)",
+        prior="the gap is that of Frank–Wolfe and Fenchel; the convexification is that of Fang, He, Long & "
+        "Su 2021 (arXiv 2101.12699) and Hong & Ling 2023 (arXiv 2309.09725)",
         domain=full | {norm: above(0), tau: above(0)},
         assumptions=("a convex loss; cross-entropy for the group formulas",),
         statement=(sp.Le(sp.Symbol("f(Z)") - sp.Symbol("f^*"), sp.Symbol(r"\langle G, Z\rangle") + tau * norm,
@@ -140,6 +142,8 @@ def penalty_theorem() -> Theorem:
         id="certificate.penalty",
         title="Duality gap with a penalty, cross-entropy",
         source="derived here (Fenchel duality)",
+        prior="the gap is that of Frank–Wolfe and Fenchel; the convexification is that of Fang, He, Long & "
+        "Su 2021 (arXiv 2101.12699) and Hong & Ling 2023 (arXiv 2309.09725)",
         domain=Domain({lam: above(0), c: between(0, 1), K_A: integers(2), K_B: integers(2)}),
         assumptions=("cross-entropy; G = Σ_k π_k(p_k − e_k)e_kᵀ", "c = min(1, λ/‖G diag(1/ω)‖₂): scaling down only"),
         statement=(sp.Ge(sp.Symbol("f^*"), sp.Symbol(r"\sum_k \pi_k \mathrm{entropy}(p'_k)"), evaluate=False),

@@ -88,6 +88,7 @@ def theorem(slope: sp.Expr = SLOPE) -> Theorem:
         id="ufm.focal",
         title="Balanced unconstrained features with the focal loss",
         source="derived here",
+        prior="the simplex ETF with this loss: Zhou et al. 2022 (arXiv 2210.02192)",
         domain=Domain({K: integers(2), gamma: above(0), c: above(0), q: between(1 / K, 1)}),
         assumptions=("n samples in every class", "no bias", "d ≥ K − 1", "c = √(nλ_Wλ_H)",
                      "q is the larger root in (1/K, 1); α = 0 wins if there is none or `value` ≥ `value_at_zero`"),

@@ -55,6 +55,7 @@ def theorem(alpha_claim: sp.Expr = ALPHA) -> Theorem:
         id="ufm.label_smoothing",
         title="Balanced unconstrained features with label smoothing",
         source="derived here",
+        prior="the simplex ETF with this loss: Zhou et al. 2022 (arXiv 2210.02192)",
         domain=alive,
         assumptions=("n samples in every class", "no bias", "d ≥ K − 1", "c = √(nλ_Wλ_H)",
                      "nontrivial iff ε + cK < 1; otherwise W = H = 0"),

@@ -95,6 +95,9 @@ def theorem(alpha: sp.Expr = ALPHA_A, beta: sp.Expr = ALPHA_B) -> Theorem:
         id="lpm.merged_boundary",
         title="Minority collapse at finite imbalance: the curve R₀(s)",
         source="derived here",
+        prior="finite thresholds in other models: weight decay Hong & Ling 2023 (arXiv 2309.09725); ReLU "
+        "features Dang et al. 2024 (arXiv 2401.02058); squared error Dang et al. 2023 (arXiv "
+        "2301.00437); contrastive arXiv 2605.11291",
         domain=domain,
         assumptions=("ω = 1, K_B ≥ 2 (a single class cannot merge), R = n_A/n_B = π_A/π_B ≥ 1", "s = √(E_W E_H)"),
         statement=tuple(sp.Eq(sp.Symbol(name), value, evaluate=False) for name, value in {"q": sine,

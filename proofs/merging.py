@@ -78,6 +78,7 @@ def theorem(slope: sp.Expr = -pi_g * (K_g - 1)) -> Theorem:
         id="lpm.merging",
         title="Merging criterion: equal classes collapse iff π_g ≤ λ ω_g",
         source="derived here; the unconstrained-feature threshold is that of Hong & Ling 2023",
+        prior="weight decay: Hong & Ling 2023 (arXiv 2309.09725); ReLU features: Dang et al. 2024 (arXiv 2401.02058)",
         domain=Domain({K_g: integers(2), pi_g: above(0), lam: above(0), omega_g: above(0), T: at_least(0)}),
         assumptions=("cross-entropy; convex problem with multiplier λ of ‖Z diag ω‖_*",
                      "a group of K_g ≥ 2 classes with equal "

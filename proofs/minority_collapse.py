@@ -74,6 +74,9 @@ def theorem(rate: sp.Expr = RATE) -> Theorem:
         id="lpm.minority_collapse",
         title="Minority Collapse: exact at finite imbalance, exponential in the norm budget",
         source="Fang, He, Long & Su 2021 (PNAS), Theorem 5 (the limit R → ∞); finite threshold and rate derived here",
+        prior="finite thresholds in other models: weight decay Hong & Ling 2023 (arXiv 2309.09725); ReLU "
+        "features Dang et al. 2024 (arXiv 2401.02058); squared error Dang et al. 2023 (arXiv "
+        "2301.00437); contrastive arXiv 2605.11291",
         domain=TWO_GROUPS | {s: above(0)},
         assumptions=("ω = 1, K_A, K_B ≥ 2",),
         statement=(sp.Eq(sp.Limit(sp.Symbol(r"\|w_k - w_{k'}\|"), sp.Symbol("R"), sp.oo), 0, evaluate=False),

@@ -63,6 +63,7 @@ def theorem(sigma_claim: sp.Expr = SIGMA) -> Theorem:
         id="ufm.squared_error",
         title="Unconstrained features with squared error: orthogonal frames, class by class",
         source="Dang et al. 2023 (deep linear networks, M = 1, no bias); Tirer & Bruna 2022 for balanced classes",
+        prior="balanced: Zhou et al. 2022 (arXiv 2203.01238)",
         domain=scales,
         assumptions=("no bias", "d ≥ the number of alive classes", "closed forms hold for n_k > N²λ_Wλ_H; below, "
                      "w_k = h_k = 0 and the class contributes n_k/(2N)"),

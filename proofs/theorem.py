@@ -100,6 +100,7 @@ class Theorem:
     steps: tuple[Step, ...]
     uniqueness: str
     closed_forms: Mapping[str, sp.Lambda] = field(default_factory=dict)
+    prior: str = ""  #: who said it, or its counterpart in another model, first, where `source` does not say so
 
     def check(self) -> Report:
         """Verify every step, once; `Report.ok` is False if one is undecided or refuted."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 
+from .claims import claims
 from .common import app
 from .diagnosis import diagnose
 from .flow import flow
@@ -18,7 +19,9 @@ from .stores import audit
 from .theorems import verify
 from .two_groups import boundary, solve
 
-for command in (solve, sweep, boundary, phase_diagram, flow, diagnose, verify, audit, reproduce):
+
+
+for command in (solve, sweep, boundary, phase_diagram, flow, diagnose, verify, audit, reproduce, claims):
     app.command()(command)
 
 

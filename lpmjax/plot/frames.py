@@ -17,7 +17,9 @@ def require_result(sol: Any) -> None:
     """ValueError unless ``sol`` is one result that has a geometry."""
     require_type("sol", sol, Result, "a Result, as lpmjax.solve returns it")
     if np.ndim(sol.value):
-        raise ValueError(f"sol is a batch of shape {np.shape(sol.value)}: draw one of it, jax.tree.map(lambda x: x[0], sol).")
+        raise ValueError(
+            f"sol is a batch of shape {np.shape(sol.value)}: draw one of it, jax.tree.map(lambda x: x[0], sol)."
+        )
     if not isinstance(sol, FeatureSolution) and not hasattr(sol, "logits"):
         raise ValueError(f"sol is a {type(sol).__name__}, which has neither logits nor features to draw.")
 

@@ -57,7 +57,17 @@ def geometry(sol: Any, ax: Any = None) -> Any:
     _frame(ax, points)
     if W is not None:
         ax.plot([], [], [], "o", color="black", label="classifier rows")
-    ax.plot([], [], [], "o", mfc="none", mec="black", ms=9, ls="none", label="class features (scaled)" if W is not None else "features")
+    ax.plot(
+        [],
+        [],
+        [],
+        "o",
+        mfc="none",
+        mec="black",
+        ms=9,
+        ls="none",
+        label="class features (scaled)" if W is not None else "features",
+    )
     ax.set_title(f"{type(sol.problem).__name__}, rank {int(sol.rank)}: {100 * share:.3g}% of the squared norms")
     ax.legend(loc="upper left", fontsize="small", frameon=False)
     return ax

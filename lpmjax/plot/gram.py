@@ -14,8 +14,8 @@ _KINDS = {"classifiers": r"W W^\top", "features": r"H^\top H"}
 
 
 def gram(sol: Any, ax: Any = None, of: str = "classifiers", label: bool = True) -> Any:
-    """Inner products of classifier rows, or of class features, light where they are large: the order of lightness is kept
-    in grey. Up to ten classes the numbers are written in their cells.
+    """Inner products of classifier rows, or of class features, light where they are large: lightness keeps its order in
+    grey. Up to ten classes the numbers are written in their cells.
 
     Parameters
     ----------

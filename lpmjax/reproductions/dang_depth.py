@@ -1,4 +1,4 @@
-"""Dang, Tran, Osher, Tran-The, Ho and Nguyen 2023: deep linear networks with squared error, balanced and not, against depth."""
+"""Dang, Tran, Osher, Tran-The, Ho and Nguyen 2023: deep linear networks with squared error against depth."""
 
 from typing import Any
 
@@ -27,7 +27,11 @@ def compute() -> Any:
     """Certified optima at every depth: diagonal logits, norms of features and classifiers, free bias beside none."""
     import xarray as xr
 
-    words = {"logit": "logit of the right class", "w_norm2": "squared norm of a classifier row", "h_norm2": "squared norm of a feature"}
+    words = {
+        "logit": "logit of the right class",
+        "w_norm2": "squared norm of a classifier row",
+        "h_norm2": "squared norm of a feature",
+    }
     shape = (len(_COUNTS), len(_DEPTHS), 4)
     columns = {name: np.zeros(shape) for name in words}
     cosine, certified = np.zeros(len(_DEPTHS)), np.zeros((len(_COUNTS), len(_DEPTHS)), bool)
@@ -48,13 +52,21 @@ def compute() -> Any:
     ds["samples"] = (("counts", "class"), np.array(list(_COUNTS.values())), {"long_name": "samples of a class"})
     ds["certified"] = (("counts", "M"), certified.astype(np.int8))
     ds["free_bias_cosine"] = ("M", cosine, {"long_name": "cosine between classifiers with a free bias, balanced"})
-    values = [float(solve(DeepLinear(ClassGroups.from_counts(n), w, h, SquaredError())).value) for n, w, h, _ in _KNOWN.values()]
-    return ds.assign(known=("setting", values, {"long_name": "value at settings with known optima"}), setting=list(_KNOWN))
+    values = [
+        float(solve(DeepLinear(ClassGroups.from_counts(n), w, h, SquaredError())).value)
+        for n, w, h, _ in _KNOWN.values()
+    ]
+    return ds.assign(
+        known=("setting", values, {"long_name": "value at settings with known optima"}), setting=list(_KNOWN)
+    )
 
 
 def checks(ds: Any) -> list[Check]:
     """Known values, each class by a grid search over its one singular value, frames, certificates."""
-    found = [Check(f"value of n = 8, 4, 2, {name}", float(ds["known"].sel(setting=name)), given[3]) for name, given in _KNOWN.items()]
+    found = [
+        Check(f"value of n = 8, 4, 2, {name}", float(ds["known"].sel(setting=name)), given[3])
+        for name, given in _KNOWN.items()
+    ]
     for name, counts in _COUNTS.items():
         for M in (1, 3, 8):
             best = _by_grid(np.array(counts), M)
@@ -66,7 +78,7 @@ def checks(ds: Any) -> list[Check]:
 
 
 def _by_grid(n: np.ndarray, M: int) -> np.ndarray:
-    """sigma / sqrt(n) of every class, by search: (sqrt n - sigma)^2 / 2N + (L/2) decay sigma^(2/L) is all that it costs."""
+    """sigma / sqrt(n) of every class, by search: it costs (sqrt n - sigma)^2 / 2N + (L/2) decay sigma^(2/L)."""
     share, N = np.linspace(0, 1, 100001), n.sum()
     cost = n[:, None] * (1 - share) ** 2 / (2 * N) + (M + 1) / 2 * _DECAY * (n[:, None] ** 0.5 * share) ** (2 / (M + 1))
     return share[cost.argmin(1)]
@@ -80,10 +92,15 @@ def draw(ds: Any) -> Any:
         one = ds.sel(counts=name)
         samples = np.unique(one["samples"])[::-1]
         for i, n in enumerate(samples):
-            at, color = int(np.argmax(one["samples"].values == n)), pyplot.get_cmap("viridis")(0.8 * i / max(len(samples) - 1, 1))
+            at, color = (
+                int(np.argmax(one["samples"].values == n)),
+                pyplot.get_cmap("viridis")(0.8 * i / max(len(samples) - 1, 1)),
+            )
             style = {"marker": MARKERS[i], "color": color, "ms": 6}
             column[0].plot(ds["M"], one["logit"][:, at], label=f"$n_k$ = {n:g}", **style)
-            column[1].plot(ds["M"], one["h_norm2"][:, at], ls="--", mfc="none", label=f"features, $n_k$ = {n:g}", **style)
+            column[1].plot(
+                ds["M"], one["h_norm2"][:, at], ls="--", mfc="none", label=f"features, $n_k$ = {n:g}", **style
+            )
             column[1].plot(ds["M"], one["w_norm2"][:, at], label=f"classifiers, $n_k$ = {n:g}", **style)
         column[0].set_title(f"{name}, decays {_DECAY:g}")
         column[1].set_xlabel("weight matrices $M$")
@@ -100,16 +117,18 @@ _SOURCE = "Dang, Tran, Osher, Tran-The, Ho and Nguyen 2023 (arXiv 2301.00437)"
 REPRODUCTION = Reproduction(
     title="geometry of deep linear networks with squared error against depth, balanced and imbalanced",
     source=f"{_SOURCE}, the theorems on M ≥ 1 weight matrices and the figures against depth",
-    setting=f"n = 100, 100, 100, 100 and 200, 100, 50, 50, every decay {_DECAY:g}, M = 1, 2, 3, 4, 6, 8, no bias (free: cosines)",
-    differs="global optima in closed form, certified, where the paper trains; a class dies by comparing values, where the "
-    "published script takes the largest root of the first-order condition, which near the threshold is not optimal.",
+    setting=f"n = 100, 100, 100, 100 and 200, 100, 50, 50, every decay {_DECAY:g}, M = 1, 2, 3, 4, 6, 8, no bias "
+    "(free: cosines)",
+    differs="global optima in closed form, certified, where the paper trains; a class dies by comparing values, "
+    "where the published script takes the largest root of the first-order condition, which near the threshold is "
+    "not optimal.",
     compute=compute,
     checks=checks,
     draw=draw,
     claims=(
         Claim(
-            "At every depth the optimum with squared error is an orthogonal frame whose lengths solve one scalar equation "
-            "for each class, and with a free bias and balanced classes a simplex ETF",
+            "At every depth the optimum with squared error is an orthogonal frame whose lengths solve one scalar "
+            "equation for each class, and with a free bias and balanced classes a simplex ETF",
             _SOURCE,
             prior="M = 1: Zhou et al. 2022 (balanced); M = 2: Tirer and Bruna 2022",
         ),

@@ -27,7 +27,11 @@ def compute() -> Any:
     curves = {"R0": (boundary.merged, "merge"), "R1": (boundary.annihilated, "vanish")}
     return ds.assign(
         {
-            name: ("K_A", np.asarray(curve(K_A, _K - K_A, _E_H**0.5)), {"long_name": f"classifiers {words} from here on"})
+            name: (
+                "K_A",
+                np.asarray(curve(K_A, _K - K_A, _E_H**0.5)),
+                {"long_name": f"classifiers {words} from here on"},
+            )
             for name, (curve, words) in curves.items()
         }
     )
@@ -58,10 +62,20 @@ def draw(ds: Any) -> Any:
         one = ds.sel(K_A=k)
         color = pyplot.get_cmap("viridis")(i / 3)
         cosine = one["cosine"].sel(group="B")
-        ax.plot(ds["R"], cosine, marker, ls=line, ms=4, color=color, label=f"$K_A$ = {k}, $R_0$ = {float(one['R0']):.4g}")
+        ax.plot(
+            ds["R"], cosine, marker, ls=line, ms=4, color=color, label=f"$K_A$ = {k}, $R_0$ = {float(one['R0']):.4g}"
+        )
         ax.axvline(float(one["R0"]), color=color, lw=0.7, ls=":")
         if np.isfinite(one["R1"]):
-            ax.plot(float(one["R1"]), 1.0, "x", ms=9, mew=2, color=color, label=f"zero from $R_1$ = {float(one['R1']):.4g} on")
+            ax.plot(
+                float(one["R1"]),
+                1.0,
+                "x",
+                ms=9,
+                mew=2,
+                color=color,
+                label=f"zero from $R_1$ = {float(one['R1']):.4g} on",
+            )
     ax.axhline(-1 / (_K - 1), color="grey", lw=0.8, label="simplex ETF, $-1/(K-1)$")
     ax.set(xscale="log", xlabel="imbalance ratio $R=n_A/n_B$", ylabel="cosine between minority classifiers")
     ax.set_title(f"Layer-Peeled Model, $K$ = {_K}, $E_W$ = 1, $E_H$ = {_E_H:g}")
@@ -75,18 +89,19 @@ REPRODUCTION = Reproduction(
     title="cosine between minority classifiers against the imbalance ratio",
     source=f"{_SOURCE}, the figure of the Layer-Peeled Model's minority cosines",
     setting="K = 10, K_A = 3, 5, 7, E_W = 1, E_H = 5, R = 10^(i/10), i = 0..40, cross-entropy, no bias",
-    differs="the published script solves the model's semidefinite relaxation by splitting; here every cell is exact and "
-    "certified. The networks that the paper trains are left out.",
+    differs="the published script solves the model's semidefinite relaxation by splitting; here every cell is exact "
+    "and certified. The networks that the paper trains are left out.",
     compute=compute,
     checks=checks,
     draw=draw,
     claims=(
         Claim(
-            "Minority classifiers of the Layer-Peeled Model tend to one another as R → ∞; in this figure they coincide "
-            "(cosine exactly 1) from a finite R₀ on",
+            "Minority classifiers of the Layer-Peeled Model tend to one another as R → ∞; in this figure they "
+            "coincide (cosine exactly 1) from a finite R₀ on",
             f"{_SOURCE}: the limit; the explicit curve R₀(s) derived here (`lpm.merged_boundary`)",
-            prior="finite thresholds: penalised model Hong and Ling 2023 (arXiv 2309.09725); ReLU features Dang et al. 2024 "
-            "(arXiv 2401.02058); squared error Dang et al. 2023 (arXiv 2301.00437); contrastive arXiv 2605.11291",
+            prior="finite thresholds in other models: weight decay Hong and Ling 2023 (arXiv 2309.09725); ReLU "
+            "features Dang et al. 2024 (arXiv 2401.02058); squared error Dang et al. 2023 (arXiv 2301.00437); "
+            "contrastive arXiv 2605.11291",
         ),
     ),
 )

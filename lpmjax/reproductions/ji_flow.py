@@ -35,13 +35,21 @@ def checks(ds: Any) -> list[Check]:
     ratio = last["scaled_loss"].values
     above = (ds["log_loss"] >= ds["log_lower_bound"] - 1e-12).all("time").sum()
     return [
-        Check("margin along exact neural collapse, by Ei(a) + (K-1) log a = 2t/sqrt(n) + C", float(ds["ray_margin"]), "7.187625"),
+        Check(
+            "margin along exact neural collapse, by Ei(a) + (K-1) log a = 2t/sqrt(n) + C",
+            float(ds["ray_margin"]),
+            "7.187625",
+        ),
         Check("starts of which the loss falls at every time", float((np.diff(loss) < 0).all(1).sum()), str(_SEEDS)),
         Check("starts of which the loss is never below the bound of its norm", float(above), str(_SEEDS)),
         Check("drift of W'W - HH' and 1'W, relative", drift, "0.000000"),
         Check("least cosine between centred classifiers at t = 1e12", float(last["w_cosine_min"].mean()), "-0.33"),
         Check("largest cosine between centred classifiers at t = 1e12", float(last["w_cosine_max"].mean()), "-0.33"),
-        Check("starts with a loss at t = 1e12 of .79 to 1.05 times its asymptote", float(((ratio > 0.79) & (ratio < 1.05)).sum()), str(_SEEDS)),
+        Check(
+            "starts with a loss at t = 1e12 of .79 to 1.05 times its asymptote",
+            float(((ratio > 0.79) & (ratio < 1.05)).sum()),
+            str(_SEEDS),
+        ),
         Check("least margin over the largest at t = 1e12", float(last["margin_ratio"].mean()), "1.00"),
     ]
 
@@ -57,15 +65,15 @@ REPRODUCTION = Reproduction(
     title="loss, cosines, spread of the margins and distance from neural collapse along the gradient flow",
     source=f"{_SOURCE}, the four panels of the training of unconstrained features",
     setting=f"K = {_K}, n = {_N}, d = {_K}, no decay, {_SEEDS} normal starts of scale 0.1, t = 1e-2 .. 1e12",
-    differs="the paper takes gradient steps on the model and on networks, over some decades of time; here the flow itself is "
-    "integrated in log time, and predicted rates are drawn beside it.",
+    differs="the paper takes gradient steps on the model and on networks, over some decades of time; here the flow "
+    "itself is integrated in log time, and predicted rates are drawn beside it.",
     compute=compute,
     checks=checks,
     draw=draw,
     claims=(
         Claim(
-            "Gradient flow of cross-entropy on balanced unconstrained features, without decay, tends in direction to "
-            "neural collapse (from the random starts that were tried, to 1 / log t)",
+            "Gradient flow of cross-entropy on balanced unconstrained features, without decay, tends in direction "
+            "to neural collapse (from the random starts that were tried, to 1 / log t)",
             f"{_SOURCE}: to a KKT point of minimum-norm separation",
             prior="homogeneous networks in general: Lyu and Li 2020; Hadamard starts: arXiv 2512.04006",
         ),

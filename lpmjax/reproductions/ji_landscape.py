@@ -22,9 +22,14 @@ def compute() -> Any:
 
 def checks(ds: Any) -> list[Check]:
     """Levels, and the verdict of every one of them."""
-    found = [Check(f"value of blocks {name}", float(ds["value"].sel(partition=name)), digits) for name, digits in _LEVELS.items()]
+    found = [
+        Check(f"value of blocks {name}", float(ds["value"].sel(partition=name)), digits)
+        for name, digits in _LEVELS.items()
+    ]
     bound = np.log1p((_K - 1) * np.exp(-_NORM2 / (2 * _n**0.5 * (_K - 1))))
-    found.append(Check("least value less the lower bound of this norm", float(ds["value"].min() - bound), "0.0000000000"))
+    found.append(
+        Check("least value less the lower bound of this norm", float(ds["value"].min() - bound), "0.0000000000")
+    )
     names = ds["verdict"].attrs["flag_meanings"].split()
     for verdict, count in (("global_minimum", 1), ("strict_saddle", len(_LEVELS))):
         found.append(Check(verdict.replace("_", " "), float((ds["verdict"] == names.index(verdict)).sum()), str(count)))
@@ -42,8 +47,8 @@ REPRODUCTION = Reproduction(
     title="critical points of unconstrained features on a sphere, by set partition",
     source=f"{_SOURCE}, the theorem on the landscape",
     setting=f"K = {_K}, n = {_n}, d = {_K}, |W|² + |H|² = {_NORM2:g}, cross-entropy; all set partitions of the classes",
-    differs="a table where the paper has a theorem: not all critical points, but saddles at every level, each with its "
-    "direction of descent.",
+    differs="a table where the paper has a theorem: not all critical points, but saddles at every level, each with "
+    "its direction of descent.",
     compute=compute,
     checks=checks,
     draw=draw,

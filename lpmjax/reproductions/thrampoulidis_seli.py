@@ -48,7 +48,10 @@ def draw(ds: Any) -> Any:
         ax = gram(solve(_problem(R)), figure.add_subplot(grid[0, 2 * i : 2 * i + 2]), label=False)
         ax.set_title(f"$W W^\\top$ at $R$ = {R:g}")
     left, right = figure.add_subplot(grid[1, :3]), figure.add_subplot(grid[1, 3:])
-    ratios = {"w_norm2": ("classifiers $\\|w_A\\|^2/\\|w_B\\|^2$", "-"), "h_norm2": ("features $\\|h_A\\|^2/\\|h_B\\|^2$", "--")}
+    ratios = {
+        "w_norm2": ("classifiers $\\|w_A\\|^2/\\|w_B\\|^2$", "-"),
+        "h_norm2": ("features $\\|h_A\\|^2/\\|h_B\\|^2$", "--"),
+    }
     for name, (words, line) in ratios.items():
         left.plot(ds["R"], ds[name].sel(group="A") / ds[name].sel(group="B"), line, color="black", label=words)
     left.set(xscale="log", yscale="log", xlabel="imbalance ratio $R=n_A/n_B$", ylabel="ratio of squared norms")
@@ -75,8 +78,8 @@ REPRODUCTION = Reproduction(
     draw=draw,
     claims=(
         Claim(
-            "Minimum-norm separation of unequal classes has the logits SY (SELI), not a simplex ETF: minority classifiers "
-            "are shorter and closer to one another, and merge only as R → ∞",
+            "Minimum-norm separation of unequal classes has the logits SY (SELI), not a simplex ETF: minority "
+            "classifiers are shorter and closer to one another",
             f"{_SOURCE}; that its dual is positive for all counts derived here (`ulpm.seli`)",
         ),
     ),

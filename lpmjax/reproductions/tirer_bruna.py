@@ -39,7 +39,9 @@ def compute() -> Any:
         rows.append(row.rename(decay="share").assign_coords(share=share))
     ds = xr.concat(rows, xr.DataArray(list(_LAYERS), dims="M", name="M", attrs={"long_name": "weight matrices"}))
     ds["share"].attrs = {"long_name": "decay over its threshold, from which on all is zero"}
-    return ds.assign(threshold=("M", [_threshold(M) for M in _LAYERS], {"long_name": "decay from which on all is zero"}))
+    return ds.assign(
+        threshold=("M", [_threshold(M) for M in _LAYERS], {"long_name": "decay from which on all is zero"})
+    )
 
 
 def _threshold(M: int) -> float:
@@ -62,7 +64,9 @@ def checks(ds: Any) -> list[Check]:
     for bias, cosine in (("none", "0.000000"), ("free", "-0.333333")):
         worst = ds["cosine"].sel(bias=bias).where(ds["share"] < 1 - 1e-8)
         found.append(Check(f"cosine between classifiers, bias {bias}", float(worst.mean()), cosine))
-        found.append(Check(f"its spread over layers and decays, bias {bias}", float(worst.max() - worst.min()), "0.000000"))
+        found.append(
+            Check(f"its spread over layers and decays, bias {bias}", float(worst.max() - worst.min()), "0.000000")
+        )
     i = int(np.argmin(np.abs(ds["share"].values - 0.5)))
     for M in _LAYERS:
         at = float(ds["share"][i]) * float(ds["threshold"].sel(M=M))
@@ -105,16 +109,17 @@ REPRODUCTION = Reproduction(
     title="squared error with one and two linear layers: frames, and the decay from which on all is zero",
     source=f"{_SOURCE}, the theorems on the (extended) unconstrained features model",
     setting=f"K = {_K}, n = {_n}, equal decays from .01 to 2 of their threshold, no bias and a free one",
-    differs="the paper proves the frames and trains networks; here are global optima, certified, with thresholds and the "
-    "first-order jump of two layers, derived here (`deep_mse.two_layers`). Its ReLU variant is `lpm.DeepLinear(relu=True)`.",
+    differs="the paper proves the frames and trains networks; here are global optima, certified, with thresholds "
+    "and the first-order jump of two layers, derived here (`deep_mse.two_layers`). Its ReLU variant is "
+    "`lpm.DeepLinear(relu=True)`.",
     compute=compute,
     checks=checks,
     draw=draw,
     claims=(
         Claim(
-            "With squared error the optimum is an orthogonal frame without a bias and a simplex ETF with a free one, with "
-            "one linear layer and with two; it is not zero iff K√n λ < 1 and iff K√(Knλ³) < 1/4",
-            f"{_SOURCE}: the frames; both thresholds derived here, one layer in the paper",
+            "With squared error the optimum is an orthogonal frame without a bias and a simplex ETF with a free "
+            "one, with one linear layer and with two; it is not zero iff K√n λ < 1 and iff K√(Knλ³) < 1/4",
+            f"{_SOURCE}: the frames, and the threshold of one layer; that of two derived here",
         ),
     ),
 )

@@ -1,5 +1,6 @@
 """Result: what every problem's solution says, whatever its coordinates are."""
 
+from html import escape
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Int8
 from .. import archive
 from ..codes import Phase, Status
 from ..fields import variable
+from .html import as_html
 
 
 class Result(eqx.Module):
@@ -88,6 +90,14 @@ class Result(eqx.Module):
         if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self)):
             return repr(self)
         return self._table() if np.ndim(self.value) == 0 else self._summary()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the certificate in a sentence above the printed table; of a batch its summary."""
+        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self))
+        if traced or np.ndim(self.value):
+            return f"<pre>{escape(str(self))}</pre>"
+        numbers = (float(x) for x in (self.value, self.lower_bound, self.gap, self.tol))
+        return as_html(str(self), *numbers, int(self.status))
 
     def _table(self) -> str:
         value, gap = float(self.value), float(self.gap)

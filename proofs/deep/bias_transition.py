@@ -105,6 +105,7 @@ def theorem(
         id="deep_mse.bias_transition",
         title="Balanced squared error with a decayed bias: simplex ETF, then towards an orthogonal frame",
         source="derived here (cf. arXiv 2606.00344); the two ends, free bias and no bias, are in Dang et al. 2023",
+        prior="arXiv 2606.00344",
         domain=Domain({K: integers(2), n: above(0), lambda_b: above(0), lambda_W: above(0), lambda_H: above(0)}),
         assumptions=("n samples in every class, N = Kn, a = λ_b/(1 + λ_b)", "σ > 0: else everything is 0",
                      "b_n = b/n of `deep_mse.separable`, t_alive of `deep_mse.threshold`"),

@@ -110,6 +110,8 @@ def theorem(
         id="deep_ce.branching",
         title="Deep cross-entropy as a convex function plus a concave trace: the identity of branch and bound",
         source="derived here",
+        prior="low-rank structures: Garrod & Keating 2024 (arXiv 2410.23169) with cross-entropy, Súkeník, "
+        "Lampert & Mondelli 2024 with ReLU and squared error; depth alone: arXiv 2605.23087",
         domain=Domain({M: DEPTH[M], lam: above(0), pi_k: above(0), omega_k: above(0), eta: above(0),
                        x: between(0, sp.oo, closed=True)}),
         assumptions=("cross-entropy, any weights π and cost weights ω, no bias, widths ≥ K − 1",

@@ -94,6 +94,7 @@ def theorem(between: sp.Expr = BETWEEN, bias: sp.Expr = n_k / N) -> Theorem:
         title="Deep squared error with a free last-layer bias: a centred target, a simplex ETF for equal counts",
         source="equal counts: Dang et al. 2023 (deep linear networks with a last-layer bias); any counts derived here, "
         "cf. arXiv 2411.17278",
+        prior="Dang et al. 2023 (arXiv 2301.00437); arXiv 2411.17278",
         domain=GROUPS | DEPTH | {P: above(0)},
         assumptions=("the bias is not decayed", "any counts and any M; eigenvalues for two groups"),
         statement=(sp.Eq(sp.Symbol("b_k"), bias, evaluate=False),

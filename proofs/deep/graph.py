@@ -99,6 +99,7 @@ def theorem(tau: sp.Expr = TAU, ratio: sp.Expr = RATIO) -> Theorem:
         id="deep_relu.graph",
         title="Deep ReLU features with squared error: a strongly regular graph against the orthogonal frame",
         source="Súkeník, Lampert & Mondelli 2024 (construction and low-rank bias); criterion derived here",
+        prior="Súkeník, Lampert & Mondelli 2024",
         domain=LAYERS,
         assumptions=("r ≥ 4 vertices, K = r(r − 1)/2 classes, M ≥ 3 weight matrices, no bias",
                      "ReLU after W_1, …, W_{M−1}; H_1 is not constrained", "equal counts"),

@@ -52,6 +52,8 @@ def theorem(largest: sp.Expr = LARGEST, decay: sp.Expr = DECAY) -> Theorem:
         id="deep_ce.lower_bound",
         title="A global lower bound of deep models: one convex two-factor problem",
         source="derived here",
+        prior="low-rank structures: Garrod & Keating 2024 (arXiv 2410.23169) with cross-entropy, Súkeník, "
+        "Lampert & Mondelli 2024 with ReLU and squared error; depth alone: arXiv 2605.23087",
         domain=domain | {sigma: between(0, largest)},
         assumptions=("a non-negative loss, convex in Z for the two-factor problem to be convex",
                      "any weights π and ω; L = M + 1 factors, c = (L/2)P^{1/L}", "U is the value of any point"),

@@ -80,6 +80,8 @@ def theorem(dies: sp.Expr = DIES, imbalance: sp.Expr = IMBALANCE) -> Theorem:
         id="deep_ce.pair_death",
         title="Deep cross-entropy: the imbalance at which a decoupled pair dies",
         source="derived here, for pairs as in Garrod & Keating 2024",
+        prior="low-rank structures: Garrod & Keating 2024 (arXiv 2410.23169) with cross-entropy, Súkeník, "
+        "Lampert & Mondelli 2024 with ReLU and squared error; depth alone: arXiv 2605.23087",
         domain=LINE,
         assumptions=("the logits are a direct sum: the pair of group g is one block, uncoupled from the rest",
                      "K ≥ 3 classes; weights π_g, cost weights ω_g", "M ≥ 2; κ(K, M) = max_b of `rate`"),
@@ -146,6 +148,8 @@ def kappa_theorem(two: str = ".4798880", three: str = ".5698342") -> Theorem:
         id="deep_ce.kappa",
         title="The constants κ(4, M) of dying pairs",
         source="derived here",
+        prior="low-rank structures: Garrod & Keating 2024 (arXiv 2410.23169) with cross-entropy, Súkeník, "
+        "Lampert & Mondelli 2024 with ReLU and squared error; depth alone: arXiv 2605.23087",
         domain=Domain({s: above(0), p: between(0, 1)}),
         assumptions=("K = 4, s = b/2, p = 2/(M + 1), M ≥ 2",),
         statement=(sp.Eq(sp.Symbol(r"{\kappa(4,2)}"), sp.Symbol(rf"{{{two}\pm 5\cdot 10^{{-8}}}}"), evaluate=False),

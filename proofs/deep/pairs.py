@@ -125,6 +125,7 @@ def theorem(criterion: sp.Expr = CRITERION) -> Theorem:
         source="Garrod & Keating 2024 (arXiv 2410.23169: no ETF solution is global for K ≥ 4, M ≥ 3 or K ≥ 6, M = 2; "
         "their appendix has the objection to the global-ETF statement for deep cross-entropy in Dang et al. 2023); "
         "criterion derived here",
+        prior="Garrod & Keating 2024 (arXiv 2410.23169)",
         domain=Domain({K: integers(4), M: DEPTH[M], alpha: above(0), c: above(0)}),
         assumptions=("n samples in every class, no bias, widths ≥ ⌈K/2⌉", "c = ((M + 1)/2)(nP)^{1/(M+1)}, P the "
                      "product of the decays; equal decays λ: c = (M + 1)λn^{1/(M+1)}/2",

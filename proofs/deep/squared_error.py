@@ -69,6 +69,7 @@ def theorem(b: sp.Expr = B) -> Theorem:
         id="deep_mse.separable",
         title="Deep linear networks with squared error: one scalar problem per class",
         source="Dang et al. 2023 (deep linear networks, any M, no bias); the reduction is derived here",
+        prior="Dang et al. 2023 (arXiv 2301.00437); M = 2, balanced: Tirer & Bruna 2022 (arXiv 2202.08087)",
         domain=domain,
         assumptions=("no bias", "M weight matrices above the features, P the product of all M + 1 decays",
                      "one-hot targets, any class counts; widths ≥ K unless R is named"),

@@ -104,6 +104,7 @@ def theorem(threshold: sp.Expr = THRESHOLD, jump: sp.Expr = JUMP, last: sp.Expr 
         id="deep_mse.threshold",
         title="Deep squared error: the global threshold, the jump, and stationary points that are not optimal",
         source="Dang et al. 2023 (deep linear networks with squared error); derived here from the scalar problem",
+        prior="Dang et al. 2023 (arXiv 2301.00437)",
         domain=DEEP | {x: between(0, 1)},
         assumptions=("M ≥ 2 (M = 1 is a soft threshold without a jump, `ufm.squared_error`)", "t = b/n_k, "
                      "x = σ/√n_k; values are in units of n_k/(2N), the value of a class that is not learned"),

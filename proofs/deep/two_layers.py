@@ -50,6 +50,7 @@ def theorem(largest: sp.Expr = LARGEST) -> Theorem:
         id="deep_mse.two_layers",
         title="Extended unconstrained features: two linear layers",
         source="Tirer & Bruna 2022 (the model, with and without ReLU); threshold derived here",
+        prior="Tirer & Bruna 2022 (arXiv 2202.08087)",
         domain=domain,
         assumptions=("n samples in every class, no bias, widths ≥ K", "P = λ_{W_2}λ_{W_1}λ_H"),
         statement=(sp.Lt(PRODUCT, largest, evaluate=False),),

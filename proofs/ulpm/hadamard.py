@@ -77,6 +77,7 @@ def theorem(speed: sp.Expr = SPEED) -> Theorem:
         id="ulpm.hadamard",
         title="Gradient flow from a Hadamard start: one exact equation for each direction",
         source="derived here; such starts, and that they reach neural collapse: arXiv 2512.04006",
+        prior="arXiv 2512.04006",
         domain=sizes,
         assumptions=("one sample in each of K = 2^m classes (closed form: K = 4)",
                      "balanced at the start: WWᵀ = HᵀH = Z"),

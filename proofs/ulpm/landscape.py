@@ -77,6 +77,7 @@ def theorem(rate: sp.Expr = RATE) -> Theorem:
         id="ulpm.landscape",
         title="Balanced unconstrained features on a sphere: neural collapse or a strict saddle",
         source="Ji et al. 2022 (landscape); the explicit direction and its rate derived here",
+        prior="with weight decay: Zhu et al. 2021; squared error: Zhou et al. 2022 (arXiv 2203.01238)",
         domain=line | frame,
         assumptions=("n samples in every class, cross-entropy averaged over all Kn samples", "μ > 0",
                      "feature dimension d ≥ K (some a with Wa = 0 = Hᵀa)"),

@@ -185,6 +185,7 @@ def theorem(sigma: sp.Expr = SIGMA) -> Theorem:
         title="Minimum-norm separation: simplex-encoded labels for any class counts",
         source="Thrampoulidis et al. 2022 (SELI); Ji et al. 2022 (balanced); positivity of the dual for all counts and "
                "the factors δ derived here",
+        prior="vector scaling: arXiv 2303.07608",
         domain=COUNTS,
         assumptions=("feature dimension d ≥ K − 1", "ω² = n for the norm over samples, ω = 1 for the class average",
                      "closed forms are for two groups, ω² = n and δ = 1"),

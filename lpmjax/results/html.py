@@ -1,0 +1,27 @@
+"""A result as HTML, for notebooks: its certificate in a sentence, above what the printed table says."""
+
+from html import escape
+
+from ..codes import Status
+
+
+def as_html(text: str, value: float, lower_bound: float, gap: float, tol: float, status: int) -> str:
+    """The printed ``text`` of one result, of which the first line is the headline, with what its numbers prove.
+
+    Certified, converged and failed results differ by sign and word, and not by colour alone.
+    """
+    headline, *rest = text.splitlines()
+    bounds = f"[{lower_bound:.10g}, {value:.10g}]"
+    if status == Status.certified:
+        sign, words = (
+            "&#10003;",
+            f"certified: the global optimum lies in {bounds}, gap {gap:.2g} at tolerance {tol:.2g}",
+        )
+    elif status == Status.converged:
+        sign, words = "&#9675;", f"converged: not proved optimal, the global optimum lies in {bounds}"
+    else:
+        sign, words = "&#10007;", f"{Status(status).name}: {Status.message(status)}"
+    return (
+        f"<div><strong>{escape(headline)}</strong><br>{sign} {escape(words)}"
+        f"<pre style='line-height: 1.2'>{escape(chr(10).join(rest))}</pre></div>"
+    )
