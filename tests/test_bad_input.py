@@ -249,6 +249,12 @@ CALLS = {
     }),
     "plot.cosine": (lpm.plot.cosine, {"ds": ("object", None), "ax": ("object?", None), "group": ("object", "B")}),
     "plot.flow": (lpm.plot.flow, {"ds": ("object", None), "axes": ("object?", None)}),
+    "geometry": (lpm.plot.geometry, {"sol": ("object", None), "ax": ("object?", None)}),
+    "gram": (lpm.plot.gram, {
+        "sol": ("object", None), "ax": ("object?", None), "of": ("object", "features"), "label": ("flag", True),
+    }),
+    "spectrum": (lpm.plot.spectrum, {"sol": ("object", None), "ax": ("object?", None)}),
+    "reproduce": (lpm.reproduce, {"name": ("object", "fang-cosine")}),
     "plot.diagnosis": (lpm.plot.diagnosis, {"found": ("object", None), "axes": ("object?", None)}),
 }  # fmt: skip
 #: what these need to get as far as the argument that is tried (counts and their names: test_counts.py)
@@ -256,6 +262,9 @@ GIVEN = {
     "diagnose": {"counts": [5, 1]},
     "diagnose with decay": {"counts": [5, 1]},
     "phase_diagram": {"ds": DATASET},
+    "geometry": {"sol": SOLVED},
+    "gram": {"sol": SOLVED},
+    "spectrum": {"sol": SOLVED},
     "referee": {"problem": lpm.DeepLinear(lpm.ClassGroups.balanced(3), (1.0, 1.0), 1.0)},
     "plot.cosine": {"ds": DATASET},
     "deep_phases": {"ds": DEEP_DATASET},

@@ -1,4 +1,4 @@
-"""The ``lpmjax`` command: solve, sweep, boundary, phase-diagram, flow, diagnose, verify, audit, reproduce."""
+"""The ``lpmjax`` command, assembled from a file for each subcommand."""
 
 import io
 import os
@@ -18,7 +18,6 @@ from .reproduce import reproduce
 from .stores import audit
 from .theorems import verify
 from .two_groups import boundary, solve
-
 
 
 for command in (solve, sweep, boundary, phase_diagram, flow, diagnose, verify, audit, reproduce, claims):

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..arguments import require_type
 from ..results.features import FeatureSolution
+from ..results.kept import NetworkSolution
 from ..results.logits import LogitSolution, group_names
 from ..results.result import Result
 
@@ -25,15 +26,24 @@ def require_result(sol: Any) -> None:
 
 
 def vectors(sol: Any) -> tuple[np.ndarray | None, np.ndarray]:
-    """Classifier (K, d), or None where the model has none, and class features (K, d), which share their space."""
+    """Classifier (K, d), or None where the model has none, and class features (K, d), which share their space.
+
+    Of deep models the classifier is the product of all weight matrices; behind ReLUs it is the last one, and features
+    are those of the last layer.
+    """
     if isinstance(sol, FeatureSolution):
         return None, np.asarray(sol.features()).T
-    W, H = sol.factors() if isinstance(sol, LogitSolution) else (sol.W, sol.H)
-    H, K = np.asarray(H).T, len(W)
+    factors = sol.factors() if isinstance(sol, LogitSolution) else (sol.W, sol.H)
+    W, *middle, H = (np.asarray(factor) for factor in factors)
+    for matrix in middle if not isinstance(sol, NetworkSolution) else ():
+        W = W @ matrix
+    for matrix in reversed(middle) if isinstance(sol, NetworkSolution) else ():
+        H = np.maximum(matrix @ H, 0)
+    H, K = H.T, len(W)
     if len(H) != K:  # a feature for each sample: those of a class are side by side
         samples = np.rint(np.asarray(sol.problem.groups.samples)).astype(int)[sol.problem.groups.class_index]
         H = np.stack([part.mean(0) for part in np.split(H, np.cumsum(samples)[:-1])])
-    return np.asarray(W), H
+    return W, H
 
 
 def groups_of(sol: Any) -> tuple[np.ndarray, list[str]]:

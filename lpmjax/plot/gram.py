@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import require_flag
 from ..extras import matplotlib_modules
 from .frames import class_names, require_result, vectors
 from .given import require_axes
@@ -38,6 +39,7 @@ def gram(sol: Any, ax: Any = None, of: str = "classifiers", label: bool = True) 
     require_axes("ax", ax)
     if not isinstance(of, str) or of not in _KINDS:
         raise ValueError(f"of = {of!r} is out of range: it must be one of {', '.join(_KINDS)}.")
+    label = require_flag("label", label)
     W, H = vectors(sol)
     if W is None and of == "classifiers":
         raise ValueError(f"{type(sol.problem).__name__} has no classifier: draw gram(sol, of='features').")
@@ -49,9 +51,9 @@ def gram(sol: Any, ax: Any = None, of: str = "classifiers", label: bool = True) 
     ax.figure.colorbar(image, ax=ax, label="inner product", shrink=0.85)
     if label and len(G) <= _WRITTEN:
         middle = (G.min() + G.max()) / 2
-        for j, k in np.ndindex(G.shape):
-            color = "black" if G[j, k] > middle else "white"
-            ax.text(k, j, _short(G[j, k]), ha="center", va="center", color=color, fontsize="x-small")
+        for (j, k), number in np.ndenumerate(G):
+            color = "black" if number > middle else "white"
+            ax.text(k, j, _short(float(number)), ha="center", va="center", color=color, fontsize="x-small")
     if len(G) <= _NAMED:
         ax.set_xticks(range(len(G)), names, fontsize="small", rotation=90 if len(G) > 12 else 0)
         ax.set_yticks(range(len(G)), names, fontsize="small")

@@ -5,20 +5,20 @@ from html import escape
 from ..codes import Status
 
 
-def as_html(text: str, value: float, lower_bound: float, gap: float, tol: float, status: int) -> str:
-    """The printed ``text`` of one result, of which the first line is the headline, with what its numbers prove.
+def as_html(text: str, bounds: tuple[float, float], gap: float, tol: float, status: int) -> str:
+    """The printed ``text`` of one result, of which the first line is the headline, with what its ``bounds`` prove.
 
     Certified, converged and failed results differ by sign and word, and not by colour alone.
     """
     headline, *rest = text.splitlines()
-    bounds = f"[{lower_bound:.10g}, {value:.10g}]"
+    between = "[{:.10g}, {:.10g}]".format(*bounds)
     if status == Status.certified:
         sign, words = (
             "&#10003;",
-            f"certified: the global optimum lies in {bounds}, gap {gap:.2g} at tolerance {tol:.2g}",
+            f"certified: the global optimum lies in {between}, gap {gap:.2g} at tolerance {tol:.2g}",
         )
     elif status == Status.converged:
-        sign, words = "&#9675;", f"converged: not proved optimal, the global optimum lies in {bounds}"
+        sign, words = "&#9675;", f"converged: not proved optimal, the global optimum lies in {between}"
     else:
         sign, words = "&#10007;", f"{Status(status).name}: {Status.message(status)}"
     return (

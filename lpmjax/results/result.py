@@ -96,8 +96,8 @@ class Result(eqx.Module):
         traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self))
         if traced or np.ndim(self.value):
             return f"<pre>{escape(str(self))}</pre>"
-        numbers = (float(x) for x in (self.value, self.lower_bound, self.gap, self.tol))
-        return as_html(str(self), *numbers, int(self.status))
+        bounds = float(self.lower_bound), float(self.value)
+        return as_html(str(self), bounds, float(self.gap), float(self.tol), int(self.status))
 
     def _table(self) -> str:
         value, gap = float(self.value), float(self.gap)
