@@ -151,3 +151,9 @@ def test_every_number_agrees(name):
     found = lpm.reproduce(name)
     assert found.ok, str(found)
     found.figure().canvas.draw()
+    for variable in found.data.data_vars:  # every variable that is checked is checked to some per cent
+        changed = found.data.assign({variable: found.data[variable] * 1.1 + 0.01})
+        if not all(check.ok for check in found.of.checks(changed)):
+            break
+    else:
+        pytest.fail("no variable is checked")

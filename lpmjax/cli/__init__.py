@@ -19,7 +19,6 @@ from .stores import audit
 from .theorems import verify
 from .two_groups import boundary, solve
 
-
 for command in (solve, sweep, boundary, phase_diagram, flow, diagnose, verify, audit, reproduce, claims):
     app.command()(command)
 
