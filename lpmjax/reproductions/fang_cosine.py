@@ -88,8 +88,9 @@ _SOURCE = "Fang, He, Long and Su 2021 (PNAS; arXiv 2101.12699)"
 REPRODUCTION = Reproduction(
     title="cosine between minority classifiers against the imbalance ratio",
     source=f"{_SOURCE}, the figure of the Layer-Peeled Model's minority cosines",
-    setting="K = 10, K_A = 3, 5, 7, E_W = 1, E_H = 5, R = 10^(i/10), i = 0..40, cross-entropy, no bias",
-    differs="the published script solves the model's semidefinite relaxation by splitting; here every cell is exact "
+    setting="K = 10, K_A = 3, 5, 7, E_W = 1, E_H = 5, R = 10^(i/10), i = 0..40, cross-entropy, no bias; the "
+    "published script has K_A = 5",
+    differs="the published script solves the model's semidefinite relaxation numerically; here every cell is exact "
     "and certified. The networks that the paper trains are left out.",
     compute=compute,
     checks=checks,
