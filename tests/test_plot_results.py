@@ -117,7 +117,7 @@ def test_what_cannot_be_drawn_is_refused():
 def test_a_notebook_shows_the_certificate():
     shown = ETF._repr_html_()
     assert (
-        f"&#10003; certified: the global optimum lies in [{float(ETF.lower_bound):.10g}, {float(ETF.value):.10g}]"
+        f"&#10003; certified to 1e-10, relative: the global optimum lies in [{float(ETF.lower_bound):.10g}, {float(ETF.value):.10g}]"
         in shown
     )
     assert str(ETF).splitlines()[-1] in shown

@@ -46,7 +46,7 @@ def geometry(sol: Any, ax: Any = None) -> Any:
     K, (index, names) = len(H), groups_of(sol)
     for g, name in enumerate(names):
         of, marker = np.flatnonzero(index == g), MARKERS[g % len(MARKERS)]
-        color = pyplot.get_cmap("viridis")(0.85 * g / max(len(names) - 1, 1))
+        color = pyplot.get_cmap("viridis")(0.7 * g / max(len(names) - 1, 1))
         legend = f"group {name}" if 1 < len(names) <= len(MARKERS) else None
         _features(ax, points[len(points) - K :][of], marker, color, legend if W is None else None)
         if W is not None:

@@ -69,7 +69,12 @@ def draw(ds: Any) -> Any:
         below.set_xlabel(r"weight decay $\lambda$ of every factor ($\lambda n^{1/(M+1)}$)")
     axes[0, 0].axvline(_THEIRS, color="black", lw=0.9, ls=":")
     axes[0, 0].text(
-        _THEIRS, 0.03, " published setting, $K$ = 10", transform=axes[0, 0].get_xaxis_transform(), fontsize="small"
+        _THEIRS,
+        0.03,
+        "published setting, $K$ = 10 ",
+        transform=axes[0, 0].get_xaxis_transform(),
+        fontsize="small",
+        ha="right",
     )
     axes[0, 0].set_ylabel("value of the ETF above the best, relative")
     axes[1, 0].set_ylabel("rank of the best structure (lines set apart)")

@@ -5,7 +5,7 @@ from html import escape
 from ..codes import Status
 
 
-def as_html(text: str, bounds: tuple[float, float], gap: float, tol: float, status: int) -> str:
+def as_html(text: str, bounds: tuple[float, float], tol: float, status: int) -> str:
     """The printed ``text`` of one result, of which the first line is the headline, with what its ``bounds`` prove.
 
     Certified, converged and failed results differ by sign and word, and not by colour alone.
@@ -15,7 +15,7 @@ def as_html(text: str, bounds: tuple[float, float], gap: float, tol: float, stat
     if status == Status.certified:
         sign, words = (
             "&#10003;",
-            f"certified: the global optimum lies in {between}, gap {gap:.2g} at tolerance {tol:.2g}",
+            f"certified to {tol:.2g}, relative: the global optimum lies in {between}",
         )
     elif status == Status.converged:
         sign, words = "&#9675;", f"converged: not proved optimal, the global optimum lies in {between}"

@@ -97,7 +97,7 @@ class Result(eqx.Module):
         if traced or np.ndim(self.value):
             return f"<pre>{escape(str(self))}</pre>"
         bounds = float(self.lower_bound), float(self.value)
-        return as_html(str(self), bounds, float(self.gap), float(self.tol), int(self.status))
+        return as_html(str(self), bounds, float(self.tol), int(self.status))
 
     def _table(self) -> str:
         value, gap = float(self.value), float(self.gap)
