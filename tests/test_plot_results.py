@@ -116,10 +116,8 @@ def test_what_cannot_be_drawn_is_refused():
 
 def test_a_notebook_shows_the_certificate():
     shown = ETF._repr_html_()
-    assert (
-        f"&#10003; certified to 1e-10, relative: the global optimum lies in [{float(ETF.lower_bound):.10g}, {float(ETF.value):.10g}]"
-        in shown
-    )
+    bounds = f"[{float(ETF.lower_bound):.10g}, {float(ETF.value):.10g}]"
+    assert f"&#10003; certified to 1e-10, relative: the global optimum lies in {bounds}" in shown
     assert str(ETF).splitlines()[-1] in shown
     open_ = dataclasses.replace(ETF, status=np.int8(lpm.Status.converged))
     assert "&#9675; converged: not proved optimal" in open_._repr_html_()
