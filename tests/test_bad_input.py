@@ -40,6 +40,7 @@ TAKES = {
     "integer": {"5"},
     "flag": {"True"},
     "callable": {"function"},
+    "path": {"x"},
     "object": set(),
 }
 
@@ -254,6 +255,10 @@ CALLS = {
         "sol": ("object", None), "ax": ("object?", None), "of": ("object", "features"), "label": ("flag", True),
     }),
     "spectrum": (lpm.plot.spectrum, {"sol": ("object", None), "ax": ("object?", None)}),
+    "open_sweep": (lpm.open_sweep, {"path": ("path", "grid.zarr")}),
+    "audit": (lpm.audit, {
+        "store": ("path", "grid.zarr"), "sample": ("integer", 10), "seed": ("integer", 0), "reopen": ("flag", False),
+    }),
     "reproduce": (lpm.reproduce, {"name": ("object", "fang-cosine")}),
     "plot.diagnosis": (lpm.plot.diagnosis, {"found": ("object", None), "axes": ("object?", None)}),
 }  # fmt: skip
@@ -306,6 +311,7 @@ def test_every_public_function_is_tried():
         and (module is lpm or value.__module__ == module.__name__)
     }  # fmt: skip
     made_by_functions = {
+        "Audit",
         "Diagnosis",
         "Phase",
         "Result",
@@ -315,6 +321,7 @@ def test_every_public_function_is_tried():
         "Referee",
         "PairSolution",
         "SeparationSolution",
+        "StoredSweep",
         "Verification",
         "SimplexDeviations",
         "NeuralCollapse",
