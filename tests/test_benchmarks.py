@@ -190,6 +190,7 @@ def test_work_is_counted_by_shapes_and_trips():
     assert count(program, A, x)["unknown_loops"] == 1
 
 
+@pytest.mark.slow
 def test_report_regenerates_byte_for_byte(record, tmp_path):
     results = tmp_path / "results"
     results.mkdir()

@@ -77,6 +77,7 @@ def test_perturbed_weight_decay_loses_the_certificate_quadratically(entry):
         assert 5 < large / small < 200
 
 
+@pytest.mark.slow
 def test_solver_with_a_perturbed_root_or_multiplier_is_caught(monkeypatch):
     from lpmjax.solvers import two_group
 

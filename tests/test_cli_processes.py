@@ -103,6 +103,7 @@ def test_standard_output_on_a_full_disk():
     assert "No space left on device" in done.stderr and "Traceback" not in done.stderr and len(done.stderr) < 120
 
 
+@pytest.mark.slow
 def test_a_second_command_finds_the_compilations_of_the_first(tmp_path):
     def kept(home):
         command = [sys.executable, "-m", "lpmjax.cli", "boundary", "--json"]

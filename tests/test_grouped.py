@@ -275,7 +275,7 @@ def test_agrees_with_the_exact_solver_of_two_groups(R):
         np.testing.assert_allclose(getattr(s, name), getattr(exact, name), atol=1e-8, err_msg=name)
 
 
-@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize("side", [pytest.param(-1, marks=pytest.mark.slow), 1])
 def test_label_smoothing_moves_the_threshold(side):
     # the pull at zero is (1 - epsilon) / K: epsilon + K c = 1 is where the optimum leaves zero
     price = 0.7 / 5 * (1 - side * 1e-6)
@@ -287,7 +287,7 @@ def test_label_smoothing_moves_the_threshold(side):
     assert lpm.certify(problem, s).phase == s.phase
 
 
-@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize("side", [pytest.param(-1, marks=pytest.mark.slow), 1])
 def test_merging_is_decided_at_the_threshold(side):
     # sqrt(n) <= lambda N with the last of three groups within 1e-6 of it
     n = np.array([40.0, 15.0, 4.0])
@@ -351,6 +351,7 @@ def test_grid_over_class_counts_in_one_trace(sizes):
         np.testing.assert_allclose(batch.slack[i][:K], single.slack, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_non_negative_features_follow_the_closed_form():
     n = np.array([40.0, 20.0, 6.0, 2.0])
     price, N, K = 2e-2, 68.0, 4

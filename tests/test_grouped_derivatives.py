@@ -98,6 +98,7 @@ def test_derivatives_of_everything(form):
     np.testing.assert_allclose(value_hessian, value_hessian.T, atol=1e-8 * np.abs(value_hessian).max())
 
 
+@pytest.mark.slow
 def test_gradient_ascent_on_weights_revives_an_annihilated_minority():
     n = jnp.array([30.0, 8.0, 1.0])
 

@@ -144,6 +144,7 @@ def test_descents_run_under_each_flag(name, flag):
         jax.block_until_ready(RUN_SLOWLY[name]())
 
 
+@pytest.mark.slow
 def test_the_flags_do_look():
     with strict("debug_nans"), pytest.raises(FloatingPointError):
         jnp.log(-1.0)

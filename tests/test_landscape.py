@@ -159,6 +159,7 @@ def plain_loss(flat, K=4, n=2, d=4):
 dense_hessian = jax.jit(jax.hessian(plain_loss))
 
 
+@pytest.mark.slow
 def test_extreme_eigenvalues_are_those_of_the_dense_hessian(saddle, collapsed):
     for factors in (saddle, collapsed):
         x = jnp.concatenate([jnp.ravel(A) for A in factors])

@@ -88,7 +88,7 @@ def test_table_and_record(verified):
         ("lpm.oversampling", "least_remedy", lambda f: f * (1 + sp.Rational(1, 10**8))),
         ("lpm.oversampling", "effective_ratio", lambda f: 1 / f),
         ("certificate.budget", "gap", lambda f: f * (1 - sp.Rational(1, 10**6))),
-        ("lpm.grouped", "pull_other", lambda f: -f),
+        pytest.param("lpm.grouped", "pull_other", lambda f: -f, marks=pytest.mark.slow),
         ("ulpm.seli", "value", lambda f: f * (1 + sp.Rational(1, 10**9))),
         ("ulpm.seli", "beta_AB", lambda f: f * (1 + sp.Rational(1, 10**9))),
         ("ulpm.lower_bound", "bound", lambda f: f * (1 + sp.Rational(1, 10**8))),
@@ -142,7 +142,12 @@ def test_every_closed_form_is_compared(identifier, name):
 @pytest.mark.parametrize(
     ("identifier", "module", "change"),
     [
-        ("ufm.label_smoothing", balanced, lambda s: dataclasses.replace(s, margin=1.001 * s.margin)),
+        pytest.param(
+            "ufm.label_smoothing",
+            balanced,
+            lambda s: dataclasses.replace(s, margin=1.001 * s.margin),
+            marks=pytest.mark.slow,
+        ),
         ("ufm.squared_error", grouped, lambda s: dataclasses.replace(s, within=1.001 * s.within)),
         ("lpm.grouped", grouped, lambda s: dataclasses.replace(s, between=1.001 * s.between)),
         ("lpm.rank", grouped, lambda s: dataclasses.replace(s, slack=-s.slack)),

@@ -125,7 +125,7 @@ def _chosen(sweep: StoredSweep, sample: int, seed: int) -> dict[int, np.ndarray]
     return {int(chunk): part for chunk, part in zip(which, np.split(cells[order], begin[1:]), strict=False)}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # equality of arrays is an array
 class _Look:
     chunk: int
     damaged: tuple[str, ...]
