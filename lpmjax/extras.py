@@ -40,3 +40,13 @@ def distributed_module() -> Any:
     except ImportError as error:
         raise ImportError("workers need dask.distributed: pip install 'lpmjax[cluster]'") from error
     return distributed
+
+
+def bundled_digits() -> tuple[Any, Any]:
+    """scikit-learn's digits, images (1797, 8, 8) and labels, or an ImportError that says what to install."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise ImportError("digits need scikit-learn: pip install 'lpmjax[examples]'") from error
+    bunch: Any = load_digits()
+    return bunch.images, bunch.target

@@ -1,0 +1,15 @@
+"""Trained networks beside peeled models: do four numbers say what a network's last layer looks like?
+
+>>> import lpmjax as lpm
+>>> images = lpm.experiment.load("digits")  # doctest: +SKIP
+>>> ds = lpm.experiment.Experiment(images, lpm.experiment.Settings(depths=(2,))).complete().dataset()  # doctest: +SKIP
+"""
+
+from .comparison import compared as compared
+from .comparison import errors as errors
+from .grid import Experiment as Experiment
+from .images import Images as Images
+from .images import load as load
+from .sampling import Profile as Profile
+from .settings import Architecture as Architecture
+from .settings import Settings as Settings
