@@ -15,6 +15,7 @@ group  classes   samples     slack   cosine     |w|^2     |h|^2   margin
 from . import boundary as boundary
 from . import certificate as certificate
 from . import counts as counts
+from . import experiment as experiment
 from . import exporting as exporting
 from . import frames as frames
 from . import landscape as landscape

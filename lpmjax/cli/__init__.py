@@ -10,6 +10,7 @@ import jax
 from .claims import claims
 from .common import app
 from .diagnosis import diagnose
+from .experiments import experiment
 from .flow import flow
 from .grids import sweep
 from .interrupt import INTERRUPTED, leave
@@ -19,7 +20,7 @@ from .stores import audit
 from .theorems import verify
 from .two_groups import boundary, solve
 
-for command in (solve, sweep, boundary, phase_diagram, flow, diagnose, verify, audit, reproduce, claims):
+for command in (solve, sweep, boundary, phase_diagram, flow, diagnose, experiment, verify, audit, reproduce, claims):
     app.command()(command)
 
 

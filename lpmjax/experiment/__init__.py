@@ -7,9 +7,13 @@
 
 from .comparison import compared as compared
 from .comparison import errors as errors
+from .control import Control as Control
+from .control import control as control
+from .control import controls as controls
 from .grid import Experiment as Experiment
 from .images import Images as Images
 from .images import load as load
+from .reweighting import reweighted as reweighted
 from .sampling import Profile as Profile
 from .settings import Architecture as Architecture
 from .settings import Settings as Settings

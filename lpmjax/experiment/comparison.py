@@ -39,8 +39,8 @@ def compared(ds: Any) -> Any:
         raise ValueError(f"ds lacks {', '.join(missing)}: give a Dataset of lpmjax.experiment.Experiment.dataset.")
     found = xr.Dataset()
     for prefix in ("", "predicted_"):
-        found[f"{prefix}cosine"] = _halves(ds[f"{prefix}cosines"], pairs=True)
-        found[f"{prefix}w_norm2"] = _halves(ds[f"{prefix}w_norm2"])
+        found[f"{prefix}cosine"] = halves(ds[f"{prefix}cosines"], pairs=True)
+        found[f"{prefix}w_norm2"] = halves(ds[f"{prefix}w_norm2"])
         norms = found[f"{prefix}w_norm2"]
         share = norms.sel(half="minority") / norms.sel(half="majority")
         known = share.notnull()
@@ -48,14 +48,14 @@ def compared(ds: Any) -> Any:
         found[f"{prefix}collapsed"] = collapsed.where(known).drop_vars("half", errors="ignore")
         found[f"{prefix}onset"] = _onset(found[f"{prefix}collapsed"])
     for name in ("train_accuracy", "test_accuracy"):
-        found[name] = _halves(ds[name])
+        found[name] = halves(ds[name])
     found["cosine_error"] = found["predicted_cosine"] - found["cosine"]
     found["w_norm2_error"] = found["predicted_w_norm2"] / found["w_norm2"] - 1
     found["value_error"] = ds["predicted_value"] / ds["predicted_observed_value"] - 1
     return found
 
 
-def _halves(values: Any, pairs: bool = False) -> Any:
+def halves(values: Any, pairs: bool = False) -> Any:
     """Means over the first half of the classes (with the middle one) and the second, or over their pairs."""
     import xarray as xr
 

@@ -10,8 +10,8 @@ IDX = (
     "two zero bytes, type 8, number of axes, sizes)"
 )
 CIFAR = (
-    "in the binary version of CIFAR-10: data_batch_1.bin to data_batch_5.bin (records of one label byte and 3072 pixels: "
-    "red, green, blue, each 32 x 32)"
+    "in the binary version of CIFAR-10: data_batch_1.bin to data_batch_5.bin (records of one label byte and 3072 "
+    "pixels: red, green, blue, each 32 x 32)"
 )
 _RECORD = 1 + 3 * 32 * 32
 
@@ -21,7 +21,9 @@ def read_idx(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     pixels = _idx(_present(folder, "train-images-idx3-ubyte", IDX), axes=3)
     labels = _idx(_present(folder, "train-labels-idx1-ubyte", IDX), axes=1)
     if len(pixels) != len(labels) or not len(labels):
-        raise ValueError(f"{folder} holds {len(pixels)} images and {len(labels)} labels: files do not match, or are empty.")
+        raise ValueError(
+            f"{folder} holds {len(pixels)} images and {len(labels)} labels: files do not match, or are empty."
+        )
     return pixels[..., None], labels.astype(np.int64)
 
 
@@ -33,7 +35,7 @@ def read_cifar(folder: Path) -> tuple[np.ndarray, np.ndarray]:
         content = np.frombuffer(path.read_bytes(), np.uint8)
         if not content.size or content.size % _RECORD:
             raise ValueError(
-                f"{path} has {content.size} bytes, which is no whole number of records of {_RECORD}: it must be {CIFAR}."
+                f"{path} has {content.size} bytes, no whole number of records of {_RECORD}: it must be {CIFAR}."
             )
         records.append(content.reshape(-1, _RECORD))
         if records[-1][:, 0].max() > 9:
@@ -60,5 +62,7 @@ def _idx(path: Path, axes: int) -> np.ndarray:
         raise ValueError(f"{path} does not begin with the bytes 0, 0, 8, {axes}: it must be {IDX}.")
     sizes = np.frombuffer(content, ">u4", axes, 4).astype(int)
     if len(content) - header != sizes.prod():
-        raise ValueError(f"{path} holds {len(content) - header} bytes for sizes {tuple(sizes)}: it is cut, or too long.")
+        raise ValueError(
+            f"{path} holds {len(content) - header} bytes for sizes {tuple(sizes)}: it is cut, or too long."
+        )
     return np.frombuffer(content, np.uint8, offset=header).reshape(sizes)

@@ -20,8 +20,8 @@ Progress = Callable[[int, int, str], None]
 class Experiment:
     """Trained networks beside peeled models, over depth, ratio, decay and seed.
 
-    ``complete`` trains what is missing, depth by depth and ratio by ratio; ``dataset`` is of what is finished, so that an
-    experiment which was interrupted loses at most the networks of one depth and ratio, and goes on from there.
+    ``complete`` trains what is missing, depth by depth and ratio by ratio; ``dataset`` is of what is finished. So an
+    experiment that was interrupted loses at most the networks of one depth and ratio, and can go on from there.
 
     Raises
     ------
@@ -73,8 +73,8 @@ class Experiment:
         self.cells[depth, ratio], self._predictions[depth, ratio] = cell, found
 
     def dataset(self) -> Any:
-        """xarray.Dataset over (depth, ratio, decay, seed): what was measured of each network, by class as well (by place,
-        most samples first), and ``predicted_*`` over ``predictor``; NaN where nothing is finished."""
+        """xarray.Dataset over (depth, ratio, decay, seed): what was measured of each network, some of it by class (by
+        place, most samples first), and ``predicted_*`` over ``predictor``; NaN where nothing is finished."""
         import xarray as xr
 
         s, K = self.settings, self.images.num_classes

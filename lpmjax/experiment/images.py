@@ -37,8 +37,8 @@ def load(name: str, folder: Any = None) -> Images:
     Parameters
     ----------
     name : "digits" (1797 images of 8 x 8, bundled with scikit-learn), "mnist", "fashion-mnist" or "cifar10".
-    folder : of the files of the last three, which this library does not download: the four-byte-header IDX files of MNIST
-        and FashionMNIST (``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, also ``.gz``), the binary version of
+    folder : of the files of the last three, which this library does not download: the IDX files of MNIST and
+        FashionMNIST (``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, also ``.gz``), the binary version of
         CIFAR-10 (``data_batch_1.bin`` to ``data_batch_5.bin``).
 
     Raises

@@ -1,4 +1,4 @@
-"""Networks without biases: perceptrons, a small convolutional one, and the peeled models that the theory puts in their place.
+"""Networks without biases: perceptrons, a small convolutional one, and the peeled models that stand for them in theory.
 
 All are homogeneous in each weight, so that at a stationary point with equal decays the squared norms of all
 weights are equal, up to the corner of the ReLU. That corner is rounded: under weight decay pre-activations come to rest
@@ -101,7 +101,7 @@ def peeled(key: Array, samples: int, K: int, factors: int, width: int, size: flo
     """Features of ``samples`` samples and ``factors - 1`` matrices of inner width ``width``, at random."""
     shapes = [(samples, width), *[(width, width)] * (factors - 2), (K, width)]
     keys = jax.random.split(key, factors)
-    return Peeled(tuple(size * jax.random.normal(k, s, jnp.float32) for k, s in zip(keys, shapes, strict=True)))
+    return Peeled(tuple(size * jax.random.normal(k, s) for k, s in zip(keys, shapes, strict=True)))
 
 
 def _he(key: Array, shape: tuple[int, ...], fan: int) -> Array:

@@ -11,7 +11,7 @@ from .nets import Network
 from .sampling import Sample
 from .training import Task, cross_entropy, objective
 
-#: singular values of a classifier below this share of the largest are no rank; rows as short beside the longest are zero
+#: singular values of a classifier below this share of the largest, and rows as short beside the longest, are zero
 _SMALL = 1e-2
 
 

@@ -17,7 +17,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from ..codes import Status
 from ..groups import ClassGroups
 from ..problems.deep_linear import DeepLinear
 from ..problems.layer_peeled import LayerPeeled
@@ -28,7 +27,7 @@ from ..solvers.multi_start import MultiStart
 from .observation import Measures, cosines
 
 #: random starts at each width of a deep model
-_RESTARTS = 2
+_RESTARTS = 4
 
 PREDICTORS = ("LayerPeeled", "UnconstrainedFeatures", "ReluFeatures", "DeepLinear")
 
@@ -46,13 +45,11 @@ class Prediction(NamedTuple):
     status: int
 
 
-def predicted(
-    counts: np.ndarray, decays: np.ndarray, found: Measures, weights: np.ndarray | None = None
-) -> dict[str, Prediction]:
+def predicted(counts: np.ndarray, decays: np.ndarray, found: Measures) -> dict[str, Prediction]:
     """By each of the models, of a network with ``decays`` (L,) and what was measured of it. On the host, in float64."""
     with jax.enable_x64(True):
-        groups = ClassGroups.from_counts(counts.tolist(), weights)
-        last, K = float(decays[-1]), counts.size
+        groups = ClassGroups.from_counts(counts.tolist())
+        last = float(decays[-1])
         paid = last * found.w_norm2.sum()
         free = last, found.lambda_H
         budgets = float(found.w_norm2.mean()), float(found.h_norm2.mean())
@@ -90,7 +87,7 @@ def _of_deep(model: DeepLinear, counts: np.ndarray, observed: float) -> Predicti
 
 
 def _over_equals(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(K,) for each class the mean over all of its count, which play unequal parts in one optimum, and any in another."""
+    """(K,) for each class the mean over all of its count: they play unequal parts, each of them in some optimum."""
     return np.array([values[counts == n].mean() for n in counts])
 
 

@@ -18,7 +18,7 @@ _WARM, _RATE, _ROUND, _ROUNDS = 400, 3e-3, 250, 16
 
 
 class Task(NamedTuple):
-    """What a network is trained on: ``sum_i weights_i CE(logits(inputs_i), labels_i) + sum_j decays_j |weight_j|² / 2``."""
+    """Of a network: minimise ``sum_i weights_i CE(logits(inputs_i), labels_i) + sum_j decays_j |weight_j|² / 2``."""
 
     inputs: Array
     labels: Int[Array, " N"]
@@ -49,23 +49,21 @@ def objective(network: Network, task: Task) -> Float[Array, ""]:
 
 
 def residual(network: Network, task: Task) -> Float[Array, ""]:
-    """Norm of the gradient over that of its part from weight decay: 0 at a stationary point, about 1 before training."""
+    """Norm of the gradient over that of its part from weight decay: 0 at a stationary point."""
     pull = [decay * weight for decay, weight in zip(task.decays, network.weights, strict=True)]
     return norm(jax.grad(objective)(network, task)) / norm(pull)
 
 
-def train(
-    networks: Network, tasks: Task, tol: float = 1e-3, progress: Callable[[int], None] | None = None
-) -> Trained:
+def train(networks: Network, tasks: Task, tol: float = 1e-3, progress: Callable[[int], None] | None = None) -> Trained:
     """Train a batch of networks, each on its own task.
 
-    Adam with coupled decay (the decay is in the gradient) and a falling rate comes first, then rounds of L-BFGS, until
-    every ``residual`` is at most ``tol`` or no round helps. ``progress`` is told how many networks are done, after each.
+    Adam with coupled decay (the decay is in the gradient) and a falling rate comes first, then rounds of L-BFGS until
+    every ``residual`` is at most ``tol``, or as many as there may be. ``progress`` is told how many networks are done.
     """
     networks = _warmed(networks, tasks)
     steps = jnp.zeros(len(networks.weights[0]), jnp.int32)
     for _ in range(_ROUNDS):
-        networks, value, found, more = _polished(networks, tasks, jnp.float32(tol))
+        networks, value, found, more = _polished(networks, tasks, tasks.weights.dtype.type(tol))
         steps += more
         if progress is not None:
             progress(int(jnp.sum(found <= tol)))

@@ -11,3 +11,4 @@ from .gram import gram as gram
 from .phases import phase_diagram as phase_diagram
 from .regularisation import regularisation_paths as regularisation_paths
 from .spectrum import spectrum as spectrum
+from .trained_networks import trained_networks as trained_networks
