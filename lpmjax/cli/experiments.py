@@ -4,22 +4,18 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from rich import box
-from rich.table import Table
 
 from ..experiment.comparison import compared, errors
-from ..experiment.control import controls
 from ..experiment.grid import Experiment
 from ..experiment.images import SOURCES, load
-from ..experiment.reweighting import reweighted
 from ..experiment.sampling import Profile
 from ..experiment.settings import Architecture, Settings
 from ..figure_files import check_figure, write_figure
 from ..files import check_writable, json_text, write_dataset
 from ..plot.trained_networks import trained_networks as draw
-from .common import Json, ProgressBar, parsed_list, print_table
+from .common import Json, ProgressBar, parsed_list
+from .experiment_tables import FURTHER, onset_rows, print_errors, print_further
 from .interrupt import interruptible
 
 
@@ -34,30 +30,30 @@ def experiment(
     width: Annotated[int, typer.Option(help="Of hidden layers, or channels of convolutions.")] = 64,
     profile: Annotated[Profile, typer.Option(help="How counts fall.")] = Profile.two_groups,
     architecture: Annotated[Architecture, typer.Option(help="Kind of network.")] = Architecture.perceptron,
-    reweighting: Annotated[bool, typer.Option("--reweighting", help="Also train with other loss weights.")] = False,
-    control: Annotated[bool, typer.Option("--control", help="Also train the peeled models themselves.")] = False,
+    also: Annotated[bool, typer.Option("--also/--only", help="Also the three studies beside the grid.")] = True,
     json_: Json = False,
     out: Annotated[Path, typer.Option("--out", help="Folder of the files that are written.")] = Path("results"),
 ) -> None:
     """Train networks on imbalanced data, and compare their last layers with what peeled models predict.
 
     Every network of the grid of depths, ratios, decays and seeds is trained to
-    stationarity. Writes experiment.nc and experiment.png; Ctrl-C keeps what is
-    finished.
+    stationarity. Then the networks of the least depth are trained with other loss
+    weights, the peeled models themselves as the networks were, and networks with
+    decoupled weight decay (left out with --only). Writes experiment.png and a data
+    set of each; Ctrl-C keeps what is finished.
     """
     settings = Settings(
-        tuple(map(float, parsed_list("ratios", ratios))),
-        tuple(map(float, parsed_list("decays", decays))),
-        tuple(map(_whole, parsed_list("depths", depths))),
-        seeds,
-        samples,
-        width,
-        profile,
-        architecture,
+        ratios=tuple(map(float, parsed_list("ratios", ratios))),
+        decays=tuple(map(float, parsed_list("decays", decays))),
+        depths=tuple(map(_whole, parsed_list("depths", depths))),
+        seeds=seeds,
+        samples=samples,
+        width=width,
+        profile=profile,
+        architecture=architecture,
     )
-    names = ["experiment.nc", *(["reweighting.nc"] if reweighting else []), *(["control.nc"] if control else [])]
-    for name in names:
-        check_writable(out / name)
+    for name in ("experiment", *(FURTHER if also else ())):
+        check_writable(out / f"{name}.nc")
     check_figure(out / "experiment.png")
     begin = time.perf_counter()
     study = Experiment(load(data, folder), settings)
@@ -65,12 +61,10 @@ def experiment(
     try:
         with ProgressBar("training", "networks") as show:
             interruptible(study.complete, show)
-        if reweighting:
-            with ProgressBar("reweighting", "ratios") as show:
-                more["reweighting"] = interruptible(reweighted, study, settings.depths[0], show)
-        if control:
-            with ProgressBar("control", "ratios") as show:
-                more["control"] = interruptible(controls, study, show)
+        write_dataset(out / "experiment.nc", study.dataset())  # whatever comes of the other studies
+        for name, further in FURTHER.items() if also else ():
+            with ProgressBar(name, "parts") as show:
+                more[name] = interruptible(further.study, study, show)
     except KeyboardInterrupt:
         if study.done:
             _finish(study, more, out, json_, begin)
@@ -97,7 +91,7 @@ def _finish(study: Experiment, more: dict[str, Any], out: Path, json_: bool, beg
     for name, other in more.items():
         files.append(out / f"{name}.nc")
         write_dataset(files[-1], other)
-    rows, onsets, seconds = errors(ds, found), _onsets(found), time.perf_counter() - begin
+    rows, onsets, seconds = errors(ds, found), onset_rows(found), time.perf_counter() - begin
     record = {
         "networks": study.done,
         "of": study.total,
@@ -105,6 +99,7 @@ def _finish(study: Experiment, more: dict[str, Any], out: Path, json_: bool, beg
         "not_converged": int((ds["converged"] == 0).sum()),
         "errors": rows,
         "onset": onsets,
+        **{name: FURTHER[name].rows(other) for name, other in more.items()},
         "seconds": seconds,
         "files": [str(file) for file in files],
     }
@@ -113,122 +108,9 @@ def _finish(study: Experiment, more: dict[str, Any], out: Path, json_: bool, beg
         return
     residual = f"largest gradient {record['largest_residual']:.1e} of the pull of weight decay"
     print(f"{study.done} of {study.total} networks trained and predicted; {residual}")
-    print_table(_table(rows, _ERRORS, "mean absolute errors; collapse of the minority as observed, missed, false"))
-    print_table(_table(onsets, _ONSETS, "ratio from which on the minority has collapsed"))
+    print_errors(rows, onsets)
     for name, other in more.items():
-        title, columns, of = _MORE[name]
-        print_table(_table(of(other), columns, title))
+        print_further(name, other)
     for file in files:
         print(f"wrote {file}")
     print(f"{seconds:.0f} s in all")
-
-
-def _onsets(found: Any) -> list[dict[str, Any]]:
-    rows = []
-    for depth in found["depth"].values:
-        for decay in found["decay"].values:
-            own = found.sel(depth=depth, decay=decay)
-            said = {str(name): float(own["predicted_onset"].sel(predictor=name)) for name in own["predictor"].values}
-            rows.append({"depth": int(depth), "decay": float(decay), "networks": float(own["onset"])} | said)
-    return rows
-
-
-def _reweighting(ds: Any) -> list[dict[str, Any]]:
-    rows = []
-    for ratio in ds["ratio"].values:
-        for scheme in ds["scheme"].values:
-            own = ds.sel(ratio=ratio, scheme=scheme).mean(["decay", "seed"])
-            accuracy = own["test_accuracy"]
-            rows.append(
-                {
-                    "ratio": float(ratio),
-                    "weights": str(scheme),
-                    "cosine": float(own["cosine"].sel(half="minority")),
-                    "minority": float(accuracy.sel(half="minority")),
-                    "majority": float(accuracy.sel(half="majority")),
-                }
-            )
-    return rows
-
-
-def _controls(ds: Any) -> list[dict[str, Any]]:
-    rows = []
-    for depth in ds["depth"].values:
-        for ratio in ds["ratio"].values:
-            own = ds.sel(depth=depth, ratio=ratio)
-            rows.append(
-                {
-                    "depth": int(depth),
-                    "ratio": float(ratio),
-                    "value": float(abs(own["value_error"]).max()),
-                    "gram": float(own["gram_error"].max()),
-                    "known": f"{int(own['known'].sum())} of {own['known'].size}",
-                    "structures": "; ".join(map(str, dict.fromkeys(own["structure"].values.tolist()))),
-                }
-            )
-    return rows
-
-
-#: columns of each table: heading, key, format
-_ERRORS = [
-    ("depth", "depth", "d"),
-    ("model", "model", "s"),
-    ("cosine A", "cosine_majority", ".3f"),
-    ("cosine B", "cosine_minority", ".3f"),
-    ("|w|^2 A", "w_norm2_majority", ".0%"),
-    ("B", "w_norm2_minority", ".0%"),
-    ("value", "value", ".0%"),
-    ("right", "agree", ".0%"),
-    ("missed", "missed", ".0%"),
-    ("false", "false", ".0%"),
-]
-_ONSETS = [
-    ("depth", "depth", "d"),
-    ("decay", "decay", "g"),
-    ("networks", "networks", "g"),
-    ("LayerPeeled", "LayerPeeled", "g"),
-    ("Unconstrained", "UnconstrainedFeatures", "g"),
-    ("ReLU", "ReluFeatures", "g"),
-    ("DeepLinear", "DeepLinear", "g"),
-]
-_REWEIGHTING = [
-    ("ratio", "ratio", "g"),
-    ("weights", "weights", "s"),
-    ("cosine", "cosine", ".3f"),
-    ("minority", "minority", ".1%"),
-    ("majority", "majority", ".1%"),
-]
-_CONTROL = [
-    ("depth", "depth", "d"),
-    ("ratio", "ratio", "g"),
-    ("value", "value", ".0e"),
-    ("Gram", "gram", ".0e"),
-    ("known", "known", "s"),
-    ("structures", "structures", "s"),
-]
-_MORE: dict[str, tuple[str, list[tuple[str, str, str]], Any]] = {
-    "reweighting": (
-        "loss weights: cosine in the minority and test accuracies, means over decays and seeds",
-        _REWEIGHTING,
-        _reweighting,
-    ),
-    "control": (
-        "control: peeled models trained alike, largest relative errors over the decays",
-        _CONTROL,
-        _controls,
-    ),
-}
-
-
-def _table(rows: list[dict[str, Any]], columns: list[tuple[str, str, str]], title: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title, title_justify="left", title_style="")
-    for heading, _, spec in columns:
-        table.add_column(heading, justify="left" if spec == "s" else "right", no_wrap=True)
-    for row in rows:
-        cells = [row[key] for _, key, _ in columns]
-        shown = [
-            "-" if isinstance(x, float) and np.isnan(x) else "none" if x == np.inf else format(x, spec)
-            for x, (_, _, spec) in zip(cells, columns, strict=True)
-        ]
-        table.add_row(*shown)
-    return table

@@ -10,6 +10,7 @@ from .comparison import errors as errors
 from .control import Control as Control
 from .control import control as control
 from .control import controls as controls
+from .decoupling import decoupled as decoupled
 from .grid import Experiment as Experiment
 from .images import Images as Images
 from .images import load as load

@@ -80,13 +80,14 @@ class Experiment:
         s, K = self.settings, self.images.num_classes
         grid = {"depth": list(s.depths), "ratio": list(s.ratios), "decay": list(s.decays), "seed": list(range(s.seeds))}
         table = _Table(tuple(map(len, grid.values())), K)
-        for (depth, ratio), cell in self.cells.items():
+        for (depth, ratio), said in list(self._predictions.items()):  # after Ctrl-C training may go on in its thread
+            cell = self.cells[depth, ratio]
             at = s.depths.index(depth), s.ratios.index(ratio)
             for i, measures in enumerate(cell.measures):
-                place = (*at, *np.unravel_index(i, (len(s.decays), s.seeds)))
+                place = (*at, *divmod(i, s.seeds))
                 table.put(place, "", measures._asdict() | _ended(cell, i) | {"samples": cell.counts.astype(float)})
                 for j, name in enumerate(PREDICTORS):
-                    table.put((j, *place), "predicted_", self._predictions[depth, ratio][i][name]._asdict())
+                    table.put((j, *place), "predicted_", said[i][name]._asdict())
         coords = grid | {"class": list(range(K)), "other_class": list(range(K)), "predictor": list(PREDICTORS)}
         ds = xr.Dataset(table.variables(("predictor", *grid)), coords)
         for name, words in _COORDINATES.items():

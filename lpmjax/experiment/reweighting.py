@@ -30,8 +30,8 @@ def reweighted(experiment: Experiment, depth: int, progress: Progress | None = N
     Returns
     -------
     xarray.Dataset over (scheme, ratio, decay, seed), with ``half`` where it says: ``cosine``, ``w_norm2``,
-    ``test_accuracy``, and ``factor`` (largest factor of a class's weight that diagnose suggests; 1 is none). Balanced
-    ratios are left out.
+    ``test_accuracy``, and ``factor`` (largest factor of a class's weight that diagnose suggests; 1 is none). A ratio
+    of 1 is left out where there are others.
 
     Raises
     ------
@@ -42,11 +42,10 @@ def reweighted(experiment: Experiment, depth: int, progress: Progress | None = N
 
     require_type("experiment", experiment, Experiment, "an lpmjax.experiment.Experiment")
     settings, tell = experiment.settings, progress or (lambda *_: None)
-    ratios = [ratio for ratio in settings.ratios if ratio > 1 and (depth, ratio) in experiment.cells]
-    if not ratios:
-        raise ValueError(
-            f"depth = {depth!r} has no trained networks of a ratio above 1: complete the experiment first."
-        )
+    trained = [ratio for ratio in settings.ratios if (depth, ratio) in experiment.cells]
+    if not trained:
+        raise ValueError(f"depth = {depth!r} has no trained networks: complete the experiment first.")
+    ratios = [ratio for ratio in trained if ratio > 1] or trained
     total, rows = len(ratios), []
     for done, ratio in enumerate(ratios):
         plain = experiment.cells[depth, ratio]

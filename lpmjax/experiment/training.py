@@ -1,8 +1,7 @@
 """Training to stationarity: Adam, then L-BFGS until the gradient is small beside the pull of weight decay."""
 
 from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -69,25 +68,41 @@ def train(networks: Network, tasks: Task, tol: float = 1e-3, progress: Callable[
             progress(int(jnp.sum(found <= tol)))
         if bool(jnp.all((found <= tol) | jnp.isnan(found))):
             break
-    return Trained(networks, value, found, steps, found <= tol)
+    return Trained(networks, value, found, steps, jnp.asarray(found <= tol))
 
 
 @jax.jit
 def _warmed(networks: Network, tasks: Task) -> Network:
     """After Adam, all in lockstep."""
-    rate = optax.cosine_decay_schedule(_RATE, _WARM)
-    return jax.vmap(partial(first_order, optimizer=optax.adam(rate), steps=_WARM))(networks, tasks)
+    optimizer = optax.adam(optax.cosine_decay_schedule(_RATE, _WARM))
+
+    def run(network: Network, task: Task) -> Network:
+        return jax.tree.map(lambda leaf: leaf[0], first_order(objective, network, task, optimizer, 1, _WARM))
+
+    return jax.vmap(run)(networks, tasks)
 
 
-def first_order(network: Network, task: Task, optimizer: optax.GradientTransformation, steps: int) -> Network:
-    """The network after so many steps of an optax transformation on :func:`objective`."""
+def first_order(
+    loss: Callable[[Network, Task], Array],
+    network: Network,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    looks: int,
+    every: int,
+) -> Network:
+    """Networks (leading axis) after each ``every`` steps of an optax transformation on the loss, ``looks`` times."""
 
-    def step(carry, _):
+    def step(carry: Any, _: None) -> Any:
         network, state = carry
-        updates, state = optimizer.update(jax.grad(objective)(network, task), state, network)
+        updates, state = optimizer.update(jax.grad(loss)(network, task), state, network)
         return (eqx.apply_updates(network, updates), state), None
 
-    return jax.lax.scan(step, (network, optimizer.init(network)), length=steps)[0][0]
+    def look(carry: Any, _: None) -> Any:
+        carry, _ = jax.lax.scan(step, carry, length=every)
+        return carry, carry[0]
+
+    parameters: Any = network
+    return jax.lax.scan(look, (network, optimizer.init(parameters)), length=looks)[1]
 
 
 @jax.jit

@@ -72,5 +72,5 @@ def _panel(ax: Any, found: Any) -> None:
     middle = seen.mean("seed")
     spread = np.abs(np.stack([middle - seen.min("seed"), seen.max("seed") - middle]))
     ax.errorbar(ratio, middle, spread, fmt="o", color="black", ms=4, capsize=2, lw=1, label="networks", zorder=3)
-    ax.set(xscale="log", ylim=(-0.35, 1.25))
+    ax.set(xscale="log", xlim=(ratio.min() / 1.3, ratio.max() * 1.3), ylim=(-0.35, 1.25))
     ax.set_yticks([0, 0.5, 1, _ZERO], ["0", "0.5", "1", "zero"])
