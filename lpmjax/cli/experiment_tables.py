@@ -78,6 +78,7 @@ def _controls(ds: Any) -> Rows:
 
 #: names of the models for 80 columns
 _SHORT = {
+    "seeds": "over seeds",
     "LayerPeeled": "LayerPeeled",
     "UnconstrainedFeatures": "Unconstrained",
     "ReluFeatures": "with ReLU",
@@ -99,7 +100,7 @@ _ONSETS = [
     ("depth", "depth", "d"),
     ("decay", "decay", "g"),
     ("networks", "networks", "g"),
-    *((short, name, "g") for name, short in _SHORT.items()),
+    *((short, name, "g") for name, short in _SHORT.items() if name != "seeds"),
 ]
 
 

@@ -30,7 +30,7 @@ def experiment(
     width: Annotated[int, typer.Option(help="Of hidden layers, or channels of convolutions.")] = 64,
     profile: Annotated[Profile, typer.Option(help="How counts fall.")] = Profile.two_groups,
     architecture: Annotated[Architecture, typer.Option(help="Kind of network.")] = Architecture.perceptron,
-    also: Annotated[bool, typer.Option("--also/--only", help="Also the three studies beside the grid.")] = True,
+    studies: Annotated[bool, typer.Option(help="Also make the three studies beside the grid.")] = True,
     json_: Json = False,
     out: Annotated[Path, typer.Option("--out", help="Folder of the files that are written.")] = Path("results"),
 ) -> None:
@@ -39,7 +39,7 @@ def experiment(
     Every network of the grid of depths, ratios, decays and seeds is trained to
     stationarity. Then the networks of the least depth are trained with other loss
     weights, the peeled models themselves as the networks were, and networks with
-    decoupled weight decay (left out with --only). Writes experiment.png and a data
+    decoupled weight decay (left out with --no-studies). Writes experiment.png and a data
     set of each; Ctrl-C keeps what is finished.
     """
     settings = Settings(
@@ -52,7 +52,7 @@ def experiment(
         profile=profile,
         architecture=architecture,
     )
-    for name in ("experiment", *(FURTHER if also else ())):
+    for name in ("experiment", *(FURTHER if studies else ())):
         check_writable(out / f"{name}.nc")
     check_figure(out / "experiment.png")
     begin = time.perf_counter()
@@ -62,7 +62,7 @@ def experiment(
         with ProgressBar("training", "networks") as show:
             interruptible(study.complete, show)
         write_dataset(out / "experiment.nc", study.dataset())  # whatever comes of the other studies
-        for name, further in FURTHER.items() if also else ():
+        for name, further in FURTHER.items() if studies else ():
             with ProgressBar(name, "parts") as show:
                 more[name] = interruptible(further.study, study, show)
     except KeyboardInterrupt:

@@ -1,8 +1,11 @@
-"""Trained networks beside peeled models: do four numbers say what a network's last layer looks like?
+"""Trained networks beside peeled models: do a few numbers say what a network's last layer looks like?
 
->>> import lpmjax as lpm
->>> images = lpm.experiment.load("digits")  # doctest: +SKIP
->>> ds = lpm.experiment.Experiment(images, lpm.experiment.Settings(depths=(2,))).complete().dataset()  # doctest: +SKIP
+::
+
+    images = lpm.experiment.load("digits")
+    study = lpm.experiment.Experiment(images, lpm.experiment.Settings(depths=(2,))).complete()
+    ds = study.dataset()
+    lpm.plot.trained_networks(ds)
 """
 
 from .comparison import compared as compared

@@ -85,10 +85,11 @@ def errors(ds: Any, found: Any) -> list[dict[str, Any]]:
     """One row for each depth and model: means of absolute errors over what is finished, and how often collapse is told.
 
     ``agree``, ``missed`` and ``false`` are shares of networks: as observed, collapsed but not predicted, and predicted
-    but not collapsed.
+    but not collapsed. The first row of a depth, of the model "seeds", is how far networks are from the mean over seeds.
     """
     rows = []
     for depth in ds["depth"].values:
+        rows.append({"depth": int(depth), "model": "seeds"} | _spread(ds.sel(depth=depth), found.sel(depth=depth)))
         for name in ds["predictor"].values:
             own = found.sel(depth=depth, predictor=name)
             seen, said = own["collapsed"], own["predicted_collapsed"]
@@ -109,6 +110,17 @@ def errors(ds: Any, found: Any) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def _spread(ds: Any, found: Any) -> dict[str, float]:
+    """Mean distance from the mean over seeds: below it no prediction that knows no seed can come."""
+    row = {}
+    for half in ("majority", "minority"):
+        cosine, norm = (found[name].sel(half=half) for name in ("cosine", "w_norm2"))
+        row[f"cosine_{half}"] = _mean_size(cosine - cosine.mean("seed"))
+        row[f"w_norm2_{half}"] = _mean_size(norm / norm.mean("seed") - 1)
+    row["value"] = _mean_size(ds["objective"] / ds["objective"].mean("seed") - 1)
+    return row | dict.fromkeys(("agree", "missed", "false"), float("nan"))
 
 
 def _mean_size(error: Any) -> float:

@@ -21,8 +21,8 @@ from .training import Task, train
 _TOL = 1e-6
 #: inner width, size of random entries, relative distance of equal values
 _WIDTH, _SIZE, _SAME = 16, 0.5, 1e-6
-#: random starts of the referee at each width, and at the one in question if those do not find it
-_RESTARTS, _MORE = 12, 150
+#: random starts of the referee at each width, and at full width if those do not find it
+_RESTARTS, _MORE = 8, 400
 
 
 class Control(NamedTuple):
@@ -118,15 +118,14 @@ def _deep(groups: ClassGroups, decays, weights, labels, value: float) -> Control
     named = [name for name, other in judge.named.items() if abs(value / other - 1) <= _SAME]
     again = judge.converged & (np.abs(judge.values / value - 1) <= _SAME)
     structure = named[0] if named else _blocks(weights[-1], groups)
-    known = bool(named) or bool(again.any()) or _found_again(model, _rank(weights[-1]), value)
+    known = bool(named) or bool(again.any()) or _found_again(model, value)
     return Control(value, optimum, value / optimum - 1, np.nan, np.nan, _rank(weights[-1]), structure, known)
 
 
-def _found_again(model: DeepLinear, rank: int, value: float) -> bool:
-    """By one of many starts of the referee at the rank of what was trained."""
-    if not rank:
-        return False
-    judge = referee(model, jax.random.key(1), _MORE, widths=(rank,))
+def _found_again(model: DeepLinear, value: float) -> bool:
+    """By one of many starts of the referee of full width, as that of what was trained."""
+    full = model.groups.class_index.size - 1
+    judge = referee(model, jax.random.key(1), _MORE, widths=(full,))
     return bool((judge.converged & (np.abs(judge.values / value - 1) <= _SAME)).any())
 
 

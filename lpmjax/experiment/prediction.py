@@ -9,7 +9,8 @@ DeepLinear                one factor for each weight matrix: those above the fir
                           free outputs of that layer, with the decay that balances them
 ========================  ==========================================================================================
 
-With two weight matrices DeepLinear is UnconstrainedFeatures.
+With two weight matrices DeepLinear is UnconstrainedFeatures. The network's own classifier and features are a point of
+each of the first three models, so that their optimal values bound its own from below.
 """
 
 from typing import NamedTuple

@@ -13,7 +13,7 @@ from ..solvers.descent import LBFGS, Until, descend, norm
 from .nets import Network
 
 #: steps of Adam and its largest rate; steps of L-BFGS in a round; rounds at most
-_WARM, _RATE, _ROUND, _ROUNDS = 400, 3e-3, 250, 16
+_WARM, _RATE, _ROUND, _ROUNDS = 400, 3e-3, 1500, 8
 
 
 class Task(NamedTuple):
