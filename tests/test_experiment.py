@@ -40,7 +40,7 @@ def test_networks_are_trained_measured_and_predicted(tiny):
     assert tiny.done == tiny.total == 2
     assert (ds["residual"] <= TINY.tol).all() and (ds["converged"] == 1).all()
     assert (ds["NC0"] < 1e-6).all()  # the gradient's rows sum to zero, so a stationary classifier's do
-    assert (ds["imbalance"] < 0.02).all()  # homogeneous layers, but for the rounded corner
+    assert (ds["weight_imbalance"] < 0.02).all()  # homogeneous layers, but for the rounded corner
     weak, strong = (ds.sel(depth=2, ratio=30.0, decay=decay, seed=0) for decay in TINY.decays)
     found = compared(ds).sel(depth=2, ratio=30.0, seed=0, half="minority")
     assert float(strong["objective"]) > float(weak["objective"])

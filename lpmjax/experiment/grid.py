@@ -151,7 +151,7 @@ WORDS = {
     "NC3": ("distance of W Mᵀ from a simplex ETF", "1"),
     "NC4": ("share of samples whose class is not that of the nearest mean", "1"),
     "rank": ("rank of the classifier, of singular values above 1 % of the largest", "1"),
-    "imbalance": ("largest relative difference of two decayed squared norms of weights", "1"),
+    "weight_imbalance": ("largest relative difference of two decayed squared norms of weights", "1"),
     "w_norm2": ("squared norm of a classifier row", "1"),
     "h_norm2": ("mean squared norm of the features of a class", "1"),
     "cosines": ("cosine between two classifier rows, NaN where one is zero", "1"),

@@ -26,7 +26,9 @@ class Measures(NamedTuple):
     NC3: float
     NC4: float
     rank: int  #: of the classifier
-    imbalance: float  #: largest relative difference between two decayed squared norms of weights: 0 when stationary
+    weight_imbalance: (
+        float  #: largest relative difference between two decayed squared norms of weights: 0 when stationary
+    )
     w_norm2: np.ndarray  #: (K,) of classifier rows
     h_norm2: np.ndarray  #: (K,) means over the samples of a class
     cosines: np.ndarray  #: (K, K) between classifier rows, NaN where one is zero
@@ -80,7 +82,7 @@ def _measures(weights, hidden, decays, sample: Sample, test_logits, value: float
         NC3=collapse.NC3,
         NC4=collapse.NC4,
         rank=int((singular > _SMALL * singular[0]).sum()),
-        imbalance=float((paid.max() - paid.min()) / paid.max()),
+        weight_imbalance=float((paid.max() - paid.min()) / paid.max()),
         w_norm2=np.sum(W**2, axis=1),
         h_norm2=by_class(np.sum(H**2, axis=1), sample.labels, K),
         cosines=cosines(W),
