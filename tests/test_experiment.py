@@ -131,6 +131,8 @@ def test_onset_and_errors_of_a_table_made_by_hand(tiny):
     assert spread["model"] == "seeds" and spread["cosine_minority"] == spread["value"] == 0  # of one seed
     assert row["cosine_minority"] == pytest.approx(0.25)
     assert (row["agree"], row["missed"], row["false"]) == (0.5, 0.5, 0.0)
+    unfinished = xr.concat([ds, ds.assign_coords(ratio=[40.0, 50.0]).where(False)], "ratio", join="outer")
+    assert compared(unfinished)["onset"].item() == 10.0
     odd = halves(xr.DataArray(np.arange(5.0), dims="class"))
     assert odd.values.tolist() == [1.0, 3.5]
     with pytest.raises(ValueError, match="lacks cosines"):

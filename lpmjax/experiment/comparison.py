@@ -73,17 +73,19 @@ def halves(values: Any, pairs: bool = False) -> Any:
 
 
 def _onset(collapsed: Any) -> Any:
-    """Least ratio from which on, on the grid, more than half of the seeds have collapsed."""
+    """Least finished ratio from which on more than half of the seeds have collapsed."""
+    finished = collapsed.notnull().any("seed")
     most = collapsed.mean("seed") > 0.5
     ratios = most["ratio"]
-    onset = ratios.where(~most).max("ratio")  # the largest ratio without collapse
-    later = ratios.where((ratios > onset) | onset.isnull()).min("ratio")
-    return later.fillna(np.inf).where(collapsed.notnull().any(["ratio", "seed"]))
+    without = ratios.where(finished & ~most).max("ratio")  # the largest without collapse
+    later = ratios.where(finished & ((ratios > without) | without.isnull())).min("ratio")
+    return later.fillna(np.inf).where(finished.any("ratio"))
 
 
 def errors(ds: Any, found: Any) -> list[dict[str, Any]]:
     """One row for each depth and model: means of absolute errors over what is finished, and how often collapse is told.
 
+    Errors of cosines are of those that exist: a minority that is predicted to be zero has none.
     ``agree``, ``missed`` and ``false`` are shares of networks: as observed, collapsed but not predicted, and predicted
     but not collapsed. The first row of a depth, of the model "seeds", is how far networks are from the mean over seeds.
     """
@@ -114,13 +116,13 @@ def errors(ds: Any, found: Any) -> list[dict[str, Any]]:
 
 def _spread(ds: Any, found: Any) -> dict[str, float]:
     """Mean distance from the mean over seeds: below it no prediction that knows no seed can come."""
-    row = {}
+    row = {name: float("nan") for name in ("agree", "missed", "false")}
     for half in ("majority", "minority"):
         cosine, norm = (found[name].sel(half=half) for name in ("cosine", "w_norm2"))
         row[f"cosine_{half}"] = _mean_size(cosine - cosine.mean("seed"))
         row[f"w_norm2_{half}"] = _mean_size(norm / norm.mean("seed") - 1)
     row["value"] = _mean_size(ds["objective"] / ds["objective"].mean("seed") - 1)
-    return row | dict.fromkeys(("agree", "missed", "false"), float("nan"))
+    return row
 
 
 def _mean_size(error: Any) -> float:
