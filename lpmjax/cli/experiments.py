@@ -39,8 +39,8 @@ def experiment(
     Every network of the grid of depths, ratios, decays and seeds is trained to
     stationarity. Then the networks of the least depth are trained with other loss
     weights, the peeled models themselves as the networks were, and networks with
-    decoupled weight decay (left out with --no-studies). Writes experiment.png and a data
-    set of each; Ctrl-C keeps what is finished.
+    decoupled weight decay (left out with --no-studies). Writes experiment.png
+    and a data set of each; Ctrl-C keeps what is finished.
     """
     settings = Settings(
         ratios=tuple(map(float, parsed_list("ratios", ratios))),
