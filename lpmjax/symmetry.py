@@ -22,6 +22,18 @@ class Gram(NamedTuple):
     block: Float[Array, "*batch G G"]
 
 
+def coordinates_of(result, classes):
+    """(within, between) of a result in float64; ValueError unless they are of as many groups as ``classes``."""
+    nx = classes.__array_namespace__()
+    within, between = (nx.asarray(x, nx.float64) for x in (result.within, result.between))
+    if within.shape != classes.shape or between.shape != (*within.shape, within.shape[-1]):
+        raise ValueError(
+            f"solution has coordinates of shape {within.shape} and {between.shape}, problem has groups of shape "
+            f"{classes.shape}: pass the problem that was solved (solution.problem)."
+        )
+    return within, between
+
+
 def present(classes):
     """``classes`` with 1 in the place of 0, to divide by."""
     nx = classes.__array_namespace__()

@@ -146,14 +146,7 @@ class ContrastiveObjective(AbstractObjective):
 
     def coordinates(self, result: Any) -> Gram:
         """In float64."""
-        nx = self.classes.__array_namespace__()
-        within, block = (nx.asarray(x, nx.float64) for x in (result.within, result.between))
-        if within.shape != self.classes.shape or block.shape != (*within.shape, within.shape[-1]):
-            raise ValueError(
-                f"solution has coordinates of shape {within.shape} and {block.shape}, problem has groups of shape "
-                f"{self.classes.shape}: pass the problem that was solved (solution.problem)."
-            )
-        return Gram(within, block)
+        return Gram(*symmetry.coordinates_of(result, self.classes))
 
     def proved(self, proof: GramProof, at: Gram) -> Gram:
         """Positive semidefinite, within the budget."""

@@ -59,15 +59,10 @@ class GroupObjective(AbstractObjective):
 
     def coordinates(self, result: Any) -> GroupCoordinates:
         """In float64."""
-        nx, classes = self.program.weights.__array_namespace__(), self.program.classes
-        within, between = (nx.asarray(x, nx.float64) for x in (result.within, result.between))
-        if within.shape != classes.shape or between.shape != (*within.shape, within.shape[-1]):
-            raise ValueError(
-                f"solution has coordinates of shape {within.shape} and {between.shape}, problem has groups of shape "
-                f"{classes.shape}: pass the problem that was solved (solution.problem)."
-            )
+        within, between = symmetry.coordinates_of(result, self.program.classes)
         if (result.bias is None) == self.program.bias.present:
             raise ValueError("problem and solution disagree on a last-layer bias: pass the problem that was solved.")
+        nx = within.__array_namespace__()
         return GroupCoordinates(within, between, None if result.bias is None else nx.asarray(result.bias, nx.float64))
 
     def proved(self, proof: Any, at: GroupCoordinates) -> GroupCoordinates:

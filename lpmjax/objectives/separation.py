@@ -152,14 +152,7 @@ class SeparationObjective(AbstractObjective):
 
     def coordinates(self, result: Any) -> GroupCoordinates:
         """In float64."""
-        nx = self.omega.__array_namespace__()
-        within, between = (nx.asarray(x, nx.float64) for x in (result.within, result.between))
-        if within.shape != self.classes.shape or between.shape != (*within.shape, within.shape[-1]):
-            raise ValueError(
-                f"solution has coordinates of shape {within.shape} and {between.shape}, problem has groups of shape "
-                f"{self.classes.shape}: pass the problem that was solved (solution.problem)."
-            )
-        return GroupCoordinates(within, between)
+        return GroupCoordinates(*symmetry.coordinates_of(result, self.classes))
 
     def proved(self, proof: SeparationProof, at: GroupCoordinates) -> GroupCoordinates:
         """Centred, of least margin 1."""
