@@ -1,6 +1,7 @@
 """What a trained network looks like: neural collapse, norms, cosines, rank, what decays free features would need."""
 
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,14 +43,12 @@ class Measures(NamedTuple):
 
 def measured(networks: Network, tasks: Task, pixels: np.ndarray, samples: list[Sample]) -> list[Measures]:
     """Measures of a batch of networks, each with its own sample of the images."""
-    hidden, test_logits, values, losses = jax.device_get(_outputs(networks, tasks, _test_inputs(pixels, samples)))
-    weights = jax.device_get(networks.weights)
+    outputs = _outputs(networks, tasks, _test_inputs(pixels, samples))
+    every = jax.tree.map(lambda x: np.asarray(x, np.float64), (outputs, networks.weights, tasks.decays))
     found = []
     for i, sample in enumerate(samples):
-        own = [np.asarray(weight[i], np.float64) for weight in weights]
-        layers = [np.asarray(layer[i], np.float64) for layer in hidden]
-        decays = np.asarray(tasks.decays[i], np.float64)
-        found.append(_measures(own, layers, decays, sample, test_logits[i], float(values[i]), float(losses[i])))
+        of_one, weights, decays = jax.tree.map(itemgetter(i), every)
+        found.append(_measures(of_one, weights, decays, sample))
     return found
 
 
@@ -57,25 +56,33 @@ def _test_inputs(pixels: np.ndarray, samples: list[Sample]) -> jax.Array:
     return jnp.asarray(np.stack([pixels[sample.test_rows] for sample in samples]))
 
 
+class _Outputs(NamedTuple):
+    hidden: list  #: after each layer but the last, of the training samples
+    test_logits: Any
+    objective: Any
+    loss: Any
+
+
 @jax.jit
-def _outputs(networks: Network, tasks: Task, test_inputs: jax.Array):
-    def of(network: Network, task: Task, inputs: jax.Array):
-        hidden = network.hidden(task.inputs)
-        return hidden, network.logits(inputs), objective(network, task), cross_entropy(network, task)
+def _outputs(networks: Network, tasks: Task, test_inputs: jax.Array) -> _Outputs:
+    def of(network: Network, task: Task, inputs: jax.Array) -> _Outputs:
+        return _Outputs(
+            network.hidden(task.inputs), network.logits(inputs), objective(network, task), cross_entropy(network, task)
+        )
 
     return jax.vmap(of)(networks, tasks, test_inputs)
 
 
-def _measures(weights, hidden, decays, sample: Sample, test_logits, value: float, loss: float) -> Measures:
-    W, H, K = weights[-1], hidden[-1], len(weights[-1])
+def _measures(outputs: _Outputs, weights, decays, sample: Sample) -> Measures:
+    W, H, K = weights[-1], outputs.hidden[-1], len(weights[-1])
     collapse = metrics.neural_collapse(H, sample.labels, W, normalisation="zhu")
     means = by_class(H, sample.labels, K)
     paid = decays * [np.sum(weight**2) for weight in weights]
     singular = np.linalg.svd(W, compute_uv=False)
-    hits = (np.argmax(H @ W.T, axis=1) == sample.labels, np.argmax(test_logits, axis=1) == sample.test_labels)
+    hits = (np.argmax(H @ W.T, axis=1) == sample.labels, np.argmax(outputs.test_logits, axis=1) == sample.test_labels)
     return Measures(
-        objective=value,
-        loss=loss,
+        objective=float(outputs.objective),
+        loss=float(outputs.loss),
         NC0=float(np.sum(W.sum(0) ** 2) / K),
         NC1=collapse.NC1,
         NC2=collapse.NC2,
@@ -91,7 +98,7 @@ def _measures(weights, hidden, decays, sample: Sample, test_logits, value: float
         train_accuracy=by_class(hits[0], sample.labels, K),
         test_accuracy=by_class(hits[1], sample.test_labels, K),
         lambda_H=float(paid[-1] / np.sum(H**2)),
-        lambda_first=float(paid[1] / np.sum(hidden[0] ** 2)),
+        lambda_first=float(paid[1] / np.sum(outputs.hidden[0] ** 2)),
     )
 
 

@@ -107,7 +107,7 @@ def _require_plain(problem: Any) -> None:
     loss, index = getattr(problem, "loss", None), class_index(problem)
     if loss is not None and loss.of_classes(index) is not loss:
         raise ValueError(f"problem.loss is {type(loss).__name__}, with parameters for each class: it is not treated.")
-    if getattr(problem, "has_bias", False) or getattr(problem, "nonnegative", False) or getattr(problem, "relu", False):
+    if not isinstance(problem, Separation) and not problem.is_linear:
         raise ValueError("problem has a last-layer bias or a ReLU: the landscape is that of linear models without one.")
     if isinstance(problem, Separation) and not problem.is_limit_of_flow:
         raise ValueError('problem must be Separation(groups, norm="per_sample") with delta of ones: cross-entropy.')

@@ -82,8 +82,7 @@ def _decays(problem: Any) -> tuple[float, ...] | None:
     if isinstance(problem, Separation):
         _require_plain(problem, problem.is_limit_of_flow, "norm='per_sample' and delta=None")
         return None
-    other = problem.nonnegative if isinstance(problem, UnconstrainedFeatures) else problem.relu
-    plain = type(problem.loss) is CrossEntropy and not problem.has_bias and not other
+    plain = type(problem.loss) is CrossEntropy and problem.is_linear
     _require_plain(problem, plain, "loss=CrossEntropy(), bias_decay=None and no ReLU")
     return tuple(float(x) for x in (*np.atleast_1d(np.asarray(problem.lambda_W)), problem.lambda_H))
 

@@ -173,6 +173,11 @@ class DeepLinear(GroupedProblem):
         members = np.bincount(self.groups.class_index, minlength=classes.shape[-1])
         return super().is_valid() & (classes == members).all(-1)
 
+    @property
+    def is_linear(self) -> bool:
+        """Without a bias or ReLUs."""
+        return not (self.has_bias or self.relu)
+
     def objective(self) -> Any:
         """Separable over singular values, or convex, or as it is."""
         if self.relu:

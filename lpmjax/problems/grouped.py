@@ -61,6 +61,11 @@ class GroupedProblem(Problem):
         return self.free_bias or self.bias_decay is not None
 
     @property
+    def is_linear(self) -> bool:
+        """Whether the logits are a product of free factors, without a bias or a ReLU."""
+        return not self.has_bias
+
+    @property
     def budget(self) -> Float[Array, "*batch"] | None:
         """Largest spectral cost allowed, or None for a penalised problem."""
         return None

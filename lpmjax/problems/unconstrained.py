@@ -110,6 +110,11 @@ class UnconstrainedFeatures(GroupedProblem):
         nx = self.lambda_W.__array_namespace__()
         return nx.sqrt(self.lambda_H) / nx.sqrt(self.lambda_W)
 
+    @property
+    def is_linear(self) -> bool:
+        """Without a bias, and features are not kept >= 0."""
+        return not (self.has_bias or self.nonnegative)
+
     def objective(self) -> GroupObjective:
         """As for every problem of groups, or with orthogonal non-negative features."""
         if self.nonnegative:
