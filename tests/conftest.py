@@ -16,8 +16,8 @@ jax.config.update("jax_enable_x64", True)
 # Tracing makes many objects and few cycles: by default a tenth of the time goes into looking for those.
 gc.set_threshold(50_000, 20, 100)
 
-#: executables hold memory maps, of which a process may have 65530: the whole suite needs more
-_MANY_MAPS = 30_000
+#: executables hold memory maps, of which a process may have 65530, and memory: the whole suite needs more than there is
+_MANY_MAPS = 15_000
 
 
 @pytest.fixture(scope="module", autouse=True)
