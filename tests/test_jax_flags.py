@@ -21,6 +21,8 @@ FLAGS = {
 @contextlib.contextmanager
 def strict(*names):
     """Set for the whole process, as a program does: context managers do not reach the threads of a sweep."""
+    if "debug_nans" in names:  # what was compiled without it would not look for NaN
+        jax.clear_caches()
     for name in names:
         jax.config.update(f"jax_{name}", FLAGS[name][0])
     try:
