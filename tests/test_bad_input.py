@@ -423,6 +423,7 @@ def test_certified_is_asked_for_by_name():
     np.testing.assert_array_equal(batch.certified, [True, False])
 
 
+@pytest.mark.slow
 def test_a_traced_parameter_of_a_loss_out_of_range_spoils_its_own_lane_alone():
     def solved(epsilon):
         return lpm.solve(lpm.LayerPeeled(GROUPS, 1.0, 1.0, lpm.LabelSmoothing(epsilon)))

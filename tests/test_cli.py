@@ -164,6 +164,7 @@ def test_phase_diagram(capsys, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_phase_diagram_of_deep_linear_networks(capsys, tmp_path):
     deep = ["phase-diagram", "--system", "deep-linear", "--K", 3, "--out", tmp_path]
     code, out, err = run(capsys, *deep, "--lambda", "0.1,0.185,0.3", "--M", "2,3")
