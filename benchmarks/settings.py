@@ -8,6 +8,7 @@ T = TypeVar("T")
 CEILINGS = "ceilings"  #: runs before every case
 #: the cases in the order in which they run, and whether they are part of quick
 CASES = {
+    "programs": True,
     "two_group": True,
     "grouped": True,
     "many_classes": False,
@@ -62,7 +63,7 @@ class Settings:
     @property
     def all_seconds(self) -> float:
         """No case is begun after this."""
-        return self.pick(600.0, 180.0, 1600.0)
+        return self.pick(600.0, 240.0, 1500.0)
 
     @property
     def peer_seconds(self) -> float:

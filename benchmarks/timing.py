@@ -40,7 +40,8 @@ def time_jitted(function: Callable[..., Any], *arguments: Any, settings: Setting
     first = time.perf_counter() - after_compile
     warm, result = time_calls(lambda: compiled(*arguments), settings, result)
     seconds = {"lower": after_lower - start, "compile": after_compile - after_lower, "first": first, "warm": warm}
-    return Measured(seconds, memory(peak), xla_account(compiled), result)
+    account = xla_account(compiled) | program_size(lowered, compiled)
+    return Measured(seconds, memory(peak), account, result)
 
 
 def time_eager(call: Callable[[], Any], settings: Settings) -> Measured:
@@ -120,6 +121,15 @@ def memory(peak: HostPeak) -> dict[str, Any]:
         "host_method": peak.method,
         "device": {name: int(stats[name]) for name in kept if name in stats} or None,
     }
+
+
+def program_size(lowered: Any, compiled: Any) -> dict[str, int]:
+    """Lines of StableHLO; instructions of what XLA makes of it, and how many of them are fusions."""
+    with contextlib.suppress(NotImplementedError, RuntimeError):
+        text = compiled.as_text() or ""
+        lines = len(lowered.as_text().splitlines())
+        return {"stablehlo_lines": lines, "instructions": text.count(" = "), "fusions": text.count(" fusion(")}
+    return {}
 
 
 def xla_account(compiled: Any) -> dict[str, Any]:

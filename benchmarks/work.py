@@ -1,16 +1,20 @@
-"""Operations of a traced program: what the algorithm does, whatever a compiler makes of it.
+"""Operations of a program: what the algorithm does, whatever a compiler makes of it.
 
-Every primitive of the jaxpr is counted by its shapes; the body of a data-dependent loop is multiplied by the number of
-trips that the run itself reported, in the order in which the loops appear (depth first). In a batch all lanes trip
-together, so the count is of what is executed, idle lanes included.
+Every primitive of the jaxpr is counted by its shapes, times the executions of the loop or branch it stands in, which a
+run of the same program with counters reports (:mod:`.executions`). In a batch all lanes trip together, so the count
+is of what is executed, idle lanes included.
 """
 
+import importlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
+from unittest import mock
 
 import jax
+
+from .executions import called, run_counted
 
 _TRANSCENDENTAL = frozenset("exp exp2 expm1 log log1p pow sqrt rsqrt cbrt tanh logistic sin cos lgamma".split())
 _FREE = frozenset(
@@ -21,73 +25,80 @@ _FREE = frozenset(
 
 @dataclass
 class Work:
-    """Counts of one call. ``unknown_loops`` were counted as one trip: then the counts are lower bounds."""
+    """Counts of one call."""
 
     flops: float = 0.0  #: elementwise and reductions, one each
     matmul_flops: float = 0.0  #: products and factorisations of matrices
     transcendentals: float = 0.0
     trips: float = 0.0  #: of loops, one after another
     bytes: float = 0.0  #: arguments and results once
-    unknown_loops: int = 0
-
-    def add(self, other: "Work", times: float) -> None:
-        """Add ``times`` executions of another program."""
-        for name in ("flops", "matmul_flops", "transcendentals", "trips"):
-            setattr(self, name, getattr(self, name) + times * getattr(other, name))
 
 
-def count(function: Callable[..., Any], *arguments: Any, trips: Sequence[float] = ()) -> dict[str, Any]:
-    """Work of ``function(*arguments)``, whose data-dependent loops take ``trips``."""
-    closed = jax.make_jaxpr(function)(*arguments)
-    known = iter(trips)
-    unknown: list[None] = []
-    work = _of_jaxpr(closed.jaxpr, known, unknown)
-    ends = [v.aval for v in (*closed.jaxpr.invars, *closed.jaxpr.outvars)]
-    work.bytes = float(sum(math.prod(a.shape) * a.dtype.itemsize for a in ends if hasattr(a.dtype, "itemsize")))
-    work.unknown_loops = len(unknown)
+def count(function: Callable[..., Any], *arguments: Any) -> dict[str, float]:
+    """Work of ``function(*arguments)``, which is run for it."""
+    work = Work()
+    _counted(work, function, arguments)
     return asdict(work)
 
 
-def _of_jaxpr(jaxpr: Any, trips: Iterator[float], unknown: list[None]) -> Work:
-    work = Work()
+def count_solve(solve: Callable[[], Any]) -> dict[str, float]:
+    """Work of an eager call of ``lpmjax.solve``, which may call compiled programs several times, at shapes that it
+    chooses on the way."""
+    work, module = Work(), importlib.import_module("lpmjax.solve")
+    compiled = module._solve
+
+    def counted(problem: Any, tol: Any, start: Any, solver: Any) -> Any:
+        return _counted(work, lambda *given: compiled(*given, solver), (problem, tol, start))
+
+    with mock.patch.object(module, "_solve", counted):
+        solve()
+    return asdict(work)
+
+
+def _counted(work: Work, function: Callable[..., Any], arguments: Any) -> Any:
+    """Results of the call, its work added to ``work``."""
+    program, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    results, counts = run_counted(program, jax.tree.leaves(arguments))
+    _add(work, program.jaxpr, 1.0, iter(counts))
+    ends = [v.aval for v in (*program.jaxpr.invars, *program.jaxpr.outvars)]
+    work.bytes += float(sum(math.prod(a.shape) * a.dtype.itemsize for a in ends if hasattr(a.dtype, "itemsize")))
+    return jax.tree.unflatten(jax.tree.structure(shape), results)
+
+
+def _add(work: Work, jaxpr: Any, times: float, counts: Iterator[int]) -> None:
+    """Add ``times`` executions of a program; ``counts``: those of the loops and branches inside."""
     for equation in jaxpr.eqns:
         name, parameters = equation.primitive.name, equation.params
         if name == "while":
-            times = next(trips, None)
-            if times is None:
-                unknown.append(None)
-            body = _of_jaxpr(parameters["body_jaxpr"].jaxpr, trips, unknown)
-            work.add(body, 1.0 if times is None else times)
-            work.trips += 1.0 if times is None else times
+            trips = next(counts)
+            work.trips += trips
+            _add(work, parameters["body_jaxpr"].jaxpr, trips, counts)
         elif name == "scan":
-            work.add(_of_jaxpr(parameters["jaxpr"].jaxpr, trips, unknown), parameters["length"])
-            work.trips += parameters["length"]
+            work.trips += times * parameters["length"]
+            _add(work, parameters["jaxpr"].jaxpr, times * parameters["length"], counts)
         elif name == "cond":
-            branches = [_of_jaxpr(b.jaxpr, trips, unknown) for b in parameters["branches"]]
-            work.add(max(branches, key=lambda b: b.flops + b.matmul_flops + b.transcendentals), 1)
-        elif name == "custom_jvp_call":
-            work.add(_of_jaxpr(parameters["call_jaxpr"].jaxpr, trips, unknown), 1)
-        elif inner := parameters.get("jaxpr") or parameters.get("call_jaxpr"):
-            work.add(_of_jaxpr(getattr(inner, "jaxpr", inner), trips, unknown), 1)
+            for branch in parameters["branches"]:
+                _add(work, branch.jaxpr, next(counts), counts)
+        elif (inner := called(equation)) is not None:
+            _add(work, getattr(inner, "jaxpr", inner), times, counts)
         else:
-            _one(work, name, equation)
-    return work
+            _one(work, name, equation, times)
 
 
-def _one(work: Work, name: str, equation: Any) -> None:
+def _one(work: Work, name: str, equation: Any, times: float) -> None:
     shapes: list[Any] = [getattr(v.aval, "shape", ()) for v in equation.invars]
     size = max((math.prod(v.aval.shape) for v in equation.outvars), default=0)
     if name == "dot_general":
         (contracted, _), _ = equation.params["dimension_numbers"]
-        work.matmul_flops += 2.0 * size * math.prod(shapes[0][axis] for axis in contracted)
+        work.matmul_flops += times * 2.0 * size * math.prod(shapes[0][axis] for axis in contracted)
     elif name in ("svd", "eigh", "cholesky", "triangular_solve", "lu", "householder_product", "qr"):
-        work.matmul_flops += _factorisation(name, shapes[0], equation.params, size)
+        work.matmul_flops += times * _factorisation(name, shapes[0], equation.params, size)
     elif name in _TRANSCENDENTAL:
-        work.transcendentals += size
+        work.transcendentals += times * size
     elif name.startswith(("reduce", "cum", "arg")):
-        work.flops += math.prod(shapes[0])
+        work.flops += times * math.prod(shapes[0])
     elif name not in _FREE:
-        work.flops += size
+        work.flops += times * size
 
 
 def _factorisation(name: str, shape: Any, parameters: dict[str, Any], size: int) -> float:

@@ -13,13 +13,14 @@ from benchmarks import environment, suite
 from benchmarks.__main__ import main
 from benchmarks.cases import CASES, side_by_side
 from benchmarks.compare import compare
+from benchmarks.executions import run_counted
 from benchmarks.instances import long_tail, relative_gap, two_group
 from benchmarks.peers import Peer, all_peers, conic, descents
 from benchmarks.report import derive, figures, limits
 from benchmarks.rows import judge
 from benchmarks.settings import CASES as LISTED
 from benchmarks.settings import Settings
-from benchmarks.work import count
+from benchmarks.work import count, count_solve
 
 TINY = Settings("tiny")
 
@@ -184,10 +185,42 @@ def test_work_is_counted_by_shapes_and_trips():
         return jax.lax.while_loop(lambda carry: carry[1] < x.sum(), body, (x, 0.0))
 
     A, x = jnp.ones((3, 3)), jnp.ones(3)
-    work = count(program, A, x, trips=[7])
-    assert work["matmul_flops"] == 7 * 2 * 9 and work["transcendentals"] == 7 * 3 and work["unknown_loops"] == 0
+    work = count(program, A, 7 / 3 * x)
+    assert work["matmul_flops"] == 7 * 2 * 9 and work["transcendentals"] == 7 * 3
     assert work["bytes"] == 8 * (9 + 3 + 3 + 1) and work["trips"] == 7
-    assert count(program, A, x)["unknown_loops"] == 1
+
+
+def test_loops_in_loops_and_branches_count_as_often_as_they_run():
+    def inner(x, trips):
+        return jax.lax.while_loop(lambda c: c[1] < trips, lambda c: (jnp.exp(c[0]), c[1] + 1), (x, 0))[0]
+
+    def outer(x):
+        def body(i, x):
+            return jax.lax.cond(i % 3 == 0, lambda x: inner(x, i), lambda x: jnp.log(jnp.log(x)), x)
+
+        return jax.lax.fori_loop(0, jnp.int32(x.sum()) + 4, body, x) + jax.lax.map(lambda y: inner(y, 5), x).sum()
+
+    # 8 trips: at 0, 3 and 6 as many exponentials of four numbers, else two logarithms; then five of each number.
+    work = count(jax.jit(outer), jnp.ones(4))
+    assert work["transcendentals"] == 4 * (0 + 3 + 6) + 4 * 2 * 5 + 4 * 5
+    assert work["trips"] == 8 + (0 + 3 + 6) + 4 + 4 * 5
+
+
+def test_lanes_in_lockstep_trip_as_often_as_the_slowest_and_keep_their_results():
+    def lane(trips):
+        return jax.lax.while_loop(lambda c: c[1] < trips, lambda c: (jnp.exp(-c[0]), c[1] + 1), (trips, 0.0))[0]
+
+    trips = jnp.array([1.0, 4.0, 2.0])
+    work = count(jax.vmap(lane), trips)
+    assert work["trips"] == 4 and work["transcendentals"] == 3 * 4
+    program = jax.make_jaxpr(jax.vmap(lane))(trips)
+    np.testing.assert_array_equal(run_counted(program, [trips])[0][0], jax.vmap(lane)(trips))
+
+
+def test_an_eager_solve_is_counted_at_the_widths_that_it_chooses():
+    problem = lpm.LayerPeeled(lpm.ClassGroups.long_tail(3, 100.0), 1.0, 1.0)
+    work = count_solve(lambda: lpm.solve(problem))
+    assert work["trips"] > int(lpm.solve(problem).steps) > 0 and work["matmul_flops"] > 0
 
 
 @pytest.mark.slow
@@ -272,7 +305,7 @@ def test_compare_from_the_command(stored, capsys):
     "words, remedy",
     [
         (["fast"], "use quick, full"),
-        (["quick", "--only", "nothing"], "choose among two_group"),
+        (["quick", "--only", "nothing"], "choose among programs"),
         (["compare", "a.json"], "needs two files"),
         (["compare", "a.json", "b.json"], "give a JSON file"),
         (["quick", "a.json"], "choose cases with --only"),

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 
 from ..rows import Row
 from ..settings import Settings
-from . import batches, calculus, deep, devices, flow, grouped, latency, side_by_side, two_group
+from . import batches, calculus, deep, devices, flow, grouped, latency, programs, side_by_side, two_group
 
 CASES: dict[str, Callable[[Settings], Iterator[Row]]] = {
+    "programs": programs.run,
     "two_group": two_group.run,
     "grouped": grouped.many_groups,
     "many_classes": grouped.many_classes,

@@ -29,7 +29,7 @@ def padded(settings: Settings) -> Iterator[Row]:
     batch = jax.vmap(one)
     measured = time_jitted(batch, sizes, settings=settings)
     verdict = judge(measured.result, settings.gap("grouped"))
-    work = count(batch, sizes, trips=[verdict["steps"]["max"] / 10, 10, 1])
+    work = count(batch, sizes)
     instance = {"K": f"3..{most}", "how": "one call"}
     yield row("padded", instance, verdict, measured, settings, work=work)
 

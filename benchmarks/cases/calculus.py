@@ -36,7 +36,7 @@ def derivative(settings: Settings) -> Iterator[Row]:
             verdict = judge(found, settings.gap("grouped"))
             if how != "solve":
                 verdict = _check_gradient(verdict, measured.result[1], samples)
-            work = count(function, samples, trips=[verdict["steps"]["mean"] / 10, 10, 1])
+            work = count(function, samples)
             yield row("derivative", {"G": G, "how": how}, verdict, measured, settings, work=work)
 
 
@@ -59,7 +59,7 @@ def boundary(settings: Settings) -> Iterator[Row]:
         measured = time_jitted(log_ratio, *points, settings=settings)
         found = np.asarray(measured.result)
         verdict = _check_boundary(found, points, step, settings)
-        work = count(log_ratio, *points, trips=[6])
+        work = count(log_ratio, *points)
         yield row("boundary", {"cells": cells, "how": "merged"}, verdict, measured, settings, work=work)
 
 

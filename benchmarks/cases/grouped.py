@@ -2,36 +2,24 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import lpmjax as lpm
-from lpmjax.solvers.grouped import Grouped
 
 from ..rows import Row, judge, missing, row, too_long
 from ..settings import Settings
 from ..timing import time_eager
-from ..work import count
+from ..work import count, count_solve
 
-_EVERY = {False: 10, True: 25}  #: descent steps between two looks at the gap, by G > 64
-_LINE_SEARCH = 1.0  #: evaluations of a step, at least
+_COUNTED = 20.0  #: seconds of a solve above which it is not run once more to be counted
 
 
 def tail_problem(G: int, dtype: str) -> lpm.LayerPeeled:
     """Every class its own group, n_k from 100 down to 1."""
     return lpm.LayerPeeled(lpm.ClassGroups.long_tail(G, jnp.asarray(100.0, dtype)), 1.0, 1.0)
-
-
-def descent_work(problem: Any, steps: float, width: int | None) -> dict[str, Any]:
-    """Operations of ``steps`` descent steps at a factorisation of this width."""
-    G = problem.groups.num_groups
-    every = _EVERY[G > 64]
-    tol = jnp.asarray(1e-8, problem.groups.weights.dtype)
-    descent = Grouped(width=width)
-    return count(lambda problem: descent(problem.objective(), tol), problem, trips=[steps / every, every, _LINE_SEARCH])
 
 
 def many_groups(settings: Settings) -> Iterator[Row]:
@@ -64,10 +52,8 @@ def _tail(case: str, sizes: list[int], settings: Settings) -> Iterator[Row]:
         measured = time_eager(lambda p=problem: lpm.solve(p), settings)
         found = measured.result
         verdict = judge(found, settings.gap("grouped"))
-        width = min(size, int(1.1 * float(jnp.sum(found.slack > 0))) + 8) if size > 64 else None
-        work = descent_work(problem, verdict["steps"]["mean"], width)
-        more: dict[str, Any] = {"rank": int(found.rank), "width": width or size - 1}
-        last = row(case, instance, verdict, measured, settings, work=work, **more)
+        work = count_solve(lambda p=problem: lpm.solve(p)) if min(measured.seconds["warm"]) < _COUNTED else None
+        last = row(case, instance, verdict, measured, settings, work=work, rank=int(found.rank))
         yield last
 
 
@@ -86,6 +72,5 @@ def many_classes(settings: Settings) -> Iterator[Row]:
         classes = jnp.full(G, K / G, settings.dtype)
         measured = time_eager(partial(compiled, classes), settings)
         verdict = judge(measured.result, settings.gap("grouped"))
-        trips = [verdict["steps"]["mean"] / _EVERY[False], _EVERY[False], _LINE_SEARCH]
-        work = count(solve, classes, trips=trips)
+        work = count(solve, classes)
         yield row("many_classes", {"G": G, "K": K, "how": "solve"}, verdict, measured, settings, work=work)

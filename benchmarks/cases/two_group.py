@@ -15,8 +15,6 @@ from ..settings import Settings
 from ..timing import time_eager, time_jitted
 from ..work import count
 
-_MERGING_STEPS = 3  #: trips of the first of the solver's two loops
-
 
 def grid(cells: int, dtype: Any) -> tuple[Any, ...]:
     """K_A, K_B, R, E_H of ``cells`` points, evenly: K_A in 2..41, K_B in 2..62, R in [1, 1e4], s in [0.01, 4]."""
@@ -45,8 +43,7 @@ def run(settings: Settings) -> Iterator[Row]:
         measured = time_jitted(solve_lanes, *points, settings=settings)
         verdict = judge(measured.result, settings.gap("two_group"))
         measured.result = None
-        trips = [_MERGING_STEPS, verdict["steps"]["max"]]
-        work = count(solve_lanes, *points, trips=trips)
+        work = count(solve_lanes, *points)
         yield row("two_group", {"how": "one call", "cells": cells}, verdict, measured, settings, work=work)
     for cells in settings.pick([16], [10**6], [100, 10**3, 10**4, 10**5, 10**6]):
         yield _sweep(cells, settings)
@@ -111,7 +108,7 @@ def _chunks(cells: int, lanes: int, settings: Settings) -> Row:
         "worst_relative_gap": totals["worst"] if sampled is None else sampled["worst_relative_gap"],
         "steps": {"mean": totals["sum"], "max": totals["steps"]},
     }
-    work = count(chunk, shifts[0], trips=[_MERGING_STEPS, totals["steps"]])
+    work = count(chunk, shifts[0])
     work = {name: amount * len(shifts) for name, amount in work.items()}
     instance = {"how": "chunks", "cells": cells}
     certified_by = "device" if sampled is None else f"lpm.certify of the last chunk ({lanes} cells)"

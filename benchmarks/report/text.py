@@ -19,8 +19,8 @@ def page(records: list[Record]) -> str:
     """The whole of REPORT.md."""
     parts = [_INTRO, _what_has_run(records)]
     for record in records:
-        parts += [_heading(record), _environment(record), _ceilings(record), _cases(record), _peers(record)]
-        parts += [_figures(record), _limits(record), _gaps(record), _left_out(record)]
+        parts += [_heading(record), _environment(record), _ceilings(record), _programs(record), _cases(record)]
+        parts += [_peers(record), _figures(record), _limits(record), _gaps(record), _left_out(record)]
     return "\n".join(part for part in parts if part)
 
 
@@ -102,7 +102,7 @@ def _cases(record: Record) -> str:
             "median", "runs", "cells/s", "host peak MiB"]  # fmt: skip
     lines = []
     for row in record["rows"]:
-        if row["case"] in ("peers", "work_precision") or row["seconds"] is None:
+        if row["case"] in ("peers", "work_precision", "programs") or row["seconds"] is None:
             continue
         seconds = row["seconds"]
         times = [number(seconds[name]) for name in ("lower", "compile", "first")]
@@ -112,6 +112,18 @@ def _cases(record: Record) -> str:
         found = [_outcome(row), _status(row), number(row["gap"]), number(row["worst_relative_gap"])]
         lines.append([row["case"], name, *found, *times, *warm, number(rate(row)), peak])
     return "### Cases\n\n" + table(head, lines) if lines else ""
+
+
+def _programs(record: Record) -> str:
+    lines = []
+    for row in of_case(record, "programs"):
+        seconds, size = row["seconds"], row["xla"]
+        times = [number(seconds["lower"]), number(seconds["compile"])]
+        sizes = [str(size.get(name, "")) for name in ("stablehlo_lines", "instructions", "fusions")]
+        lines.append([row["instance"]["problem"], row["instance"]["how"], _outcome(row), *times, *sizes])
+    head = ["problem", "what", "outcome", "lower", "compile", "StableHLO lines", "XLA instructions", "fusions"]
+    words = "### What a first call costs\n\nThe quickest of some compilations, nothing traced before, in seconds.\n\n"
+    return words + table(head, lines) if lines else ""
 
 
 def _peers(record: Record) -> str:
@@ -186,13 +198,12 @@ def _fractions(record: Record) -> str:
         if parts is None or not work or not time:
             continue
         cells = [work[name] / row["cells"] for name in ("matmul_flops", "flops", "transcendentals", "bytes")]
-        loops = f"{work['unknown_loops']:.0f}" if work["unknown_loops"] else ""
         xla = (row.get("xla") or {}).get("temp_bytes")
         done = (parts["compute"] + parts["stragglers"]) / time
         tail = [f"{100 * done:.3g} %", f"{100 * parts['memory'] / time:.3g} %"]
-        lines.append([row["case"], name_of(row), *map(number, cells), *tail, number(xla), loops])
+        lines.append([row["case"], name_of(row), *map(number, cells), *tail, number(xla)])
     head = ["case", "instance", "matrix flop", "other flop", "transcendentals", "bytes", "of compute ceiling",
-            "of copy ceiling", "XLA temporaries, bytes", "loops counted once"]  # fmt: skip
+            "of copy ceiling", "XLA temporaries, bytes"]  # fmt: skip
     return "Work per cell, and the share of the ceilings that is reached:\n\n" + table(head, lines)
 
 
