@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: phase-diagram test test-slow lint types bench bench-full bench-report wheel-check clean
+.PHONY: phase-diagram test test-slow lint types bench bench-full bench-device bench-report wheel-check clean
 
 phase-diagram: .venv/cli.stamp
 	$(BIN)/lpmjax phase-diagram --out results
@@ -27,12 +27,16 @@ lint: .venv/test.stamp
 types: .venv/test.stamp
 	$(BIN)/pyright
 
-# Into benchmarks/results: about two minutes on two idle cores, and over half an hour.
+# Into benchmarks/results: some three minutes on two idle cores, and 25; each precision four minutes on a GPU or TPU.
 bench: .venv/test.stamp
 	$(BIN)/python -m benchmarks quick
 
 bench-full: .venv/test.stamp
 	$(BIN)/python -m benchmarks full
+
+bench-device: .venv/test.stamp
+	$(BIN)/python -m benchmarks device --dtype float64
+	$(BIN)/python -m benchmarks device --dtype float32
 
 bench-report: .venv/test.stamp
 	$(BIN)/python -m benchmarks report

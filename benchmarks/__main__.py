@@ -15,7 +15,9 @@ def main(words: list[str] | None = None) -> None:
         prog="python -m benchmarks",
         description="Time the solvers and their peers; report on stored results; compare two of them.",
     )
-    parser.add_argument("what", nargs="?", default="quick", help="quick (default), full, tiny, report or compare")
+    parser.add_argument(
+        "what", nargs="?", default="quick", help="quick (default), device, full, tiny, report or compare"
+    )
     parser.add_argument("files", nargs="*", type=Path, help="two results, for compare")
     parser.add_argument("--compare", nargs=2, type=Path, metavar=("A", "B"), help="the same as compare A B")
     parser.add_argument("--out", type=Path, help="folder of the results, or of the report")
@@ -25,7 +27,7 @@ def main(words: list[str] | None = None) -> None:
     chosen = parser.parse_args(words)
     what, files = ("compare", chosen.compare) if chosen.compare else (chosen.what, chosen.files)
     if what not in (*MODES, "report", "compare"):
-        parser.error(f"{what!r} is not something to do: use quick, full, tiny, report or compare.")
+        parser.error(f"{what!r} is not something to do: use quick, device, full, tiny, report or compare.")
     if unknown := [name for name in chosen.only if name not in CASES]:
         parser.error(f"--only {' '.join(unknown)}: choose among {', '.join(CASES)}.")
     if what == "compare" and len(files) != 2:

@@ -36,12 +36,11 @@ def accelerator() -> dict[str, Any]:
     return {"backend": jax.default_backend(), "device_kind": device.device_kind, "devices": jax.device_count()}
 
 
-def source() -> dict[str, Any]:
-    """Commit, and whether the tree differs from it (stored results and the report aside); null outside git."""
-    commit = _git("rev-parse", "HEAD")
-    changed = _git(
-        "status", "--porcelain", "--", ".", ":!benchmarks/results", ":!benchmarks/REPORT.md", ":!benchmarks/figures"
-    )
+def source(checkout: Path = ROOT) -> dict[str, Any]:
+    """Commit of a checkout, and whether its tree differs (stored results and the report aside); null outside git."""
+    commit = _git(checkout, "rev-parse", "HEAD")
+    written = (":!benchmarks/results", ":!benchmarks/REPORT.md", ":!benchmarks/figures")
+    changed = _git(checkout, "status", "--porcelain", "--", ".", *written)
     return {"commit": commit, "dirty": None if changed is None else bool(changed)}
 
 
@@ -58,9 +57,9 @@ def redacted(value: Any) -> Any:
     return hidden.replace(host, "<host>") if len(host) > 3 else hidden
 
 
-def _git(*words: str) -> str | None:
+def _git(checkout: Path, *words: str) -> str | None:
     try:
-        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(["git", *words], cwd=checkout, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

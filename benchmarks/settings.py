@@ -1,4 +1,4 @@
-"""How large and how long: the three modes."""
+"""How large and how long: the modes."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -28,7 +28,10 @@ CASES = {
     "deep_referee": False,
     "flow": False,
 }
-MODES = ("tiny", "quick", "full")
+#: from the least telling to the fullest
+MODES = ("tiny", "quick", "device", "full")
+#: what a machine that is lent for minutes is asked
+DEVICE_CASES = ("two_group", "rounds", "grouped", "devices")
 DTYPES = ("float64", "float32")
 #: relative duality gap that a cell must be certified to, by method; in float32 after ``lpmjax.certify`` on the host
 GAPS = {"float64": {"two_group": 1e-10, "grouped": 1e-8}, "float32": {"two_group": 1e-3, "grouped": 1e-3}}
@@ -36,34 +39,40 @@ GAPS = {"float64": {"two_group": 1e-10, "grouped": 1e-8}, "float32": {"two_group
 
 @dataclass(frozen=True)
 class Settings:
-    """One run: ``mode`` is "tiny" (seconds, for tests), "quick" or "full"."""
+    """One run: ``mode`` is "tiny" (seconds, for tests), "quick", "device" (four minutes on an accelerator) or "full"."""
 
     mode: str = "quick"
     dtype: str = "float64"
 
-    def pick(self, tiny: T, quick: T, full: T) -> T:
-        """The value for this mode."""
-        return {"tiny": tiny, "quick": quick, "full": full}[self.mode]
+    def pick(self, tiny: T, quick: T, full: T, device: T | None = None) -> T:
+        """The value for this mode; on a device by default that of full."""
+        return {"tiny": tiny, "quick": quick, "full": full, "device": full if device is None else device}[self.mode]
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """Those of the mode."""
+        named = {"quick": tuple(name for name, in_quick in CASES.items() if in_quick), "device": DEVICE_CASES}
+        return named.get(self.mode, tuple(CASES))
 
     @property
     def runs(self) -> int:
         """Warm calls of one row, unless ``seconds`` end first; never fewer than two."""
-        return self.pick(2, 20, 20)
+        return self.pick(2, 20, 20, 5)
 
     @property
     def seconds(self) -> float:
         """Seconds of warm calls of one row."""
-        return self.pick(0.0, 1.0, 30.0)
+        return self.pick(0.0, 1.0, 30.0, 5.0)
 
     @property
     def case_seconds(self) -> float:
         """Time limit of one case, compilation included; the rows that it had finished are kept."""
-        return self.pick(300.0, 90.0, 600.0)
+        return self.pick(300.0, 90.0, 600.0, 120.0)
 
     @property
     def all_seconds(self) -> float:
         """No case is begun after this."""
-        return self.pick(600.0, 240.0, 1500.0)
+        return self.pick(600.0, 240.0, 1500.0, 200.0)
 
     @property
     def peer_seconds(self) -> float:

@@ -16,14 +16,14 @@ from typing import Any
 from lpmjax.files import write_json
 
 from . import environment
-from .settings import CASES, CEILINGS, Settings
+from .settings import CEILINGS, Settings
 
 SCHEMA = "lpmjax.benchmark/1"
 
 
 def run(settings: Settings, only: Sequence[str] = (), folder: Path = environment.ROOT / "benchmarks/results") -> Path:
     """Run the cases (by default those of the mode), write the record atomically and return its path."""
-    chosen = list(only) or [name for name, in_quick in CASES.items() if in_quick or settings.mode != "quick"]
+    chosen = list(only) or settings.cases
     begin = time.perf_counter()
     record: dict[str, Any] = {
         "schema": SCHEMA,

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import lpmjax as lpm
-from benchmarks import environment, suite
+from benchmarks import against, environment, suite
 from benchmarks.__main__ import main
 from benchmarks.cases import CASES, side_by_side
 from benchmarks.compare import compare
 from benchmarks.executions import run_counted
 from benchmarks.instances import long_tail, relative_gap, two_group
 from benchmarks.peers import Peer, all_peers, conic, descents
-from benchmarks.report import derive, figures, limits
+from benchmarks.report import derive, figures, limits, pairs
 from benchmarks.rows import judge
 from benchmarks.settings import CASES as LISTED
 from benchmarks.settings import Settings
@@ -294,6 +294,44 @@ def test_compare_finds_what_became_faster(record):
     assert lines[1].count("failed") == 2 and lines[1].split("|")[6].strip() == ""
 
 
+@pytest.mark.slow
+def test_two_checkouts_are_timed_in_turns(tmp_path, capsys):
+    against.main([str(environment.ROOT), "--only", "import", "--out", str(tmp_path)])
+    record = json.loads(next(tmp_path.glob(pairs.FILES)).read_text())
+    assert all(len(record["targets"]["import"][side]) == 5 for side in ("before", "after"))
+    assert capsys.readouterr().out == pairs.table_of(record) and pairs.page(tmp_path).endswith(pairs.table_of(record))
+
+
+def test_what_fails_or_takes_too_long_says_so(tmp_path, monkeypatch):
+    script = tmp_path / "target.py"
+    monkeypatch.setattr(against.targets, "__file__", str(script))
+    monkeypatch.setitem(against.targets.TARGETS, "it", (lambda: {}, "1 s", 2))
+    for body, reason in {
+        "import time; time.sleep(9)": "stopped after 1 s",
+        "1 / 0": "ZeroDivisionError: division",
+    }.items():
+        script.write_text(body)
+        row = against.measure(tmp_path, ["it"], 1.0, lambda line: None)["it"]
+        assert len(row["before"]) == len(row["after"]) == 1 and row["after"][0]["error"].startswith(reason)
+        assert pairs.table_of({"targets": {"it": row}}).count(reason) == 2
+
+
+def test_pairs_show_medians_and_how_many_times_faster():
+    before, after = [{"samples": [3.0]}, {"samples": [1.0, 2.0]}], [{"samples": [0.5], "cells": 100}]
+    page = pairs.table_of({"targets": {"it": {"asked": "1 s", "before": before, "after": after}}})
+    assert "| it | 2 s | 0.5 s, 200 cells/s | 4 | 0.5 to 0.5 (1) | 1 s |" in page
+
+
+@pytest.mark.parametrize(
+    "words, remedy", [(["nowhere"], "no folder lpmjax"), ([".", "--only", "x"], "choose among import")]
+)
+def test_bad_arguments_of_against_say_what_to_do(words, remedy, capsys, monkeypatch):
+    monkeypatch.chdir(environment.ROOT)
+    with pytest.raises(SystemExit):
+        against.main(words)
+    assert remedy in capsys.readouterr().err
+
+
 def test_compare_from_the_command(stored, capsys):
     main(["--compare", str(stored), str(stored)])
     first = capsys.readouterr().out
@@ -304,7 +342,7 @@ def test_compare_from_the_command(stored, capsys):
 @pytest.mark.parametrize(
     "words, remedy",
     [
-        (["fast"], "use quick, full"),
+        (["fast"], "use quick, device, full"),
         (["quick", "--only", "nothing"], "choose among programs"),
         (["compare", "a.json"], "needs two files"),
         (["compare", "a.json", "b.json"], "give a JSON file"),

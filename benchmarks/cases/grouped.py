@@ -24,7 +24,7 @@ def tail_problem(G: int, dtype: str) -> lpm.LayerPeeled:
 
 def many_groups(settings: Settings) -> Iterator[Row]:
     """``lpm.solve`` of G distinct counts."""
-    yield from _tail("grouped", settings.pick([3], [100], [3, 5, 10, 20, 50, 100, 200]), settings)
+    yield from _tail("grouped", settings.pick([3], [100], [3, 5, 10, 20, 50, 100, 200], [100, 1000]), settings)
 
 
 def factored(settings: Settings) -> Iterator[Row]:

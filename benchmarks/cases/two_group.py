@@ -37,7 +37,12 @@ def solve_lanes(K_A, K_B, R, E_H) -> lpm.Solution:
 def run(settings: Settings) -> Iterator[Row]:
     """Cells per second against the number of cells."""
     top = 10**7 if on_accelerator() else 10**6
-    sizes = settings.pick([1, 64], [top], [10**p for p in range(round(math.log10(top)) + 1)])
+    sizes = settings.pick(
+        [1, 64],
+        [top],
+        [10**p for p in range(round(math.log10(top)) + 1)],
+        [10**p for p in range(4, round(math.log10(top)) + 1)],
+    )
     for cells in sizes:
         points = jax.block_until_ready(grid(cells, settings.dtype))
         measured = time_jitted(solve_lanes, *points, settings=settings)
@@ -45,9 +50,9 @@ def run(settings: Settings) -> Iterator[Row]:
         measured.result = None
         work = count(solve_lanes, *points)
         yield row("two_group", {"how": "one call", "cells": cells}, verdict, measured, settings, work=work)
-    for cells in settings.pick([16], [10**6], [100, 10**3, 10**4, 10**5, 10**6]):
+    for cells in settings.pick([16], [10**6], [100, 10**3, 10**4, 10**5, 10**6], [10**6]):
         yield _sweep(cells, settings)
-    if on_accelerator() and settings.mode == "full":
+    if on_accelerator() and settings.mode in ("device", "full"):
         yield _chunks(10**8, 10**7, settings)
 
 

@@ -9,7 +9,7 @@ from lpmjax.figure_files import write_figure
 
 from ..settings import MODES
 from ..suite import SCHEMA, load
-from . import figures, text
+from . import figures, pairs, text
 
 
 def write(results: Path, out: Path) -> Path:
@@ -27,7 +27,7 @@ def write(results: Path, out: Path) -> Path:
     path = out / "REPORT.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(".REPORT.md")
-    partial.write_text(text.page(records), encoding="utf-8")
+    partial.write_text("\n".join(filter(None, (text.page(records), pairs.page(results)))), encoding="utf-8")
     os.replace(partial, path)
     return path
 
@@ -35,7 +35,7 @@ def write(results: Path, out: Path) -> Path:
 def chosen(results: Path) -> list[dict[str, Any]]:
     """One record for each device, dtype and choice of cases."""
     best: dict[str, tuple[Any, dict[str, Any]]] = {}
-    for path in sorted(results.glob("*.json")):
+    for path in sorted(set(results.glob("*.json")) - set(results.glob(pairs.FILES))):
         try:
             record = load(path)
         except ValueError as error:

@@ -1,0 +1,78 @@
+"""``python -m benchmarks.against CHECKOUT``: this checkout and another in turns, by what a person waits for.
+
+Each process (:mod:`.targets`) runs once with the other lpmjax, then once with this one, and again: what the machine
+does meanwhile meets both. Every sample is kept, in ``results/<date>-against-<commit>.json``.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lpmjax.files import write_json
+
+from . import environment, targets
+from .report import pairs
+
+Sides = dict[str, list[dict[str, Any]]]
+
+
+def measure(other: Path, names: list[str], seconds: float, say: Any) -> dict[str, Any]:
+    """Samples of every target, of ``before`` (the other checkout) and ``after`` (this one)."""
+    checkouts = {"before": other, "after": environment.ROOT}
+    found: dict[str, Any] = {}
+    for name in names:
+        _, asked, processes = targets.TARGETS[name]
+        sides: Sides = {side: [] for side in checkouts}
+        for _ in range(processes):
+            for side, folder in checkouts.items():
+                if not any("error" in earlier for earlier in sides[side]):  # what failed once is not tried again
+                    sides[side].append(_one(name, folder, seconds))
+        found[name] = {"asked": asked, **sides}
+        say(f"{name}: {pairs.time_of(sides['before'])} -> {pairs.time_of(sides['after'])}")
+    return found
+
+
+def _one(name: str, folder: Path, seconds: float) -> dict[str, Any]:
+    """One process with the lpmjax of a folder: its samples, or the reason why there are none."""
+    script = str(Path(targets.__file__))
+    variables = os.environ | {"PYTHONPATH": str(folder)}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", script, name], capture_output=True, text=True, env=variables, timeout=seconds
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"stopped after {seconds:.0f} s"}
+    if done.returncode:
+        return {"error": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1][:200]}
+    return json.loads(done.stdout)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Measure, write the record and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.against", description=__doc__.splitlines()[0])
+    parser.add_argument("checkout", type=Path, help="folder of the other checkout")
+    parser.add_argument("--only", nargs="+", default=list(targets.TARGETS), metavar="TARGET", help="by default all")
+    parser.add_argument("--seconds", type=float, default=600.0, help="time limit of a process (default 600)")
+    parser.add_argument("--out", type=Path, default=environment.ROOT / "benchmarks" / "results", help="folder")
+    chosen = parser.parse_args(words)
+    if not (chosen.checkout / "lpmjax").is_dir():
+        parser.error(f"{chosen.checkout} has no folder lpmjax: give the folder of a checkout.")
+    if unknown := [name for name in chosen.only if name not in targets.TARGETS]:
+        parser.error(f"--only {unknown[0]!r}: choose among {', '.join(targets.TARGETS)}.")
+    head = {"schema": pairs.SCHEMA, "started": datetime.now(UTC).isoformat(timespec="seconds")}
+    before = environment.source(chosen.checkout)
+    found = measure(chosen.checkout.resolve(), chosen.only, chosen.seconds, lambda line: print(line, file=sys.stderr))
+    record = head | {"before": before, "after": environment.source(), "environment": environment.machine()}
+    record = environment.redacted(record | {"targets": found})
+    path = chosen.out / f"{record['started'][:10]}-against-{str(before['commit'])[:7]}.json"
+    write_json(path, record)
+    print(pairs.table_of(record), end="")
+
+
+if __name__ == "__main__":
+    main()
