@@ -54,7 +54,7 @@ def _one(name: str, folder: Path, seconds: float) -> dict[str, Any]:
 
 def main(words: list[str] | None = None) -> None:
     """Measure, write the record and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.against", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.against", description="Two checkouts in turns.")
     parser.add_argument("checkout", type=Path, help="folder of the other checkout")
     parser.add_argument("--only", nargs="+", default=list(targets.TARGETS), metavar="TARGET", help="by default all")
     parser.add_argument("--seconds", type=float, default=600.0, help="time limit of a process (default 600)")

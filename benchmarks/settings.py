@@ -39,7 +39,7 @@ GAPS = {"float64": {"two_group": 1e-10, "grouped": 1e-8}, "float32": {"two_group
 
 @dataclass(frozen=True)
 class Settings:
-    """One run: ``mode`` is "tiny" (seconds, for tests), "quick", "device" (four minutes on an accelerator) or "full"."""
+    """One run: ``mode`` is "tiny" (seconds, for tests), "quick", "device" (minutes on an accelerator), "full"."""
 
     mode: str = "quick"
     dtype: str = "float64"

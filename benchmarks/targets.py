@@ -32,7 +32,7 @@ def importing() -> Samples:
     def lpmjax() -> None:
         import lpmjax as lpm
 
-        lpm.solve, lpm.LayerPeeled  # noqa: B018  # its names are found when they are asked for
+        assert callable(lpm.solve)  # names are found when they are asked for
 
     return {"samples": [_seconds(lpmjax)]}
 

@@ -1,7 +1,9 @@
 """Status and Phase: the codes in which a result says how far it can be trusted and what it looks like."""
 
 import enum
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
+
+import numpy as np
 
 from .arguments import require_integer
 
@@ -57,3 +59,8 @@ class Phase(enum.IntEnum):
     merged = 1
     annihilated = 2
     undetermined = 3
+
+
+def flags(codes: type[enum.IntEnum]) -> dict[str, Any]:
+    """Attributes of an array of these codes, by the CF conventions."""
+    return {"flag_values": np.array(list(codes), np.int8), "flag_meanings": " ".join(code.name for code in codes)}

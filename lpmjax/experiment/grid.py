@@ -1,12 +1,12 @@
 """The experiment: every network of a grid trained, measured and predicted, and kept as it is finished."""
 
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from ..arguments import require_type
+from ..provenance import made_by
 from ..settings import nan_is_a_value
 from .cell import Cell, trained_cell
 from .images import Images
@@ -103,7 +103,7 @@ class Experiment:
             optimiser="Adam with coupled weight decay, then L-BFGS, until the residual is at most tol",
             networks_finished=self.done,
             networks=self.total,
-            lpmjax_version=version("lpmjax"),
+            **made_by(),
         )
 
 

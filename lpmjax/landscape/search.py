@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 import jax
@@ -11,7 +10,9 @@ import numpy as np
 from jaxtyping import Array
 
 from ..arguments import require_integer, require_key
+from ..codes import flags
 from ..problems.problem import Problem
+from ..provenance import made_by
 from ..settings import nan_is_a_value
 from ..solvers.descent import LBFGS, Until, descend
 from .partitions import as_blocks, set_partitions
@@ -238,13 +239,12 @@ def _dataset(points: list[CriticalPoint], dim: str, words: str, labels: Any) -> 
         name: (dim, np.array([getattr(point, name) for point in points]), {"long_name": long_name, "units": units})
         for name, (long_name, units) in _WORDS.items()
     }
-    flags = {"flag_values": np.array(list(Verdict), np.int8), "flag_meanings": " ".join(v.name for v in Verdict)}
     codes = np.array([point.verdict for point in points], np.int8)
-    variables["verdict"] = (dim, codes, variables["verdict"][2] | flags)
+    variables["verdict"] = (dim, codes, variables["verdict"][2] | flags(Verdict))
     return xr.Dataset(variables, {dim: (dim, labels, {"long_name": words})})
 
 
 def _attributes(problem: Problem, norm2: Any) -> dict[str, Any]:
     radius = {} if norm2 is None else {"norm2": float(norm2)}
     title = f"Critical points of {type(problem).__name__}"
-    return {"title": title, **radius, "lpmjax_version": version("lpmjax")}
+    return {"title": title, **radius, **made_by()}

@@ -1,13 +1,12 @@
 """The Dataset of a path: variables over seeds and times, units and provenance."""
 
-from importlib.metadata import version
 from typing import Any
 
-import jax
 import numpy as np
 
-from ..codes import Status
+from ..codes import Status, flags
 from ..fields import Words
+from ..provenance import made_by
 from .measures import WORDS, class_logits, measured
 from .path import Path
 from .setting import Setting
@@ -39,9 +38,7 @@ def dataset(path: Path, setting: Setting, times: np.ndarray, provenance: dict[st
     for name, words in _OF_SEEDS.items():
         variables[name] = ("seed", getattr(path, name), _attrs(words))
     variables["separation_time"][2]["units"] = unit
-    variables["status"][2].update(
-        flag_values=np.array(list(Status), np.int8), flag_meanings=" ".join(code.name for code in Status)
-    )
+    variables["status"][2].update(flags(Status))
     coords = {
         "seed": ("seed", np.arange(path.steps.size), {"long_name": "start", "units": "1"}),
         "time": ("time", times, {"long_name": "time" if unit == "1" else "steps of the optimizer", "units": unit}),
@@ -77,10 +74,7 @@ def _attributes(path: Path, setting: Setting, times: np.ndarray, provenance: dic
         **more,
         "separation": said,
         "dtype": "float64",
-        "device": str(jax.devices()[0]),
-        "lpmjax_version": version("lpmjax"),
-        "jax_version": jax.__version__,
-        "numpy_version": np.__version__,
+        **made_by(),
     }
 
 

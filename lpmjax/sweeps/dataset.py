@@ -3,16 +3,15 @@
 import dataclasses
 import functools
 import operator
-from importlib.metadata import version
 from typing import Any
 
-import jax
 import numpy as np
 
-from ..codes import Phase, Status
+from ..codes import Phase, Status, flags
 from ..fields import Words, words_of
 from ..groups import ClassGroups
 from ..problems.problem import Problem
+from ..provenance import made_by
 from ..results.result import Result
 from .grid import Grid
 
@@ -33,7 +32,7 @@ def dataset(out, grid: Grid, first: Problem, kind: type[Result], settings: dict[
         attrs: dict[str, Any] = _attrs(name, words)
         codes = {"phase": Phase, "status": Status}.get(name)
         if codes is not None:
-            attrs |= {"flag_values": np.array(list(codes), np.int8), "flag_meanings": " ".join(c.name for c in codes)}
+            attrs |= flags(codes)
         variables[name] = (dims + words[name].dims, array, attrs)
         for dim, size in zip(words[name].dims, array.shape[len(dims) :], strict=True):
             labels, long_name = kind.coordinate(dim, size)
@@ -43,10 +42,7 @@ def dataset(out, grid: Grid, first: Problem, kind: type[Result], settings: dict[
         "builder": getattr(builder, "__qualname__", repr(builder)),
         **({"loss": type(loss).__name__} if (loss := getattr(first, "loss", None)) is not None else {}),
         **settings,
-        "device": str(jax.devices()[0]),
-        "lpmjax_version": version("lpmjax"),
-        "jax_version": jax.__version__,
-        "numpy_version": np.__version__,
+        **made_by(),
     }
     return xr.Dataset(variables, coords, attrs)
 
