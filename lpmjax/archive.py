@@ -15,7 +15,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .files import write_bytes
-from .groups import ClassOrder
+from .orders import ClassOrder, order_of
 
 _FORMAT = 1  #: raised when older programs could not read what is written
 _HEADER = "header"  #: JSON in which every array is its name in the archive
@@ -71,8 +71,10 @@ def restore(described: Any, arrays: dict[str, np.ndarray], known: Callable[[str]
             return _module(known(name), {key: restore(part, arrays, known) for key, part in parts.items()})
         case {"tuple": parts}:
             return tuple(restore(part, arrays, known) for part in parts)
-        case {"order": name}:
+        case {"order": str(name)}:
             return ClassOrder(arrays[name])
+        case {"bands": dict(names)}:
+            return order_of({part: arrays[name] for part, name in names.items()})
         case {"array": name}:
             if arrays[name].dtype.kind not in "fiub":
                 raise ValueError(f"{name} is not an array of numbers.")
@@ -90,8 +92,10 @@ def _describe(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, tuple):
         return {"tuple": [_describe(part, f"{name}.{i}", arrays) for i, part in enumerate(value)]}
     if isinstance(value, ClassOrder):
-        arrays[name] = value.group_of_class
-        return {"order": name}
+        parts = {f"{name}.{part}" if part != "group_of_class" else name: array for part, array in value.parts().items()}
+        arrays.update(parts)
+        names = dict(zip(value.parts(), parts, strict=True))
+        return {"order": name} if len(names) == 1 else {"bands": names}
     if isinstance(value, (jax.Array, np.ndarray, np.generic)):
         arrays[name] = np.asarray(value)
         return {"array": name}

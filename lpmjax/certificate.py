@@ -10,3 +10,5 @@ from .duality import shrinkage as shrinkage
 from .duality import slacks as slacks
 from .rigorous import RigorousBound as RigorousBound
 from .rigorous import rigorous as rigorous
+from .unbanded import Unbanded as Unbanded
+from .unbanded import unbanded as unbanded

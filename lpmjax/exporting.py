@@ -12,12 +12,13 @@ import jax
 import jax.export
 from jax.tree_util import PyTreeDef, default_registry
 
-from .groups import ClassGroups, ClassOrder
+from .groups import ClassGroups
 from .losses.focal import Focal
 from .losses.power_softmax import PowerSoftmax
 from .losses.softmax import CrossEntropy, LabelSmoothing, LogitAdjusted
 from .losses.squared_error import SquaredError
 from .losses.vector_scaling import VectorScaling
+from .orders import ClassOrder, order_of
 from .problems.contrastive import SupervisedContrastive
 from .problems.deep_linear import DeepLinear
 from .problems.layer_peeled import LayerPeeled
@@ -51,7 +52,7 @@ def serializable(kind: T) -> T:
 
     def read(written: Any) -> dict[str, Any]:
         found = json.loads(bytes(written))
-        return found | ({"order": ClassOrder(found["order"])} if found.get("order") is not None else {})
+        return found | ({"order": order_of(found["order"])} if found.get("order") is not None else {})
 
     def build(static_fields: Any, children: Any) -> Any:
         module = object.__new__(kind)
@@ -70,7 +71,9 @@ def serializable(kind: T) -> T:
 
 
 def _plain(value: Any) -> Any:
-    return value.group_of_class.tolist() if isinstance(value, ClassOrder) else value
+    if not isinstance(value, ClassOrder):
+        return value
+    return {name: part.tolist() for name, part in value.parts().items()}
 
 
 for _kind in (

@@ -22,20 +22,9 @@ from .arguments import (
     scalars,
 )
 from .fields import Words
-
-
-class ClassOrder:
-    """Group of each class in the caller's order. Static: it is compared and hashed by content."""
-
-    def __init__(self, group_of_class: np.ndarray):
-        self.group_of_class = np.asarray(group_of_class, np.int64)
-
-    def __hash__(self) -> int:
-        # Not stored: hashes of bytes differ between processes, and an order can be pickled.
-        return hash(self.group_of_class.tobytes())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ClassOrder) and np.array_equal(self.group_of_class, other.group_of_class)
+from .orders import Bands as Bands
+from .orders import ClassOrder as ClassOrder
+from .orders import bands_of
 
 
 class ClassGroups(eqx.Module):
@@ -212,18 +201,47 @@ class ClassGroups(eqx.Module):
 
         Host only (the number of groups is a shape): under a trace use :meth:`per_class`.
         """
-        if any(isinstance(x, Tracer) for x in (n_k, weights, sample_weights)):
-            raise ValueError("from_counts groups on the host and cannot be traced; use ClassGroups.per_class.")
-        given = _one_of(weights, sample_weights)
-        columns = leaves(n_k=n_k, **given)
-        if len({column.shape for column in columns.values()}) > 1 or columns["n_k"].ndim != 1:
-            listed = ", ".join(f"{name} has shape {column.shape}" for name, column in columns.items())
-            raise ValueError(f"{listed}: both must be one-dimensional, one entry per class.")
-        require_positive("Leave classes without samples or weight out.", **columns)
-        table = np.stack([columns["n_k"], _class_weights(columns, columns["n_k"])], axis=1)
+        table, given = _columns(n_k, weights, sample_weights)
         kinds, group, classes = np.unique(-table, axis=0, return_inverse=True, return_counts=True)
-        samples, chosen = jnp.asarray(-kinds.T, columns["n_k"].dtype)
+        samples, chosen = jnp.asarray(-kinds.T, table.dtype)
         return ClassGroups(classes, samples, chosen if given else None, ClassOrder(group.ravel()))
+
+    @staticmethod
+    def banded(
+        n_k: Sequence[float],
+        rtol: float,
+        weights: Sequence[float] | None = None,
+        *,
+        sample_weights: Sequence[float] | None = None,
+    ) -> "ClassGroups":
+        """Group classes whose counts and weights differ by at most ``rtol``: a coarse problem of fewer groups.
+
+        Between the largest and the least count, and weight, of a band is a factor of at most ``1 + rtol``. All of its
+        classes get the band's mean weight, and the square of its mean root of a count: so the optimum of the coarse
+        problem is off by the square of ``rtol`` only. It is certified for the coarse problem;
+        :func:`lpmjax.certificate.unbanded` makes of it an interval that holds the optimum of the ``original`` one.
+
+        Host only, as :meth:`from_counts`, which is ``rtol = 0``. Raises ValueError for a negative ``rtol``.
+        """
+        rtol = float(scalars(rtol=rtol)["rtol"])
+        require("rtol", rtol, "finite and >= 0", lambda r: (r >= 0) & (r < np.inf), "It is a relative difference.")
+        table, given = _columns(n_k, weights, sample_weights)
+        pairs = np.stack([bands_of(column, rtol) for column in table.T], axis=1)
+        _, band = np.unique(pairs, axis=0, return_inverse=True)
+        order = Bands(band.ravel(), table[:, 0], table[:, 1] if given else None)
+        classes = np.bincount(order.group_of_class)
+        first = np.unique(order.group_of_class, return_index=True)[1]
+        roots, means = (_band_means(x, order.group_of_class, first) for x in (np.sqrt(table[:, 0]), table[:, 1]))
+        # The square of the mean root, and exactly the count where a band has but one.
+        at, root = table[first, 0], np.sqrt(table[first, 0])
+        samples = at + (roots - root) * (roots + root)
+        return ClassGroups(classes, jnp.asarray(samples, table.dtype), jnp.asarray(means, table.dtype), order)
+
+    @property
+    def original(self) -> "ClassGroups":
+        """The groups of equal classes that :meth:`banded` was given; of any other groups themselves."""
+        order: Any = self.order
+        return ClassGroups.from_counts(order.samples, order.weights) if isinstance(order, Bands) else self
 
 
 def _one_of(weights, sample_weights) -> dict[str, Any]:
@@ -233,6 +251,24 @@ def _one_of(weights, sample_weights) -> dict[str, Any]:
         )
     given = {"weights": weights, "sample_weights": sample_weights}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _columns(n_k, weights, sample_weights) -> tuple[np.ndarray, bool]:
+    """(K, 2) count and weight of each class, and whether weights were given."""
+    if any(isinstance(x, Tracer) for x in (n_k, weights, sample_weights)):
+        raise ValueError("from_counts and banded group on the host and cannot be traced; use ClassGroups.per_class.")
+    given = _one_of(weights, sample_weights)
+    columns = leaves(n_k=n_k, **given)
+    if len({column.shape for column in columns.values()}) > 1 or columns["n_k"].ndim != 1:
+        listed = ", ".join(f"{name} has shape {column.shape}" for name, column in columns.items())
+        raise ValueError(f"{listed}: both must be one-dimensional, one entry per class.")
+    require_positive("Leave classes without samples or weight out.", **columns)
+    return np.stack([columns["n_k"], _class_weights(columns, columns["n_k"])], axis=1), bool(given)
+
+
+def _band_means(values: np.ndarray, band: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """(G,) mean over each band, counted from its ``first`` class, so that equal values have exactly that."""
+    return values[first] + np.bincount(band, values - values[first][band]) / np.bincount(band)
 
 
 def _class_weights(arrays, samples):

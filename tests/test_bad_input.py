@@ -88,6 +88,11 @@ CALLS = {
     }),
     "per_class": (lpm.ClassGroups.per_class, {"n_k": ("numbers", [3, 2]), "weights": ("numbers?", None)}),
     "from_counts": (lpm.ClassGroups.from_counts, {"n_k": ("numbers", [3, 2]), "weights": ("numbers?", None)}),
+    "banded": (lpm.ClassGroups.banded, {
+        "n_k": ("numbers", [3, 2]), "rtol": ("number", 0.5), "weights": ("numbers?", None),
+        "sample_weights": ("numbers?", None),
+    }),
+    "unbanded": (lpm.certificate.unbanded, {"solution": ("object", None)}),
     "LogitAdjusted": (lpm.LogitAdjusted, {"tau": ("number", 1)}),
     "LabelSmoothing": (lpm.LabelSmoothing, {"epsilon": ("object", 0.1)}),
     "Focal": (lpm.Focal, {"gamma": ("number", 2)}),

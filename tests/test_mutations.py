@@ -34,6 +34,7 @@ class Mutant(NamedTuple):
 #: catchers are quick tests: compiled as `make test` compiles them
 QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 BOUND, TREE = "lpmjax/branch_and_bound/bound.py", "tests/test_branch_and_bound.py"
+BANDS, BANDED = "lpmjax/unbanded.py", "tests/test_banded.py"
 CERTIFICATE, LOSSES = "lpmjax/duality.py", "lpmjax/losses/softmax.py"
 FLOW = "tests/test_flow.py"
 MUTANTS = (
@@ -435,6 +436,23 @@ MUTANTS = (
         "at.probabilities / at.probabilities.sum(-1, keepdims=True)",
         "at.probabilities",
         f"{TREE} -k any_multi",
+    ),
+    Mutant("conjugate of a band's classes", BANDS, "np.sum(share * least)", "0.0", f"{BANDED} -k dense_algebra"),
+    Mutant("omega of a band's classes", BANDS, "(fine.weights * scale)", "fine.weights", f"{BANDED} -k dense_algebra"),
+    Mutant("gap of the bands themselves", BANDS, "proof.direct + gap", "gap", f"{BANDED} -k any_coordinates"),
+    Mutant(
+        "less of a gradient than wanted",
+        BANDS,
+        " + scale * (wanted - used) * columns.inner",
+        "",
+        f"{BANDED} -k dense_algebra",
+    ),
+    Mutant(
+        "domain of the entropy",
+        LOSSES,
+        "(1 - 16 * nx.finfo(wrong.dtype).eps) /",
+        "1.01 /",
+        f"{BANDED} -k scaled_gradients",
     ),
     Mutant(
         "shares of more than one",

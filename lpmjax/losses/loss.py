@@ -83,6 +83,11 @@ class ConvexLoss(Loss):
     def without_row_sums(self, at: GroupLoss, rival_counts: Any, classes: Any, weights: Any) -> tuple[Any, Any]:
         """(wrong, total) of a nearby dual point whose weighted gradients sum to zero over samples, for a free bias."""
 
+    def largest_scale(self, at: GroupLoss, rival_counts: Any) -> Float[Array, "*batch G"]:
+        """A factor >= 1 by which the gradient can be multiplied and still be one of this loss, at other logits."""
+        nx = at.value.__array_namespace__()
+        return nx.ones_like(at.value)
+
     def best_bias(self, sums: Any, decay: Any) -> Any:
         """(G,) bias at which the loss plus ``decay / 2`` times its square is least, where that has a closed form:
         ``sums`` are the derivatives of the loss by it at a bias of zero."""

@@ -46,6 +46,12 @@ class CrossEntropy(ConvexLoss):
         """Kullback-Leibler divergence of the softmax from the probabilities that belong to ``wrong``."""
         return _divergence(at, rival_counts, wrong)
 
+    def largest_scale(self, at, rival_counts):
+        """As long as the right class's probability stays positive."""
+        nx = at.value.__array_namespace__()
+        wrong = nx.sum(rival_counts * at.softmax, axis=-2)
+        return nx.maximum((1 - 16 * nx.finfo(wrong.dtype).eps) / nx.where(wrong > 0, wrong, 1.0), 1.0)
+
     def without_row_sums(self, at, rival_counts, classes, weights):
         """Round the softmax to the class marginals: rows with too much are scaled down, the rest gets what is left."""
         return _transport(at, rival_counts, classes, weights), at.total
@@ -139,6 +145,17 @@ class LabelSmoothing(ConvexLoss):
             nx.sum(rival_counts * other, axis=-2) <= 1 + ulps
         )
         return nx.where(good, _divergence(at, rival_counts, other), nx.inf)
+
+    def largest_scale(self, at, rival_counts):
+        """As long as every probability stays positive."""
+        nx = at.value.__array_namespace__()
+        eps, floor = 16 * nx.finfo(at.wrong.dtype).eps, self._floor(rival_counts)
+        falls = (at.wrong < 0) & (rival_counts > 0)
+        wrong = nx.sum(rival_counts * at.wrong, axis=-2)
+        of_wrong = nx.min(nx.where(falls, -floor[..., None, :] / nx.where(falls, at.wrong, -1.0), nx.inf), axis=-2)
+        left = 1 - nx.sum(rival_counts, axis=-2) * floor
+        of_right = nx.where(wrong > 0, left / nx.where(wrong > 0, wrong, 1.0), nx.inf)
+        return nx.maximum((1 - eps) * nx.minimum(of_wrong, of_right), 1.0)
 
     def without_row_sums(self, at, rival_counts, classes, weights):
         """Round the softmax to the marginals of the targets."""

@@ -1,0 +1,201 @@
+r"""What a solve of bands of near-equal classes proves about the problem whose classes were put into them.
+
+In a band b of the coarse problem all classes weigh ``pi_b`` and ``omega_b``; its logits z_b and the gradient ``pi_b
+y_b`` of its loss are columns of K x K matrices Z and Y. For class k of the band multiply the one by ``s_k = omega_b /
+omega_k`` and the other by ``1 / s_k``: cost of the logits, spectral norm of ``Y / omega`` and the inner
+product of the two stay what they were, and no matrix larger than that of the bands has to be decomposed. As a multiple
+of y_b the column is ``pi_k t_k``, ``t_k = pi_b / (pi_k s_k)``. So the gap of the original problem is
+
+    gap of the coarse problem + sum_k pi_k [loss(s_k z_b) + conjugate(t_k y_b) - <t_k y_b, s_k z_b>],
+
+whatever ``pi_b`` and ``omega_b`` are, and of second order in the width of the bands if they are means. Where ``t_k
+y_b`` is no gradient of the loss, as where a softmax would have a negative entry, or where it pays, less of y_b is
+taken: the norm can only fall by that, and ``pi_k s_k (t_k - less) <-y_b, z_b>`` is added to the gap.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.core import Tracer
+
+from . import symmetry
+from .arguments import require_type
+from .charge import Budget, Price
+from .duality import Program, duality_gap, evaluate, largest_term, shrinkage
+from .losses.loss import ConvexLoss
+from .objectives.of_groups import GroupCoordinates
+from .orders import Bands
+from .results.solution import Solution
+
+#: factors of a gradient that are tried between the gradient itself and the whole of what is wanted
+_SHARES = np.linspace(0.0, 1.0, 9)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)  # equality of arrays is an array
+class Unbanded:
+    """Proof that ``lower_bound <= optimum <= value``, in nats, for the problem with all counts as they were given.
+
+    Attributes
+    ----------
+    problem : that problem, in groups of equal classes (``ClassGroups.original``).
+    value : its objective at the expanded logits, which cost what those of the bands do.
+    lower_bound, gap : ``value - gap``; the gap includes an allowance for its own rounding.
+    bands : the solution that was expanded.
+    """
+
+    problem: Any
+    value: float
+    lower_bound: float
+    gap: float
+    bands: Solution
+
+    @property
+    def relative_gap(self) -> float:
+        """``gap / value``."""
+        return self.gap / abs(self.value) if self.value else float("nan")
+
+    def coordinates(self) -> GroupCoordinates:
+        """The expanded logits in the original problem's group coordinates, (G,) and (G, G) as in a Solution."""
+        coarse, fine = (_on_host(problem) for problem in (self.bands.problem, self.problem))
+        band = _band_of_group(coarse.groups, fine.groups)
+        coarse, fine = Program.of(coarse), Program.of(fine)
+        proof = duality_gap(coarse, *_given(self.bands))
+        K, k, scale = coarse.classes[band], fine.classes, coarse.omega[band] / fine.omega
+        within, eye = proof.within[band], np.eye(k.size, dtype=bool)
+        shared = np.sqrt(np.outer(k / K, k / K)) * proof.between[np.ix_(band, band)]
+        shared = shared - np.where(band[:, None] == band[None, :], np.sqrt(np.outer(k, k)) / K * within, 0.0)
+        return GroupCoordinates(scale * within, scale * (shared + np.where(eye, within, 0.0)))
+
+    def __str__(self) -> str:
+        groups = self.bands.problem.groups.num_groups, self.problem.groups.num_groups
+        return (
+            f"{type(self.problem).__name__}, K = {int(self.problem.groups.num_classes)} in {groups[1]} groups, from "
+            f"{groups[0]} bands:\n{self.lower_bound:.10g} <= optimum <= {self.value:.10g}, relative gap "
+            f"{self.relative_gap:.2g}"
+        )
+
+
+def unbanded(solution: Solution) -> Unbanded:
+    """An interval that holds the optimum of the original problem, from a solve of bands of near-equal classes.
+
+    ``solution`` is that of a problem whose groups are by :meth:`lpmjax.ClassGroups.banded`. Its logits are expanded to
+    all classes and certified there, on the host in float64: the spectral norm is that of the bands, so that it takes
+    milliseconds where a solve takes seconds. Only the coordinates are trusted; whatever they are, the interval holds.
+
+    Raises
+    ------
+    ValueError
+        For anything else than a single float64 solution of such groups in :class:`lpmjax.LayerPeeled` or
+        :class:`lpmjax.UnconstrainedFeatures` (without a bias, a ``dim`` or ReLU features), for losses that are not
+        convex, not shift-invariant or that have parameters of each class, and under a trace.
+    """
+    require_type("solution", solution, Solution, "a lpmjax Solution of banded groups, as lpmjax.solve returns it")
+    _require_single(solution)
+    with jax.enable_x64(True):
+        problem = eqx.tree_at(lambda p: p.groups, solution.problem, solution.problem.groups.original)
+    coarse = _on_host(solution.problem)
+    with np.errstate(all="ignore"):  # what is not finite says so in the interval
+        value, gap = _bounds(coarse, _on_host(problem), solution)
+    return Unbanded(problem, value, value - gap, gap, solution)
+
+
+def _require_single(solution: Solution) -> None:
+    problem = solution.problem
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(solution)):
+        raise ValueError("unbanded works on the host: call it on the results of jit, not inside.")
+    if not isinstance(problem.groups.order, Bands):
+        raise ValueError(
+            "solution has no bands: its groups must be by ClassGroups.banded (what has none is certified)."
+        )
+    if np.ndim(solution.value) or problem.groups.weights.dtype != np.float64:
+        raise ValueError("solution must be a single one in float64: index a batch, and solve under jax_enable_x64.")
+    loss = problem.loss
+    per_class = loss.of_classes(np.zeros(1, int)) is not loss or loss.offsets(problem.groups.samples) is not None
+    if not (isinstance(loss, ConvexLoss) and loss.shift_invariant) or per_class:
+        raise ValueError(
+            f"solution has the loss {type(loss).__name__}, of which bands prove nothing: use CrossEntropy or "
+            "LabelSmoothing, or solve the problem of all distinct counts."
+        )
+    if not problem.is_linear or problem.dim is not None:
+        raise ValueError(
+            "solution has a bias, ReLU features or a dim, of which bands prove nothing: leave them out, or solve the "
+            "problem of all distinct counts."
+        )
+
+
+def _on_host(problem: Any) -> Any:
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), problem)
+
+
+def _given(solution: Solution) -> tuple[np.ndarray, np.ndarray]:
+    return np.asarray(solution.within), np.asarray(solution.between)
+
+
+def _band_of_group(bands: Any, groups: Any) -> np.ndarray:
+    """(G,) band of each group of equal classes."""
+    first = np.unique(groups.class_index, return_index=True)[1]
+    return bands.class_index[first]
+
+
+class _Columns(NamedTuple):
+    """What the loss of each original group needs of its band: rivals j by bands, g the original groups."""
+
+    margins: Any
+    rival_counts: Any
+    wrong: Any
+    inner: Any  #: (G,) <-y, z>, how much the loss of the band falls along the logits
+    most: Any  #: (G,) by how much its gradient can be multiplied
+
+
+def _bounds(coarse_problem: Any, fine_problem: Any, solution: Solution) -> tuple[float, float]:
+    """Value and gap of the original problem."""
+    band = _band_of_group(coarse_problem.groups, fine_problem.groups)
+    coarse, fine = Program.of(coarse_problem), Program.of(fine_problem)
+    proof = duality_gap(coarse, *_given(solution))
+    at = evaluate(coarse, proof.within, proof.between, None)
+    margins = symmetry.margins(proof.within, proof.between, coarse.classes)
+    inner = np.sum(at.rival_counts * at.loss.wrong * margins, axis=0)
+    most = coarse.loss.largest_scale(at.loss, at.rival_counts)
+    columns = _Columns(*(x[..., band] for x in (margins, at.rival_counts, at.loss.wrong, inner, most)))
+    scale = coarse.omega[band] / fine.omega
+    wanted = coarse.weights[band] / (fine.weights * scale)
+    if isinstance(coarse.charge, Price):
+        wanted = wanted * shrinkage(np.asarray(coarse.charge.amount), proof.norm)
+    value, gap = _of_columns(fine, columns, (scale, wanted), proof.log_scale)
+    cost = symmetry.spectral_cost(proof.within, proof.between, coarse.classes, coarse.omega)
+    price = proof.norm * float(isinstance(fine.charge, Budget))
+    granted = price * np.maximum(fine.charge.amount - coarse.charge.amount, 0.0)
+    value = value + fine.charge.paid(cost)
+    size = np.max(scale) * (1 + largest_term(coarse, proof.within, proof.between, None))
+    ulps = 2 * max(2, band.size) * np.finfo(np.float64).eps
+    moved = np.sum(
+        fine.classes
+        * fine.weights
+        * np.maximum(wanted, 1.0)
+        * np.sum(np.abs(columns.rival_counts * columns.wrong), axis=0)
+    )
+    rounding = ulps * (size * (value + moved) + price * cost)
+    gap = np.minimum(proof.direct + gap + granted + rounding, value)  # no objective is negative
+    unscaled = np.exp(-proof.log_scale)
+    return float(value * unscaled), float(gap * unscaled)
+
+
+def _of_columns(fine: Program, columns: _Columns, factors: tuple, taken: Any) -> tuple[Any, Any]:
+    """The loss of the original classes, and what their gap is more than that of the bands; ``factors`` of the logits,
+    and wanted of the gradients. The loss is times ``exp(taken)``."""
+    scale, wanted = factors
+    loss, share = fine.loss, fine.classes * fine.weights
+    margins = scale * columns.margins - taken
+    rivals = columns.rival_counts
+    margins = np.where((rivals > 0) | (taken == 0), margins, np.maximum(margins, 0.0))
+    at = loss.on_groups(margins, rivals)
+    least = np.full(wanted.shape, np.inf)
+    possible = np.minimum(wanted, columns.most)
+    for part in _SHARES:
+        used = np.where(possible > 1, 1 + part * (possible - 1), possible)
+        open_ = loss.fenchel_gap(at, rivals, used * columns.wrong, np.zeros_like(used))
+        least = np.fmin(least, open_ + scale * (wanted - used) * columns.inner)
+    return np.sum(share * at.value), np.sum(share * least)
