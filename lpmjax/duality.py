@@ -157,7 +157,7 @@ def slopes(program: Program, within, between, bias: Any = None, nuclear: Any = N
     norm = nx.maximum(in_groups, spectral.spectral_norm(weighted, full))
     size = 1 + largest_term(program, within, between, bias)
     primal = _Primal(within, between, bias, loss, rival_counts, value, cost, nuclear, size)
-    noise = _noise(program, loss, rival_counts, size)
+    noise = block_noise(program, loss, rival_counts, size)
     return Slopes(primal, (wrong, total, pull, block), norm, weighted, log_scale, noise)
 
 
@@ -240,8 +240,9 @@ def _ulps(program: Program):
     return 2 * max(2, program.classes.shape[-1]) * nx.finfo(program.weights.dtype).eps
 
 
-def _noise(program: Program, loss: GroupLoss, rival_counts, size):
-    """(...,) rounding of the gradient's G x G block over omega: relative in probabilities, absolute in logits.
+def block_noise(program: Program, loss: GroupLoss, rival_counts, size):
+    """(...,) rounding of the gradient's G x G block over omega, and of its singular values: relative in probabilities,
+    absolute in logits.
 
     64 times over: a descent comes to rest some way above the rounding of a single gradient.
     """

@@ -22,7 +22,7 @@ def run(residual=distance, start=-1.0, max_steps=2000, **options):
 
 
 def test_a_descent_at_rest_begins_anew_and_counts_it():
-    found = run(refresh=lambda x, _: jnp.abs(x) + 0.1)
+    found = run(refresh=lambda x, *_: jnp.abs(x) + 0.1)
     assert bool(found.converged) and bool(found.finished) and int(found.restarts) == 1
     np.testing.assert_allclose(found.x, 1, atol=1e-6)
 

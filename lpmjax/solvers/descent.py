@@ -31,9 +31,10 @@ class Until(NamedTuple):
 
 class LBFGS(NamedTuple):
     """L-BFGS (:mod:`.lbfgs`): where its residual has stopped falling above what is acceptable, it begins anew without
-    memory, at ``refresh(x, parameters)`` (None: x), at most ``restarts`` times and no more than six in vain."""
+    memory, at ``refresh(x, residual, parameters)`` (None: x), at most ``restarts`` times and no more than six in
+    vain."""
 
-    refresh: Callable[[Any, Any], Any] | None = None
+    refresh: Callable[[Any, Array, Any], Any] | None = None
     restarts: int = 10
 
 
@@ -48,7 +49,7 @@ class _Method(NamedTuple):
     start: Any
     advance: Callable[[Any], Any]
     point: Callable[[Any], Any]
-    begin_anew: Callable[[Any], Any] | None = None  #: None: a method that goes on as long as it may
+    begin_anew: Callable[[Any, Array], Any] | None = None  #: None: a method that goes on as long as it may
     restarts: int = 0
 
 
@@ -85,7 +86,7 @@ def descend(
 
     def run(start, parameters, goal, accept):
         def fixed(function):
-            return None if function is None else lambda x: function(x, parameters)
+            return None if function is None else lambda *at: function(*at, parameters)
 
         if isinstance(method, LBFGS):
             steps = _quasi_newton(fixed(objective), start, fixed(method.refresh), method.restarts)
@@ -129,7 +130,7 @@ def _iterate(method: _Method, residual, until: Until) -> Descent:
         state, best, idle, restarts, fruitful = at.state, at.best, at.idle, at.restarts, at.fruitful
         if method.begin_anew is not None and most > 0:
             resting = idle >= _PATIENCE
-            state = jax.lax.cond(resting, method.begin_anew, lambda state: state, state)
+            state = jax.lax.cond(resting, method.begin_anew, lambda state, _: state, state, at.last)
             best, idle = jnp.where(resting, jnp.inf, best), jnp.where(resting, 0, idle)
             restarts, fruitful = restarts + resting.astype(restarts.dtype), fruitful & ~resting
         more = jnp.minimum(every, max_steps - at.steps)
@@ -164,8 +165,8 @@ def _quasi_newton(objective, start, refresh, restarts: int) -> _Method:
     value_and_gradient = jax.value_and_grad(lambda x: objective(unravel(x)))
     memory = _MEMORY if x.size < _LARGE else _MEMORY_OF_LARGE
 
-    def begin_anew(state):
-        point = state.x if refresh is None else ravel_pytree(refresh(unravel(state.x)))[0]
+    def begin_anew(state, residual):
+        point = state.x if refresh is None else ravel_pytree(refresh(unravel(state.x), residual))[0]
         return lbfgs.begin(point, memory)
 
     advance = partial(lbfgs.advance, value_and_gradient)

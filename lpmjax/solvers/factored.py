@@ -22,7 +22,7 @@ from ..objectives.objective import Structure
 from ..objectives.of_groups import GroupObjective
 from ..objectives.orthogonal import OrthogonalObjective
 from ..spectral import singular_values
-from .grouped import log_multiplier_at
+from .grouped import log_multiplier_at, slopes_at
 from .pairs import Columns, Found, Pair, is_stationary, measured, random_pair, solve_pairs, unscaled, widened
 from .solver import Claim, RestartedSolver
 
@@ -197,7 +197,8 @@ def claim_of_pair(problem: Any, program: Columns, tol, found: Found, index: np.n
     unscale = jnp.exp(-proof.log_scale)
     log_multiplier = single.log_multiplier(proof)
     if isinstance(single.program.charge, Budget):
-        log_multiplier = log_multiplier_at(at.within, at.between, bias, single.program)
+        slopes = slopes_at(at.within, at.between, bias, single.program)
+        log_multiplier = log_multiplier_at(at.within, at.between, slopes, single.program)
     price = jax.lax.stop_gradient(jnp.exp(log_multiplier + proof.log_scale))
     values = singular_values(Z * single.program.omega[None, :])
     counts = values > 1e-6 * values[0]

@@ -21,8 +21,8 @@ from .. import spectral, symmetry
 from ..arguments import require_integer
 from ..charge import Price
 from ..dual_points import positive, split_off_bias
-from ..duality import Program, duality_gap, evaluate, gradient, largest_term, slacks
-from ..losses.loss import row_sums
+from ..duality import Program, block_noise, duality_gap, evaluate, gradient, largest_term, slacks
+from ..losses.loss import GroupLoss, row_sums
 from ..objectives.of_groups import GroupCoordinates
 from .descent import LBFGS, Descent, Until, descend
 from .implicit import with_derivative
@@ -34,6 +34,9 @@ from .solver import Candidate, TracedSolver
 _GOAL, _SHARE = 1e-11, 1e-3
 #: groups up to which a Hessian is worth its time where the descent has come to rest
 _FEW = 16
+#: ulps of the objective that zeros may cost: where decays are tiny, a singular value that a thousand ulps hang on can
+#: hold the gap
+_NO_MORE = 100
 
 
 class Point(NamedTuple):
@@ -83,7 +86,7 @@ class Grouped(TracedSolver):
             fixed,
             Until(goal, jnp.asarray(tol, goal.dtype), self.max_steps, every=10 if G <= 64 else 25),
             LBFGS(
-                lambda x, fixed: _point_near(*_coordinates(x, fixed), fixed, width),
+                lambda x, gap, fixed: _renewed(x, gap, fixed, width),
                 # Where a narrow factorisation comes to rest, it is more width that it needs.
                 restarts=0 if width < full_rank else 3 if curved else 10,
             ),
@@ -94,13 +97,15 @@ class Grouped(TracedSolver):
             steps = steps + more
         point = with_derivative(_objective, _reduced(point, fixed, settled), program)
         within, between, bias = _coordinates(point, program)
-        log_multiplier = log_multiplier_at(within, between, bias, program)
-        within = jnp.where(program.classes == 1, _limit_margin(within, between, bias, program, log_multiplier), within)
+        at = slopes_at(within, between, bias, program)
+        log_multiplier = log_multiplier_at(within, between, at, program)
+        limit = _limit_margin(within, between, bias, at, program, log_multiplier)
+        within = jnp.where(program.classes == 1, limit, within)
         if unbound is not None:
             ideal = program.ideal()
             within, between = (jnp.where(unbound, x, y) for x, y in zip(ideal, (within, between), strict=True))
-        at = GroupCoordinates(within, between, bias, slacks(program, log_multiplier))
-        return Candidate(at, log_multiplier, steps, found.finished, found.restarts)
+        coordinates = GroupCoordinates(within, between, bias, slacks(program, log_multiplier))
+        return Candidate(coordinates, log_multiplier, steps, found.finished, found.restarts)
 
 
 def _followed(found: Descent, program: Program, goal, may: Array) -> tuple[Point, Array, Array]:
@@ -211,10 +216,9 @@ def _relative_gap(x: Point, program: Program):
     proof = duality_gap(program, within, between, bias, program.charge.onto(cost) * across)
     if not isinstance(program.charge, Price):
         return proof.gap / proof.value
-    loss, rival_counts, *_ = evaluate(program, within, between, bias)
-    pull, block = gradient(loss.wrong, rival_counts, program.classes, program.weights, loss.total)
+    at = slopes_at(within, between, bias, program)
     repeats = symmetry.repeats(program.classes)
-    inner = jnp.sum(block * between) - jnp.sum(repeats * pull * within)
+    inner = jnp.sum(at.block * between) - jnp.sum(repeats * at.pull * within)
     price = program.charge.amount
     stationary = jnp.abs(inner + price * cost) + jnp.maximum(proof.norm - price, 0.0) * cost
     if program.loss.coercive:  # where decays are tiny the gradient is little more than the rounding of the logits
@@ -226,15 +230,30 @@ def _relative_gap(x: Point, program: Program):
     return jnp.maximum(proof.gap, stationary) / proof.value
 
 
-def log_multiplier_at(within, between, bias, program: Program):
+class Slopes(NamedTuple):
+    """The loss at some coordinates, and its gradient there as of :func:`lpmjax.duality.gradient`."""
+
+    loss: GroupLoss
+    rival_counts: Array
+    log_scale: Array
+    pull: Array
+    block: Array
+
+
+def slopes_at(within, between, bias, program: Program) -> Slopes:
+    """Evaluate both."""
+    loss, rival_counts, log_scale = evaluate(program, within, between, bias)
+    pull, block = gradient(loss.wrong, rival_counts, program.classes, program.weights, loss.total)
+    return Slopes(loss, rival_counts, log_scale, pull, block)
+
+
+def log_multiplier_at(within, between, at: Slopes, program: Program):
     """Logarithm of the multiplier of the spectral cost: of the penalty, or of what one more unit of budget is worth."""
     if isinstance(program.charge, Price):
         return jnp.log(program.charge.amount)
-    loss, rival_counts, log_scale = evaluate(program, within, between, bias)
-    pull, block = gradient(loss.wrong, rival_counts, program.classes, program.weights, loss.total)
     repeats = symmetry.repeats(program.classes)
-    worth = (jnp.sum(repeats * pull * within) - jnp.sum(block * between)) / program.charge.amount
-    return program.charge.log_multiplier(worth, log_scale)
+    worth = (jnp.sum(repeats * at.pull * within) - jnp.sum(at.block * between)) / program.charge.amount
+    return program.charge.log_multiplier(worth, at.log_scale)
 
 
 def _reduced(x: Point, program: Program, settled) -> Point:
@@ -245,18 +264,14 @@ def _reduced(x: Point, program: Program, settled) -> Point:
     Singular values also stay where what is zero is ``settled``.
     """
     within, between, bias = _coordinates(x, program)
-    log_multiplier = log_multiplier_at(within, between, bias, program)
+    at, cost = slopes_at(within, between, bias, program), _cost(x, program)
+    log_multiplier = log_multiplier_at(within, between, at, program)
     inactive = slacks(program, log_multiplier) <= 0
-    proof = duality_gap(program, jnp.where(inactive, 0.0, within), between, bias)
-    scale = program.charge.onto(_cost(x, program))
     left, values, right = spectral.singular_vectors(x.left @ x.right)
-    rank = x.left.shape[-1]
-    price = jnp.exp(log_multiplier + proof.log_scale)
-    price = jnp.where(price > 0, price, 1.0)
-    dual, objective = spectral.singular_values(proof.block), proof.value + price * scale * _cost(x, program)
-    kept = positive(scale * values, dual, price, objective, proof.noise)
+    rank, scale = x.left.shape[-1], program.charge.onto(cost)
+    kept = _nonzero(scale * values, at, (within, between, bias), program, (log_multiplier, scale * cost))
     kept = jnp.where(settled, values > values.size * jnp.finfo(values.dtype).eps * values[0], kept)
-    lone = jnp.sqrt(_limit_margin(within, between, bias, program, log_multiplier) * program.omega / scale)
+    lone = jnp.sqrt(_limit_margin(within, between, bias, at, program, log_multiplier) * program.omega / scale)
 
     def balanced(fewer_margins, fewer_values):
         q = jnp.where(program.classes == 1, lone, jnp.where(fewer_margins & inactive, 0.0, x.q))
@@ -265,43 +280,58 @@ def _reduced(x: Point, program: Program, settled) -> Point:
 
     trials = jax.vmap(balanced)(jnp.array([False, True, False]), jnp.array([False, False, True]))
     logs = jax.vmap(lambda x: _objective(x, program))(trials)
-    return balanced(*(logs[1:] - logs[0] <= 1e3 * jnp.finfo(values.dtype).eps))
+    return balanced(*(logs[1:] - logs[0] <= _NO_MORE * jnp.finfo(values.dtype).eps))
 
 
-def _limit_margin(within, between, bias, program: Program, log_multiplier):
+def _nonzero(values, at: Slopes, coordinates, program: Program, charged):
+    """Which singular values of the logits are not zero at the optimum; ``charged``: log of the multiplier, and cost."""
+    log_multiplier, cost = charged
+    price = jnp.exp(log_multiplier + at.log_scale)
+    price = jnp.where(price > 0, price, 1.0)
+    classes, (*_, bias) = program.classes, coordinates
+    value = jnp.sum(classes * program.weights * at.loss.value) + program.bias.paid(bias, classes)
+    paid = price * cost + program.charge.paid(cost)
+    noise = block_noise(program, at.loss, at.rival_counts, 1 + largest_term(program, *coordinates))
+    return positive(values, spectral.singular_values(at.block / program.omega[None, :]), price, value + paid, noise)
+
+
+def _limit_margin(within, between, bias, at: Slopes, program: Program, log_multiplier):
     """In-group margin that a group of one class would have with a second one: no logit feels it, but derivatives by
     the number of classes do."""
-    loss, rival_counts, log_scale = evaluate(program, within, between, bias)
+    loss, rival_counts = at.loss, at.rival_counts
     eye = jnp.eye(within.shape[-1], dtype=bool)
     leaving = jnp.sum(jnp.where(eye, 0.0, rival_counts * loss.wrong), axis=-2) - loss.total
-    need = jnp.exp(log_multiplier + log_scale) * program.omega / program.weights - leaving
+    need = jnp.exp(log_multiplier + at.log_scale) * program.omega / program.weights - leaving
     need = need / symmetry.present(program.classes)
     own = symmetry.own_logits(within, between, program.classes, bias) if program.full else None
     margin = program.loss.margin_of(need, loss, own, rival_counts)
-    return jnp.where(margin > 0, margin + log_scale, 0.0)
+    return jnp.where(margin > 0, margin + at.log_scale, 0.0)
 
 
 def _first_point(program: Program, width: int) -> Point:
-    """The steepest descent from zero, every direction of it present, and of the best size."""
+    """What pulls equal classes apart at zero logits, every direction of it present, and of the best size."""
     classes, omega = program.classes, program.omega
     zero = jnp.zeros_like(classes)
     bias = zero if program.bias.present else None
-    nothing = jnp.zeros((zero.size, zero.size), zero.dtype)
-    point = _toward(zero, nothing, bias, program, width, jnp.ones_like(zero[0]))
+    starts = [(zero, jnp.zeros((zero.size, zero.size), zero.dtype), bias, jnp.ones_like(zero[0]))]
+    if program.loss.coercive and isinstance(program.charge, Price):
+        # Next to nothing is paid for logits where decays are tiny: begin where the loss is least.
+        within, between = program.ideal()
+        step = 1e-14 * symmetry.spectral_cost(within, between, classes, omega, program.full)
+        starts.append((within, between, bias, step))
+        if bias is not None:  # and where the bias stands in for all of the logits that it can
+            rest, carrier = split_off_bias(between * omega[None, :], classes, omega)
+            starts.append((within, rest / omega[None, :], carrier, step))
+    apart = jnp.where(classes > 0, program.weights * program.loss.contrast, 0.0)
+    descent = symmetry.diagonal_matrix(apart) if program.full else symmetry.centred_diagonal(apart, classes)
+    toward = partial(_toward, slopes=(apart, -descent), program=program, width=width)
+    points = jax.vmap(toward)(*jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts))
+    point, others = jax.tree.map(lambda leaf: leaf[0], points), jax.tree.map(lambda leaf: leaf[1:], points)
     if not isinstance(program.charge, Price):  # scale-free: any scale will do, that of the budget is well conditioned
         return _scaled(point, jnp.sqrt(program.charge.onto(_cost(point, program))))
     sizes = jnp.exp2(jnp.arange(-24.0, 8.0)).astype(classes.dtype) * jnp.sqrt(jnp.sum(classes * omega * omega))
     sized = jax.vmap(lambda c: _scaled(point, jnp.sqrt(c / _cost(point, program))))(sizes)
-    if program.loss.coercive:  # next to nothing is paid for logits where decays are tiny: begin where the loss is least
-        within, between = program.ideal()
-        step = 1e-14 * symmetry.spectral_cost(within, between, classes, omega, program.full)
-        least = [(between, bias)]
-        if bias is not None:  # and where the bias stands in for all of the logits that it can
-            rest, carrier = split_off_bias(between * omega[None, :], classes, omega)
-            least.append((rest / omega[None, :], carrier))
-        for block, carrier in least:
-            ideal = _toward(within, block, carrier, program, width, step)
-            sized = jax.tree.map(lambda one, many: jnp.concatenate([one[None], many]), ideal, sized)
+    sized = jax.tree.map(lambda one, many: jnp.concatenate([one, many]), others, sized)
     best = jnp.argmin(jax.vmap(lambda x: _objective(x, program))(sized))
     return jax.tree.map(lambda leaf: leaf[best], sized)
 
@@ -310,16 +340,28 @@ def _point_near(within, between, bias, program: Program, width: int) -> Point:
     """Balanced factors of these coordinates with a little of their own descent: a direction may be lacking."""
     proof = duality_gap(program, within, between, bias)
     cost = symmetry.spectral_cost(within, between, program.classes, program.omega, program.full)
-    mix = jnp.clip(proof.gap / proof.value, 1e-14, 0.1) * jnp.where(cost > 0, cost, 1.0)
-    return _toward(within, between, bias, program, width, mix)
+    return _refreshed(within, between, bias, program, width, (proof.gap / proof.value, cost))
 
 
-def _toward(within, between, bias, program: Program, width: int, step) -> Point:
-    """Factors of the coordinates after a steepest descent of spectral cost ``step``, with some of every direction: at
-    zero U V has no gradient."""
+def _renewed(x: Point, gap, program: Program, width: int) -> Point:
+    """Those of a point of this relative gap, whose factors pay little more than the nuclear norm."""
+    cost = _cost(x, program)
+    return _refreshed(*_coordinates(x, program), program, width, (gap, program.charge.onto(cost) * cost))
+
+
+def _refreshed(within, between, bias, program: Program, width: int, known) -> Point:
+    """``known``: relative gap and spectral cost of the coordinates."""
+    gap, cost = known
+    mix = jnp.clip(gap, 1e-14, 0.1) * jnp.where(cost > 0, cost, 1.0)
+    at = slopes_at(within, between, bias, program)
+    return _toward(within, between, bias, mix, (at.pull, at.block), program, width)
+
+
+def _toward(within, between, bias, step, slopes, program: Program, width: int) -> Point:
+    """Factors of the coordinates after a step of spectral cost ``step`` down the ``slopes`` (pull, block), with some of
+    every direction: at zero U V has no gradient."""
     classes, omega = program.classes, program.omega
-    loss, rival_counts, *_ = evaluate(program, within, between, bias)
-    pull, block = gradient(loss.wrong, rival_counts, classes, program.weights, loss.total)
+    pull, block = slopes
     repeats = symmetry.repeats(classes)
     descent_in, descent = jnp.where(repeats > 0, jnp.maximum(pull, 0.0) / omega, 0.0), -block / omega[None, :]
     norm = jnp.maximum(jnp.max(descent_in), spectral.spectral_norm(descent, program.full))
