@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: phase-diagram test test-slow lint types bench bench-full bench-device bench-report wheel-check clean
+.PHONY: phase-diagram test test-slow lint types bench bench-full bench-device bench-report docs wheel-check clean
 
 phase-diagram: .venv/cli.stamp
 	$(BIN)/lpmjax phase-diagram --out results
@@ -40,6 +40,10 @@ bench-device: .venv/test.stamp
 
 bench-report: .venv/test.stamp
 	$(BIN)/python -m benchmarks report
+
+# The site, into build/docs: every code cell is executed, every theorem checked, and nothing fetched. What raises or warns fails.
+docs: .venv/docs.stamp
+	$(BIN)/sphinx-build -b html -W --keep-going -j 2 -d build/doctrees docs build/docs
 
 # The wheel in an environment of its own, used from another folder.
 wheel-check: .venv/test.stamp

@@ -11,8 +11,8 @@ from .arguments import require_integer
 class Status(enum.IntEnum):
     """How far a result can be trusted; :meth:`message` says what to do about it.
 
-    An integer: compare codes with members (or ask :attr:`Solution.certified`). A member is never equal to its name, a
-    string; ``Status["certified"]`` and ``Status.certified.name`` convert.
+    An integer: compare codes with members (or ask :attr:`lpmjax.Result.certified`). A member is never equal to its
+    name, a string; ``Status["certified"]`` and ``Status.certified.name`` convert.
     """
 
     certified = 0

@@ -283,7 +283,7 @@ def gradient(wrong, rival_counts, classes, weights, total=None):
     """Gradient of the loss in group coordinates: ``-pull`` on every in-group direction, and the G x G ``block``.
 
     In a group of one class, which has no such direction, ``pull`` is what there would be with a second one.
-    ``wrong`` and ``total`` as in :class:`lpmjax.losses.GroupLoss`; ``total`` None stands for zero.
+    ``wrong`` and ``total`` as in :class:`lpmjax.losses.loss.GroupLoss`; ``total`` None stands for zero.
     """
     nx = wrong.__array_namespace__()
     eye = nx.eye(classes.shape[-1], dtype=bool)

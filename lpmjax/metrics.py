@@ -31,8 +31,8 @@ class SimplexDeviations(NamedTuple):
     equinorm_classifiers: float  #: Std_k ‖w_k‖ / Avg_k ‖w_k‖
     equiangular_means: float  #: Std over pairs k ≠ l of cos(μ_k - μ_G, μ_l - μ_G)
     equiangular_classifiers: float  #: Std over pairs k ≠ l of cos(w_k, w_l)
-    maximal_means: float  #: Avg over pairs k ≠ l of |cos(μ_k - μ_G, μ_l - μ_G) + 1/(K-1)|
-    maximal_classifiers: float  #: Avg over pairs k ≠ l of |cos(w_k, w_l) + 1/(K-1)|
+    maximal_means: float  #: Avg over pairs k ≠ l of ``|cos(μ_k - μ_G, μ_l - μ_G) + 1/(K-1)|``
+    maximal_classifiers: float  #: Avg over pairs k ≠ l of ``|cos(w_k, w_l) + 1/(K-1)|``
 
 
 class NeuralCollapse(NamedTuple, Generic[T]):

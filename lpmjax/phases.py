@@ -28,11 +28,12 @@ def phases(K: Any, M: Any, lambda_: Any, R: Any = None) -> Any:
 
     Parameters
     ----------
-    K : integers from 3, a number or a list; M : integers from 2; lambda_ : positive; R : positive, or None.
+    K, M : integers from 3 and from 2, a number or a list.
+    lambda_, R : positive, a number or a list; R may be None.
 
     Returns
     -------
-    xarray.Dataset over those of (K, M, lambda_, R) that are lists: ``value``, ``best`` (name of the
+    xarray.Dataset over those of ``(K, M, lambda_, R)`` that are lists: ``value``, ``best`` (name of the
     simplest structure that attains it), ``rank``, ``lower_bound``, ``etf_excess`` (NaN for unequal classes), and
     ``value_of`` over ``structure`` as well (NaN where K has no such structure).
 

@@ -20,7 +20,7 @@ from .results.solution import Solution
 
 
 def load(path: Path | str) -> Any:
-    """The solution that :meth:`Solution.save` wrote, in the dtype that it had (float64 whatever jax's own setting).
+    """The solution that :meth:`lpmjax.Result.save` wrote, in the dtype that it had (float64 whatever jax's setting).
 
     Names, shapes, dtypes and codes are checked; the numbers are taken as they are, and
     ``lpm.certify(solution.problem, solution)`` proves them anew. Nothing in the file is executed.

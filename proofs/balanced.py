@@ -71,7 +71,7 @@ def theorem(
             sp.Eq(sp.Symbol("m"), margin, evaluate=False),
             sp.Eq(sp.Symbol("f^*"), value, evaluate=False),
             sp.Eq(sp.Symbol("lambda"), multiplier, evaluate=False),
-            sp.Eq(sp.Symbol(r"\cos(w_j,w_k)"), cosine, evaluate=False),
+            sp.Eq(sp.Symbol(r"\cos{(w_j, w_k)}"), cosine, evaluate=False),
         ),
         steps=steps,
         uniqueness="Z is unique: f is strictly convex on 1ᵀZ = 0, where every minimiser lies (`lpm.relaxation`). "

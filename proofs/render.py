@@ -35,11 +35,12 @@ def document(reports: Iterable[Report]) -> str:
         steps = len(report.findings)
         lines.append(f"| `{report.theorem.id}` | {report.verdict} | {steps} | {report.count(Verdict.CITED)} |")
     for report in reports:
-        lines += ["", *_theorem(report)]
+        lines += ["", *section(report)]
     return "\n".join(lines) + "\n"
 
 
-def _theorem(report: Report) -> Iterator[str]:
+def section(report: Report) -> Iterator[str]:
+    """One theorem, under a heading of its own."""
     theorem = report.theorem
     yield f"## {theorem.title}"
     yield ""
@@ -61,7 +62,8 @@ def _theorem(report: Report) -> Iterator[str]:
 
 def _step(number: int, step: Step, finding: Finding) -> Iterator[str]:
     note = f" — {finding.note}" if finding.note else ""
-    yield f"{number}. **{step.kind}**, {finding.verdict}: {step.claim}{note}"
+    verdict = "" if step.kind == finding.verdict else f", {finding.verdict}"
+    yield f"{number}. **{step.kind}**{verdict}: {step.claim}{note}"
     yield ""
     formula = step.latex()
     if formula:

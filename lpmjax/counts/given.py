@@ -25,7 +25,7 @@ def class_counts(counts: Any, names: Sequence[Any] | None = None) -> tuple[tuple
     that come without any, or whose keys are 0 to K - 1 in order.
 
     Raises ValueError for anything else than one count a class, counts that are not whole numbers >= 1 or are masked,
-    names that repeat or do not match, and a class that is the sum of all others (see :func:`sum_of_others`).
+    names that repeat or do not match, and a class that is the sum of all others (see ``sum_of_others``).
     """
     own, values = _names_and_values(counts)
     if values.ndim != 1 or (values.size and values.dtype.kind not in "iuf"):

@@ -1,0 +1,50 @@
+"""EVALUATED_BY: for every theorem of `proofs`, the public objects of lpmjax that evaluate it or rest on it."""
+
+_TWO_GROUPS = ("lpmjax.TwoGroup",)
+_FLOW = ("lpmjax.flow",)
+_GAP = ("lpmjax.certificate.duality_gap",)
+_BIAS = ("lpmjax.UnconstrainedFeatures", "lpmjax.DeepLinear")
+
+EVALUATED_BY: dict[str, tuple[str, ...]] = {
+    "ce.convex": ("lpmjax.CrossEntropy",),
+    "lpm.relaxation": ("lpmjax.LayerPeeled",),
+    "lpm.balanced": ("lpmjax.ClosedForm",),
+    "ufm.balanced": ("lpmjax.ClosedForm",),
+    "ufm.label_smoothing": ("lpmjax.LabelSmoothing",),
+    "ufm.focal": ("lpmjax.Focal",),
+    "ufm.squared_error": ("lpmjax.UnconstrainedFeatures", "lpmjax.SquaredError"),
+    "supcon.balanced": ("lpmjax.SupervisedContrastive",),
+    "lpm.two_group": _TWO_GROUPS,
+    "lpm.kkt": _TWO_GROUPS,
+    "lpm.unique": _TWO_GROUPS,
+    "lpm.one_scalar": _TWO_GROUPS,
+    "lpm.merging": ("lpmjax.Solution", "lpmjax.diagnose"),
+    "lpm.merged_boundary": ("lpmjax.boundary.merged",),
+    "lpm.annihilated_boundary": ("lpmjax.boundary.annihilated", "lpmjax.boundary.annihilation_end"),
+    "lpm.minority_collapse": ("lpmjax.boundary.merged",),
+    "lpm.oversampling": ("lpmjax.diagnose",),
+    "certificate.budget": _GAP,
+    "certificate.penalty": _GAP,
+    "lpm.grouped": ("lpmjax.Grouped",),
+    "lpm.rank": ("lpmjax.Solution",),
+    "ulpm.seli": ("lpmjax.Separation", "lpmjax.frames.seli"),
+    "ulpm.lower_bound": _FLOW,
+    "ulpm.ray": _FLOW,
+    "ulpm.hadamard": _FLOW,
+    "ulpm.landscape": ("lpmjax.landscape.classify",),
+    "ulpm.path": ("lpmjax.regularisation_path",),
+    "deep.schatten": ("lpmjax.DeepLinear",),
+    "deep_mse.separable": ("lpmjax.DeepLinear",),
+    "deep_mse.threshold": ("lpmjax.boundary.deep_mse",),
+    "deep_mse.geometry": ("lpmjax.DeepLinear",),
+    "deep_mse.free_bias": _BIAS,
+    "deep_mse.bias_transition": _BIAS,
+    "deep_mse.decayed_bias": ("lpmjax.UnconstrainedFeatures",),
+    "deep_mse.two_layers": ("lpmjax.boundary.deep_mse",),
+    "deep_relu.graph": ("lpmjax.DeepLinear",),
+    "deep_ce.pairs": ("lpmjax.boundary.pairs_beat_etf", "lpmjax.phases"),
+    "deep_ce.pair_death": ("lpmjax.boundary.deep_annihilated",),
+    "deep_ce.kappa": ("lpmjax.boundary.deep_annihilated",),
+    "deep_ce.lower_bound": ("lpmjax.DeepSolution", "lpmjax.Named"),
+    "deep_ce.branching": ("lpmjax.BranchAndBound",),
+}
