@@ -1,6 +1,6 @@
 """``python -m benchmarks.against CHECKOUT``: this checkout and another in turns, by what a person waits for.
 
-Each process (:mod:`.targets`) runs once with the other lpmjax, then once with this one, and again: what the machine
+Each process (:mod:`.targets`) runs once with this lpmjax, then once with the other, and again: what the machine
 does meanwhile meets both. Every sample is kept, in ``results/<date>-against-<commit>.json``.
 """
 
@@ -9,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,21 +20,22 @@ from lpmjax.files import write_json
 from . import environment, targets
 from .report import pairs
 
-Sides = dict[str, list[dict[str, Any]]]
 
-
-def measure(other: Path, names: list[str], seconds: float, say: Any) -> dict[str, Any]:
-    """Samples of every target, of ``before`` (the other checkout) and ``after`` (this one)."""
-    checkouts = {"before": other, "after": environment.ROOT}
+def measure(other: Path, names: list[str], seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
+    """Samples of every target, of ``before`` (the other checkout) and ``after`` (this one), which goes first: the other
+    is not waited for without end."""
     found: dict[str, Any] = {}
     for name in names:
-        _, asked, processes = targets.TARGETS[name]
-        sides: Sides = {side: [] for side in checkouts}
-        for _ in range(processes):
-            for side, folder in checkouts.items():
+        target = targets.TARGETS[name]
+        sides: dict[str, pairs.Runs] = {"before": [], "after": []}
+        for _ in range(target.processes):
+            limit = seconds
+            for side, folder in (("after", environment.ROOT), ("before", other)):
                 if not any("error" in earlier for earlier in sides[side]):  # what failed once is not tried again
-                    sides[side].append(_one(name, folder, seconds))
-        found[name] = {"asked": asked, **sides}
+                    begin = time.perf_counter()
+                    sides[side].append(_one(name, folder, limit))
+                    limit = min(seconds, target.patience * (time.perf_counter() - begin) + 10)
+        found[name] = {"asked": target.asked, **sides}
         say(f"{name}: {pairs.time_of(sides['before'])} -> {pairs.time_of(sides['after'])}")
     return found
 

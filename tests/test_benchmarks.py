@@ -305,7 +305,7 @@ def test_two_checkouts_are_timed_in_turns(tmp_path, capsys):
 def test_what_fails_or_takes_too_long_says_so(tmp_path, monkeypatch):
     script = tmp_path / "target.py"
     monkeypatch.setattr(against.targets, "__file__", str(script))
-    monkeypatch.setitem(against.targets.TARGETS, "it", (lambda: {}, "1 s", 2))
+    monkeypatch.setitem(against.targets.TARGETS, "it", against.targets.Target(dict, "1 s", 2))
     for body, reason in {
         "import time; time.sleep(9)": "stopped after 1 s",
         "1 / 0": "ZeroDivisionError: division",
