@@ -20,7 +20,7 @@ from .results.result import Result
 from .results.solution import Solution
 from .settings import nan_is_a_value
 from .solvers.claims import claim_of
-from .solvers.grouped import Grouped
+from .solvers.grouped import FEW, Grouped
 from .solvers.solver import AbstractSolver, HostSolver, RestartedSolver, TracedSolver
 from .tries import as_tol, best, tries
 
@@ -85,6 +85,8 @@ def solve(
     eager = not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, limit, warm)))
     if eager and isinstance(solver, Grouped) and solver.width is None and problem.size > _WIDE:
         solution = _solve_wide(core, limit, warm, solver)
+    elif eager and isinstance(solver, Grouped) and solver.newton and _may_rest(problem):
+        solution = _solve_few(core, limit, warm, solver)
     else:
         solution = _solve(core, limit, warm, solver)
     solution = dataclasses.replace(solution, problem=problem)
@@ -164,6 +166,17 @@ def _solve_wide(problem: Any, tol: Any, warm: GroupCoordinates | None, solver: G
         again += 1
         width = width_for(solution.slack) if warm is None else max(width_for(solution.slack), min(G, width + part))
         steps, warm = solver.max_steps, _warm(solution, problem)
+
+
+def _may_rest(problem: Any) -> bool:
+    """Whether a grouped solve of this problem has Newton's method to go on with."""
+    return problem.size <= FEW and getattr(problem, "budget", None) is None
+
+
+def _solve_few(problem: Any, tol: Any, warm: GroupCoordinates | None, solver: Grouped) -> Solution:
+    """Grouped solve of few groups: Newton's method, a quarter of the program, is compiled where it is needed."""
+    solution = _solve(problem, tol, warm, dataclasses.replace(solver, newton=False))
+    return _solve(problem, tol, warm, solver) if (solution.status == Status.stalled).any() else solution
 
 
 @partial(jax.jit, static_argnames=("solver",))

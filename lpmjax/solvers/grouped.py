@@ -33,7 +33,7 @@ from .solver import Candidate, TracedSolver
 #: it, shall be accurate too
 _GOAL, _SHARE = 1e-11, 1e-3
 #: groups up to which a Hessian is worth its time where the descent has come to rest
-_FEW = 16
+FEW = 16
 #: ulps of the objective that zeros may cost: where decays are tiny, a singular value that a thousand ulps hang on can
 #: hold the gap
 _NO_MORE = 100
@@ -50,10 +50,12 @@ class Point(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Grouped(TracedSolver):
-    """Optimum for any groups. ``width`` of the factorisation: by default as wide as any optimum."""
+    """Optimum for any groups. ``width`` of the factorisation: by default as wide as any optimum. ``newton``: whether
+    Newton's method takes over where the descent of a penalised problem of few groups comes to rest."""
 
     max_steps: int = 4000
     width: int | None = None
+    newton: bool = True
     name: ClassVar[str] = "grouped"
     tol: ClassVar[float] = 1e-8
     exact: ClassVar[bool] = False
@@ -70,7 +72,7 @@ class Grouped(TracedSolver):
         G = program.classes.shape[-1]
         full_rank = G if program.full else max(G - 1, 1)
         width = full_rank if self.width is None else min(self.width, full_rank)
-        curved = isinstance(program.charge, Price) and width == full_rank and G <= _FEW
+        curved = isinstance(program.charge, Price) and width == full_rank and G <= FEW
         if start is None:
             point = _first_point(fixed, width)
         else:
@@ -92,7 +94,7 @@ class Grouped(TracedSolver):
             ),
         )
         point, steps, settled = found.x, found.steps, jnp.bool_(False)
-        if curved:
+        if curved and self.newton:
             point, more, settled = _followed(found, fixed, goal, found.steps < self.max_steps)
             steps = steps + more
         point = with_derivative(_objective, _reduced(point, fixed, settled), program)
