@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -23,7 +23,7 @@ from .problems.layer_peeled import LayerPeeled
 from .problems.unconstrained import UnconstrainedFeatures
 from .remedies.of_budgets import of_budgets
 from .remedies.of_decays import of_decays
-from .remedies.remedy import Remedy, digits
+from .remedies.remedy import KINDS, Remedy, digits
 from .remedies.solves import Solves, announcer
 from .results.solution import Solution
 from .settings import nan_is_a_value
@@ -97,18 +97,27 @@ class Diagnosis:
 
         ``progress`` is called before every solve as ``progress(solves done, what the next one is for)``.
         """
-        return self if self.remedies else self._with_remedies(announcer(progress))
+        return [self, *self.one_by_one(progress)][-1]
 
-    def _with_remedies(self, announce: Callable[[str], None]) -> "Diagnosis":
+    def one_by_one(self, progress: Callable[[int, str], None] | None = None) -> Iterator["Diagnosis"]:
+        """The same with one remedy more each time, until it has both: what is known if the search is ended."""
+        return self._one_by_one(announcer(progress))
+
+    def _one_by_one(self, announce: Callable[[str], None]) -> Iterator["Diagnosis"]:
+        if len(self.remedies) == 2:
+            return
         model, index = self.solution.problem.unordered, self.solution.problem.groups.class_index
-        with jax.enable_x64(True):
-            if isinstance(model, UnconstrainedFeatures):
-                found = of_decays(model)
-            else:
-                unordered = dataclasses.replace(self.solution, problem=model)
-                found = of_budgets(unordered, Solves(float(self.solution.tol), announce))
-        remedies = tuple(dataclasses.replace(remedy, factors=remedy.factors[index]) for remedy in found)
-        return dataclasses.replace(self, remedies=remedies)
+        unordered = dataclasses.replace(self.solution, problem=model)
+        solves = Solves(float(self.solution.tol), announce)
+        found = iter(of_decays(model) if isinstance(model, UnconstrainedFeatures) else of_budgets(unordered, solves))
+        known: dict[str, Remedy] = {}
+        while True:
+            with jax.enable_x64(True):  # not while a caller has the word
+                remedy = next(found, None)
+            if remedy is None:
+                return
+            known[remedy.kind] = dataclasses.replace(remedy, factors=remedy.factors[index])
+            yield dataclasses.replace(self, remedies=tuple(known[kind] for kind in KINDS if kind in known))
 
     @property
     def certified(self) -> bool:
@@ -260,8 +269,9 @@ def diagnose(
     Returns
     -------
     Diagnosis. It takes a compilation (about ten seconds) for each number G of distinct counts and a solve (a second at
-    G = 100, minutes at G = 1000). Remedies under budgets take three compilations and 5 to 15 solves more; with weight
-    decay, nothing.
+    G = 100, minutes at G = 1000). Remedies under budgets take three compilations and 5 to 15 solves more; from some 150
+    distinct counts on they are searched in bands of near-equal weights and verified by three to six solves each, to a
+    few ten-thousandths. With weight decay they take nothing.
 
     Raises
     ------
@@ -309,7 +319,7 @@ def diagnose(
         solution=solution,
         reading=getattr(counts, "reading", ""),
     )
-    return found._with_remedies(announce) if remedies else found
+    return [found, *found._one_by_one(announce)][-1] if remedies else found
 
 
 def _nearest(cosines: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -240,8 +240,10 @@ class ClassGroups(eqx.Module):
     @property
     def original(self) -> "ClassGroups":
         """The groups of equal classes that :meth:`banded` was given; of any other groups themselves."""
-        order: Any = self.order
-        return ClassGroups.from_counts(order.samples, order.weights) if isinstance(order, Bands) else self
+        if not isinstance(self.order, Bands):
+            return self
+        samples, weights = self.order.parts()["samples"], self.order.parts().get("weights")
+        return ClassGroups.from_counts(samples, weights)  # pyright: ignore[reportArgumentType] (arrays are sequences)
 
 
 def _one_of(weights, sample_weights) -> dict[str, Any]:

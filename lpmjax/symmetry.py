@@ -202,6 +202,17 @@ def geometry(grams: tuple[Gram, Gram], within, between, classes) -> Geometry:
     return Geometry(diagonal(pairwise), pairwise, w_norm2, h_norm2, margin)
 
 
+def split(within, between, classes, group, finer):
+    """(within, between) of the same logits where groups are split: ``finer`` (F,) classes, each part of a ``group``."""
+    nx = within.__array_namespace__()
+    K, margin = present(classes)[group], within[group]
+    share = nx.sqrt(finer[:, None] * finer[None, :])
+    same = group[:, None] == group[None, :]
+    block = between[group][:, group] / nx.sqrt(K[:, None] * K[None, :]) - nx.where(same, margin / K, 0.0)
+    own = nx.where(finer > 0, margin, 0.0)
+    return own, share * block + diagonal_matrix(own)
+
+
 def average(logits, group_of_class, classes):
     """``within`` and ``between`` of the group average of a K x K logit matrix."""
     nx = logits.__array_namespace__()

@@ -63,11 +63,9 @@ class Unbanded:
         band = _band_of_group(coarse.groups, fine.groups)
         coarse, fine = Program.of(coarse), Program.of(fine)
         proof = duality_gap(coarse, *_given(self.bands))
-        K, k, scale = coarse.classes[band], fine.classes, coarse.omega[band] / fine.omega
-        within, eye = proof.within[band], np.eye(k.size, dtype=bool)
-        shared = np.sqrt(np.outer(k / K, k / K)) * proof.between[np.ix_(band, band)]
-        shared = shared - np.where(band[:, None] == band[None, :], np.sqrt(np.outer(k, k)) / K * within, 0.0)
-        return GroupCoordinates(scale * within, scale * (shared + np.where(eye, within, 0.0)))
+        scale = coarse.omega[band] / fine.omega
+        parts = symmetry.split(proof.within, proof.between, coarse.classes, band, fine.classes)
+        return GroupCoordinates(*(scale * part for part in parts))
 
     def __str__(self) -> str:
         groups = self.bands.problem.groups.num_groups, self.problem.groups.num_groups

@@ -1,7 +1,10 @@
 """diagnose against the boundary curves, a linear programme, dense linear algebra, and solves just short of a remedy."""
 
+import dataclasses
 import json
 import re
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +12,8 @@ import pytest
 from scipy.optimize import brentq, linprog
 
 import lpmjax as lpm
-from lpmjax.remedies import solves
+from lpmjax import symmetry
+from lpmjax.remedies import of_budgets, regrouped, thresholds
 
 COUNTS = np.array([6, 40, 2, 40, 2, 20, 6, 2])  # four distinct counts: all solves here share a compilation
 N, K = COUNTS.sum(), COUNTS.size
@@ -283,13 +287,66 @@ def test_long_tables_show_both_ends_and_where_collapse_begins():
 
 
 @pytest.mark.slow
-def test_starts_from_a_solve_nearby_change_no_remedy(budgets, monkeypatch):
-    monkeypatch.setattr(solves, "_WIDE", 0)
-    warm = lpm.diagnose(COUNTS, E_W=1.0, E_H=0.5)
-    for remedy, cold in zip(warm.remedies, budgets.remedies, strict=True):
-        assert remedy.status == lpm.Status.certified
-        assert remedy.scale == pytest.approx(cold.scale, rel=remedy.accuracy + cold.accuracy)
-        assert remedy.accuracy <= 2e-6
+def test_many_distinct_counts_are_searched_in_bands_and_verified(monkeypatch):
+    counts = np.array([90, 60, 58, 40, 38, 20, 6, 6, 5, 2, 2, 2])
+    few = lpm.diagnose(counts, E_W=1.0, E_H=0.5)
+    asked = []
+    monkeypatch.setattr(of_budgets, "MANY", 0)
+    many = lpm.diagnose(counts, E_W=1.0, E_H=0.5, progress=lambda _, what: asked.append(what))
+    for remedy, exact in zip(many.remedies, few.remedies, strict=True):
+        assert remedy.status == lpm.Status.certified and remedy.slack >= 0
+        assert exact.scale - exact.accuracy <= remedy.scale <= exact.scale * (1 + 2 * remedy.accuracy)
+        assert remedy.accuracy < 2e-3
+        np.testing.assert_allclose(remedy.factors, exact.factors, rtol=2 * remedy.accuracy)
+    ends = [what for what in asked if "bands" not in what]
+    assert ends.count("verifying E_H") == ends.count("verifying the weights") == 1
+    assert ends.count("E_H needed") <= 3 and ends.count("the weights needed") <= 3
+
+
+@pytest.mark.parametrize("slope", [0.7, 1.0, 1.5])
+def test_secants_find_both_sides_of_a_threshold(slope):
+    asked = []
+
+    def trial(x, exact, status=lpm.Status.certified, gap=1e-9):
+        asked.append((x, exact))
+        slack = np.array([2.0, 1 - np.exp(0.3 - x)])
+        return SimpleNamespace(slack=slack, status=int(status), gap=np.array(gap), value=np.array(1.0))
+
+    found = thresholds.approached(trial, 0.28, slope, 1e-4)
+    assert 0.3 <= found.x < 0.3005 and found.x - found.accuracy < 0.3
+    assert found.after.slack.min() >= 0 and found.accuracy < 1e-3
+    assert [exact for _, exact in asked].count(True) <= 2 and len(asked) <= 7
+    stalled = partial(trial, status=lpm.Status.stalled)
+    vague = partial(trial, gap=2e-6)
+    assert thresholds.approached(stalled, 0.28, slope, 1e-4) is thresholds.approached(vague, 0.28, slope, 1e-4) is None
+    never = thresholds.approached(lambda x, exact: trial(x - 9.0 * exact, exact), 0.28, slope, 1e-4)
+    assert never is None
+
+
+def test_groups_are_put_into_bands_and_taken_apart():
+    groups = lpm.ClassGroups([1, 2, 3, 0, 2, 4], [50, 48, 30, 20, 3.2, 3.0])
+    bands, band = regrouped.in_bands(groups, 5)
+    assert bands.classes.tolist() == [3, 3, 2, 4, 0] and band.tolist() == [0, 0, 1, 0, 2, 3]
+    np.testing.assert_allclose(bands.weights[0], np.array(groups.weights[:2]) @ [1, 2] / 3)
+    rng = np.random.default_rng(0)
+    within, between, classes = rng.random(5), rng.standard_normal((5, 5)), np.asarray(bands.classes)
+    finer = np.asarray(groups.classes)
+    parts = symmetry.split(within, between, classes, band, finer)
+    margins = [symmetry.margins(*at) for at in ((within, between, classes), (*parts, finer))]
+    here = symmetry.count_rivals(finer) > 0
+    np.testing.assert_allclose(margins[1][here], margins[0][band][:, band][here], atol=1e-12)
+    raised = regrouped.raised(groups, float(groups.weights[2]))
+    assert raised.classes.tolist() == [1, 2, 3, 0, 0, 6]
+    assert regrouped.compact(raised, 4).classes.tolist() == [1, 2, 3, 6]
+    with pytest.raises(ValueError, match="size = 3 is out of range: 4 groups"):
+        regrouped.compact(raised, 3)
+
+
+def test_remedies_come_one_by_one(budgets):
+    known = list(dataclasses.replace(budgets, remedies=()).one_by_one())
+    assert [[remedy.kind for remedy in found.remedies] for found in known] == [["budget"], ["weights", "budget"]]
+    assert known[1].record() == budgets.record()
+    assert list(budgets.one_by_one()) == []
 
 
 def test_progress_counts_solves_and_says_what_they_are_for():

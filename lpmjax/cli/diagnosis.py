@@ -49,7 +49,7 @@ def diagnose(
     exclude(given, ["--E-W", "--E-H"], ["--lambda-W", "--lambda-H"])
     require_positive("Without it the default holds.", **given)
     files = None if out is None else (out / "diagnosis.json", out / "diagnosis.png")
-    found = read(counts, "counts" if as_counts else "labels" if as_labels else None)
+    given_counts = read(counts, "counts" if as_counts else "labels" if as_labels else None)
     if files is not None:
         check_writable(files[0])
         check_figure(files[1])
@@ -58,13 +58,13 @@ def diagnose(
         with ProgressBar("solving", "problems") as show:
             model |= {"remedies": False, "tol": tol}
             diagnosis = interruptible(
-                diagnose_counts, found, **model, progress=lambda done, what: show(done, None, what)
+                diagnose_counts, given_counts, **model, progress=lambda done, what: show(done, None, what)
             )
             if remedies:
                 show(1, None, "remedies")  # those of weight decays are closed forms and announce no solve
-                diagnosis = interruptible(
-                    diagnosis.with_remedies, progress=lambda done, what: show(done + 1, None, what)
-                )
+                found = diagnosis.one_by_one(lambda done, what: show(done + 1, None, what))
+                while (more := interruptible(lambda: next(found, None))) is not None:
+                    diagnosis = more
     except KeyboardInterrupt:
         if diagnosis is not None:
             print(json_text(diagnosis.record()) if json_ else diagnosis)

@@ -1,5 +1,7 @@
 """Remedies of the Layer-Peeled Model, found and verified by solving again: more loss weight, or a larger E_H."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ..codes import Status
@@ -7,25 +9,31 @@ from ..groups import ClassGroups
 from ..problems.layer_peeled import LayerPeeled
 from ..problems.unconstrained import UnconstrainedFeatures
 from ..results.solution import Solution
+from .of_many import budget_of_many, weights_of_many
+from .regrouped import raised
 from .remedy import Remedy, digits, least, none_needed, reweighting, status, without
-from .solves import Solves
-from .thresholds import noise, root_between, verified
+from .solves import MANY, Solves
+from .thresholds import Found, noise, root_between, verified
 
 _UNSOLVED = "none found: a solve beside the threshold was not certified; a larger tol may do."
 
 
-def of_budgets(solution: Solution, solves: Solves) -> tuple[Remedy, Remedy]:
-    """By weights and by budget; ``factors`` are (G,)."""
+def of_budgets(solution: Solution, solves: Solves) -> Iterator[Remedy]:
+    """By budget and by weights, each as it is found; ``factors`` are (G,)."""
     model = solution.problem
     if status(solution) != Status.certified:
-        why = "none found: the optimum itself is not certified."
-        return without(model, "weights", Status.stalled, why), without(model, "budget", Status.stalled, why)
-    slack = least(solution)
-    if slack >= 0:
-        return none_needed(model, "weights", slack), none_needed(model, "budget", slack)
-    at_price = solves.next(_cheapest(model.groups), "the budget needed")
-    by_budget = _by_budget(model, at_price, solves)
-    return _by_weights(model, at_price, solves), by_budget
+        for kind in ("budget", "weights"):
+            yield without(model, kind, Status.stalled, "none found: the optimum itself is not certified.")
+    elif least(solution) >= 0:
+        for kind in ("budget", "weights"):
+            yield none_needed(model, kind, least(solution))
+    elif model.groups.num_groups > MANY:
+        yield _more_budget(model, budget_of_many(solution, solves))
+        yield _more_weight(model, weights_of_many(solution, solves))
+    else:
+        at_price = solves.next(_cheapest(model.groups), "the budget needed")
+        yield _more_budget(model, _budget(model, at_price, solves))
+        yield _more_weight(model, _level(model, at_price, solves))
 
 
 def _cheapest(groups: ClassGroups) -> UnconstrainedFeatures:
@@ -42,12 +50,36 @@ def _used(at_price: Solution, model: LayerPeeled) -> float:
     return float(spent) / float(np.asarray(model.budget))
 
 
-def _by_budget(model: LayerPeeled, at_price: Solution, solves: Solves) -> Remedy:
+def _budget(model: LayerPeeled, at_price: Solution, solves: Solves) -> Found | None:
+    """Log of the factor on E_H."""
+
     def with_more(x: float) -> LayerPeeled:
         return LayerPeeled(model.groups, model.E_W, model.E_H * np.exp(x))
 
     root = float(2 * np.log(_used(at_price, model)))
-    found = verified(lambda x: solves.next(with_more(x), "verifying E_H", at_price), root, at_price)
+    return verified(lambda x: solves.next(with_more(x), "verifying E_H"), root, at_price)
+
+
+def _level(model: LayerPeeled, at_price: Solution, solves: Solves) -> Found | None:
+    """Log of the level that weights are raised to."""
+    weights, latest = np.asarray(model.groups.weights), at_price
+
+    def excess(x: float) -> float:
+        nonlocal latest
+        latest = solves.next(_cheapest(raised(model.groups, np.exp(x))), "the weights needed")
+        more = _used(latest, model) - 1
+        return more if abs(more) > noise(latest) else 0.0
+
+    def trial(x: float) -> Solution:
+        changed = LayerPeeled(raised(model.groups, np.exp(x)), model.E_W, model.E_H)
+        return solves.next(changed, "verifying the weights")
+
+    # At equal weights the highest price is the least one at which logits are zero.
+    root = root_between(excess, (np.log(weights.min()), _used(at_price, model) - 1), (np.log(weights.max()), -1.0))
+    return verified(trial, root, latest)
+
+
+def _more_budget(model: LayerPeeled, found: Found | None) -> Remedy:
     if found is None:
         return without(model, "budget", Status.stalled, _UNSOLVED)
     new, scale = found.after.problem.scalars, float(np.exp(found.x))
@@ -56,36 +88,8 @@ def _by_budget(model: LayerPeeled, at_price: Solution, solves: Solves) -> Remedy
     return found.remedy("budget", scale, np.ones(model.groups.num_groups), what)
 
 
-def _by_weights(model: LayerPeeled, at_price: Solution, solves: Solves) -> Remedy:
-    weights, latest = np.asarray(model.groups.weights), at_price
-
-    def excess(x: float) -> float:
-        nonlocal latest
-        latest = solves.next(_cheapest(_raised(model.groups, np.exp(x))), "the weights needed", latest)
-        more = _used(latest, model) - 1
-        return more if abs(more) > noise(latest) else 0.0
-
-    def trial(x: float) -> Solution:
-        changed = LayerPeeled(_raised(model.groups, np.exp(x)), model.E_W, model.E_H)
-        return solves.next(changed, "verifying the weights", latest)
-
-    # At equal weights the highest price is the least one at which logits are zero.
-    root = root_between(excess, (np.log(weights.min()), _used(at_price, model) - 1), (np.log(weights.max()), -1.0))
-    found = verified(trial, root, latest)
+def _more_weight(model: LayerPeeled, found: Found | None) -> Remedy:
     if found is None:
         return without(model, "weights", Status.stalled, _UNSOLVED)
     factors, what = reweighting(model, found.x, found.accuracy)
     return found.remedy("weights", float(factors.max()), factors, what)
-
-
-def _raised(groups: ClassGroups, level: float) -> ClassGroups:
-    """All weights below a level raised to it."""
-    classes, samples, weights = map(np.asarray, (groups.classes, groups.samples, groups.weights))
-    below = weights < level
-    if below.any():
-        # Equal weights make one group whatever the counts, and the others absent: as groups of their own, all at the
-        # threshold at once, they would be next to insoluble.
-        last, number = np.flatnonzero(below)[-1], np.sum(classes[below])
-        classes = np.where(below, 0, classes)
-        classes[last] = number
-    return ClassGroups(classes, samples, np.maximum(weights, level))

@@ -9,6 +9,8 @@ from ..codes import Status
 from ..problems.grouped import GroupedProblem
 from ..results.solution import Solution
 
+KINDS = ("weights", "budget", "decay")  #: in the order in which they are told
+
 
 @dataclasses.dataclass(frozen=True, eq=False)  # equality of arrays is an array
 class Remedy:

@@ -1,18 +1,18 @@
-"""Solves in a row, of problems alike: each announced, few compilations, warm starts where those are worth one."""
+"""Solves in a row, of problems alike: each announced, and with few compilations."""
 
 import dataclasses
 import itertools
 from collections.abc import Callable
 
 import jax
-import numpy as np
 
 from ..arguments import require_callable
 from ..problems.grouped import GroupedProblem
 from ..results.solution import Solution
 from ..solve import as_tol, choose_solver, solve
+from ..solvers.grouped import Grouped
 
-_WIDE = 150  #: groups from which a solve is worth more than the compilations that make it cheaper
+MANY = 150  #: groups from which a solve takes so long that others are searched in bands first
 
 
 def announcer(progress: Callable[[int, str], None] | None) -> Callable[[str], None]:
@@ -35,21 +35,21 @@ class Solves:
         # The default as a number: beside None it would compile again.
         tol = float(as_tol(problem, choose_solver(problem, "auto"), self.tol))
         # The rank may be far below the number of groups, which is worth a few compilations where there are many.
-        return solve(problem, tol=tol) if problem.groups.num_groups > _WIDE else _full_width(problem, tol, None)
+        return solve(problem, tol=tol) if problem.groups.num_groups > MANY else _full_width(problem, tol)
 
-    def next(self, problem: GroupedProblem, purpose: str, near: Solution | None = None) -> Solution:
-        """Optimum of a problem of the same number of groups; one compilation serves all of one type.
-
-        ``near`` : where to start from, for which many groups are worth a compilation more.
-        """
+    def next(self, problem: GroupedProblem, purpose: str) -> Solution:
+        """Optimum of a problem of the same number of groups; one compilation serves all of one type."""
         self.announce(purpose)
-        if near is None or problem.groups.num_groups <= _WIDE:
-            return _full_width(problem, self.tol, None)
-        same = np.array_equal(near.problem.groups.classes, problem.groups.classes)
-        return _full_width(problem, self.tol, dataclasses.replace(near, problem=problem) if same else None)
+        return _full_width(problem, self.tol)
+
+    def from_near(self, problem: GroupedProblem, purpose: str, near: Solution, tol: float | None = None) -> Solution:
+        """The same from a point nearby, for many groups that pull apart all; ``tol`` looser than what is asked for."""
+        self.announce(purpose)
+        limit = self.tol if tol is None or self.tol is None else max(tol, self.tol)
+        return solve(problem, Grouped(width=problem.groups.num_groups), limit, start=near)
 
 
 @jax.jit
-def _full_width(problem: GroupedProblem, tol: float | None, start: Solution | None) -> Solution:
+def _full_width(problem: GroupedProblem, tol: float | None) -> Solution:
     # Under a trace the factorisation has full width, whatever the rank will be.
-    return solve(problem, tol=tol, start=start)
+    return solve(problem, tol=tol)

@@ -10,6 +10,7 @@ from ..results.solution import Solution
 from .remedy import Remedy, least, status
 
 _MARGINS = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1)  #: relative steps to either side of a threshold, narrowest first
+_TRIES = 4  #: solves that may be wasted on the wrong side of a threshold
 _NOISE = 100  #: relative duality gaps within which slack and the budget used are accurate (observed: 50)
 
 
@@ -52,13 +53,60 @@ def noise(s: Solution) -> float:
     return _NOISE * float(np.asarray(s.gap / s.value))
 
 
-def root_between(f: Callable[[float], float], low: tuple[float, float], high: tuple[float, float]) -> float:
-    """Root of f by false position (Illinois) between two points (x, f(x)), f > 0 at the lower and < 0 at the upper."""
+def approached(trial: Callable[[float, bool], Solution], x: float, slope: float, margin: float) -> Found | None:
+    """Two solves around a threshold near ``x``, some ``margin`` to either side of it, or None.
+
+    ``trial(x, exact)`` solves there, to the last digit or only well enough to tell the sides apart; the least slack
+    has about this ``slope``, and secants from solve to solve lead to the threshold.
+    """
+    slack = least(trial(x, False))
+    for _ in range(_TRIES - 1):
+        if abs(slack / slope) <= 10 * margin:
+            break
+        last, x = (x, slack), x - slack / slope
+        slack = least(trial(x, False))
+        slope = _secant(last, (x, slack), slope)
+    after = None
+    for tried in range(_TRIES):
+        last, x = (x, slack), x - slack / slope + margin * 4**tried
+        after = trial(x, True)
+        if status(after) != Status.certified or not noise(after) <= margin:
+            return None
+        slack = least(after)
+        slope = _secant(last, (x, slack), slope)
+        if slack >= 0:
+            break
+    at = (x, slack)
+    for tried in range(_TRIES if after is not None and slack >= 0 else 0):
+        below = at[0] - at[1] / slope - margin * 4**tried
+        before = trial(below, False)
+        if not noise(before) <= margin:
+            return None
+        if least(before) < 0:
+            return Found(x, after, x - below)
+        last, at = at, (below, least(before))
+        slope = _secant(last, at, slope)
+    return None
+
+
+def _secant(last: tuple[float, float], new: tuple[float, float], slope: float) -> float:
+    """Slope between two points, which may be far from what was expected, but not any number."""
+    found = (new[1] - last[1]) / (new[0] - last[0])
+    return float(np.clip(found, 0.2 * slope, 5 * slope))
+
+
+def root_between(
+    f: Callable[[float], float], low: tuple[float, float], high: tuple[float, float], close: float = 1e-10
+) -> float:
+    """Root of f by false position (Illinois) between two points (x, f(x)), f > 0 at the lower and < 0 at the upper.
+
+    It is found where x is known to ``close`` or f is no more than ten times that.
+    """
     (low_x, low_f), (high_x, high_f), x, at_x = low, high, low[0], 0.0
     for _ in range(50):
         x = (low_x * high_f - high_x * low_f) / (high_f - low_f)
         previous, at_x = at_x, f(x)
-        if not abs(at_x) > 1e-9 or high_x - low_x < 1e-10:  # NaN stops, too
+        if not abs(at_x) > 10 * close or high_x - low_x < close:  # NaN stops, too
             break
         same_side = previous * at_x > 0
         if at_x > 0:

@@ -1,0 +1,109 @@
+"""Remedies of the Layer-Peeled Model with many distinct counts: searched in bands of near-equal weights, then verified.
+
+A solve of all groups takes seconds to a minute, of bands a fraction of a second, and their thresholds are some
+thousandths apart. So bands are asked where the threshold is and how slack rises there; one loose solve of all groups
+says how far that is off, and two close by, the one above as exact as was asked for, tell its sides apart.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+
+from .. import symmetry
+from ..problems.layer_peeled import LayerPeeled
+from ..results.solution import Solution
+from .regrouped import compact, in_bands, raised
+from .remedy import least
+from .solves import Solves
+from .thresholds import Found, approached, root_between
+
+_MARGIN = 1e-4  #: relative, to either side of a threshold
+_LOOSE = 1e-2 * _MARGIN  #: tolerance of solves that only have to tell its sides apart
+_CLOSE = 1e-3  #: how well bands are asked for a threshold: as well as they know it
+_STEP = 0.02  #: over which they are asked how slack rises
+_FARTHEST = 64.0  #: log of a factor on E_H beyond which none is looked for
+_SPARE = 4  #: groups that may come to lie above the level of raised weights while it moves
+
+
+def budget_of_many(solution: Solution, solves: Solves) -> Found | None:
+    """Log of the factor on E_H."""
+    model = solution.problem
+
+    def with_more(x: float) -> LayerPeeled:
+        return LayerPeeled(model.groups, model.E_W, model.E_H * np.exp(x))
+
+    search = _Search(with_more, solves, "E_H", in_bands(model.groups)[0].num_groups)
+    low, x = (0.0, least(solution)), 1.0
+    while not (slack := search.slack_in_bands(x)) > 0:
+        low, x = (x, slack), 2 * x
+        if not x <= _FARTHEST:
+            return None
+    return search.found(low, (x, slack))
+
+
+def weights_of_many(solution: Solution, solves: Solves) -> Found | None:
+    """Log of the level that weights are raised to."""
+    model = solution.problem
+    weights = np.asarray(model.groups.weights)
+
+    def with_raised(x: float) -> LayerPeeled:
+        return LayerPeeled(raised(model.groups, np.exp(x)), model.E_W, model.E_H)
+
+    search = _Search(with_raised, solves, "the weights", in_bands(model.groups)[0].num_groups)
+    top = float(np.log(weights.max()))  # at equal weights nothing collapses
+    return search.found((float(np.log(weights.min())), least(solution)), (top, search.slack_in_bands(top)))
+
+
+@dataclasses.dataclass
+class _Search:
+    """Solves of a model as it is changed, in ``bands`` of near-equal weights and of all groups."""
+
+    change: Callable[[float], LayerPeeled]
+    solves: Solves
+    purpose: str
+    bands: int
+    size: int = 0  #: groups of a solve of all
+    near: Solution | None = None  #: the last one
+
+    def found(self, low: tuple[float, float], high: tuple[float, float]) -> Found | None:
+        """Around the threshold between two points (x, least slack)."""
+        x = root_between(lambda x: -self.slack_in_bands(x), (low[0], -low[1]), (high[0], -high[1]), _CLOSE)
+        slope = (self.slack_in_bands(x + _STEP) - self.slack_in_bands(x)) / _STEP
+        return approached(self.of_all, x, slope, _MARGIN) if slope > 0 else None
+
+    def slack_in_bands(self, x: float) -> float:
+        """Least slack, by the multiplier of the bands."""
+        groups = self.change(x).groups
+        lightest = np.min(np.asarray(groups.weights)[np.asarray(groups.classes) > 0])
+        return float(np.log(lightest / float(self._in_bands(x)[0].multiplier)))
+
+    def of_all(self, x: float, exact: bool) -> Solution:
+        """Optimum of all groups, from the last one or that of the bands."""
+        model = self.change(x)
+        present = int(np.sum(np.asarray(model.groups.classes) > 0))
+        if present > self.size:
+            self.size = min(present + _SPARE, model.groups.num_groups)
+        model = LayerPeeled(compact(model.groups, self.size), model.E_W, model.E_H)
+        near = self.near
+        if near is None or not np.array_equal(near.problem.groups.classes, model.groups.classes):
+            near = self._expanded(x, model)
+        purpose = f"verifying {self.purpose}" if exact else f"{self.purpose} needed"
+        self.near = self.solves.from_near(model, purpose, near, None if exact else _LOOSE)
+        return self.near
+
+    def _in_bands(self, x: float) -> tuple[Solution, np.ndarray]:
+        model = self.change(x)
+        groups, band = in_bands(model.groups, self.bands)
+        coarse = LayerPeeled(groups, model.E_W, model.E_H)
+        return self.solves.next(coarse, f"{self.purpose} needed, in bands"), band
+
+    def _expanded(self, x: float, model: LayerPeeled) -> Solution:
+        """The optimum of the bands in coordinates of all groups."""
+        _, band = in_bands(model.groups, self.bands)
+        solution, _ = self._in_bands(x)
+        classes = solution.problem.groups.classes
+        parts = symmetry.split(solution.within, solution.between, classes, band, model.groups.classes)
+        within, between = (jnp.asarray(part) for part in parts)
+        return dataclasses.replace(solution, within=within, between=between, slack=solution.slack[band])
