@@ -110,8 +110,8 @@ def _require_memory(problem: Problem) -> None:
     if size > _LARGEST_BLOCK:
         raise ValueError(
             f"groups has G = {G} groups, whose G x G block takes {size / 2**30:.3g} GiB; at most "
-            f"{_LARGEST_BLOCK / 2**30:g} GiB are taken. Group equal counts (ClassGroups.from_counts), and round counts "
-            "into bands if too many differ: what counts is the number of distinct counts, not of classes."
+            f"{_LARGEST_BLOCK / 2**30:g} GiB are taken. Group equal counts (ClassGroups.from_counts), and near-equal "
+            "ones (ClassGroups.banded): what counts is the number of distinct counts, not of classes."
         )
 
 
