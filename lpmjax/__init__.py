@@ -5,7 +5,7 @@
 >>> import lpmjax as lpm
 >>> problem = lpm.LayerPeeled.two_group(K_A=5, K_B=5, R=10.0, E_W=1.0, E_H=5.0)
 >>> print(lpm.solve(problem))  # doctest: +ELLIPSIS
-LayerPeeled, K = 10: separated, rank 9, certified by two_group in 4 steps
+LayerPeeled, K = 10: separated, rank 9, certified by two_group in 3 steps
 value 0.2616770386, relative gap ... (tol 1e-10), multiplier 0.0176905
 group  classes   samples     slack   cosine     |w|^2     |h|^2   margin
     A        5        10    2.3300 -0.16749     1.806     9.236   4.3902

@@ -12,7 +12,7 @@ is the optimum of one convex problem and that optimum is unique (``proofs``: ``l
 Everything is elementwise and stays in the log domain: R = 1e20 and s = 100 are ordinary.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
@@ -20,7 +20,6 @@ from jaxtyping import Array, Bool
 from ..charge import Budget
 from ..duality import Program
 from ..objectives.of_groups import GroupCoordinates
-from .closed_form import ClosedForm
 from .margins import log_partition, margin_at
 from .scalar import increasing_root
 from .solver import Candidate, TracedSolver
@@ -53,13 +52,14 @@ class _Angle(NamedTuple):
 def angle_at(chi, K_A, K_B) -> _Angle:
     """The right vector's angle at this coordinate, with what the two states need of it and no cancellation."""
     K = K_A + K_B
-    cos_etf = jnp.sqrt(K_B / K)
-    h = -jnp.expm1(-chi) / (1 + cos_etf)
-    ratio = 1 - h * K_A / K
-    sine_root = jnp.sqrt(1 - h * (K_A / K) / (1 + cos_etf))
-    sine = jnp.exp(-0.5 * chi) * sine_root / ratio
-    short = h * (2 - h * K_A / K) / (ratio * ratio * (1 + sine))
-    return _Angle(ratio, 1 / ratio, sine, sine_root, short, -jnp.log1p(-h), jnp.log1p(short / sine), h)
+    share, step = K_A / K, 1 / (1 + jnp.sqrt(K_B / K))
+    h = -jnp.expm1(-chi) * step
+    ratio = 1 - h * share
+    cosine = 1 / ratio
+    sine_root = jnp.sqrt(1 - h * share * step)
+    sine = jnp.exp(-0.5 * chi) * sine_root * cosine
+    short = h * (2 - h * share) * cosine * cosine / (1 + sine)
+    return _Angle(ratio, cosine, sine, sine_root, short, -jnp.log1p(-h), jnp.log1p(short / sine), h)
 
 
 class _State(NamedTuple):
@@ -74,15 +74,15 @@ class _State(NamedTuple):
 
 def _majority_log_inv_t(a, angle: _Angle, K):
     """log(1/t_A), relatively accurate also near zero."""
-    return log_partition(a, (1 - angle.h) / (K * angle.ratio))
+    return log_partition(a, (1 - angle.h) * angle.cosine / K)
 
 
 def _minority_log_inv_t(chi, lane: TwoGroupProgram, angle: _Angle, sigma, e):
     """log(1/t_B) from the softmax; log(sine) is written out so that it survives where the sine underflows."""
     K_A, K_B = lane.K_A, lane.K_B
-    margin = e * (1 - 1 / K_B) + angle.sine * sigma / (lane.omega * K_B)
+    margin = e + (angle.sine * sigma / lane.omega - e) / K_B
     inverse_P = K_A * jnp.exp(-margin) + 1 + (K_B - 1) * jnp.exp(-e)
-    return margin - 0.5 * chi + jnp.log(angle.sine_root / angle.ratio * inverse_P / (K_A + K_B))
+    return margin - 0.5 * chi + jnp.log(angle.sine_root * angle.cosine * inverse_P / (K_A + K_B))
 
 
 def budget_state(chi, lane: TwoGroupProgram) -> _State:
@@ -94,6 +94,7 @@ def budget_state(chi, lane: TwoGroupProgram) -> _State:
     weight = weight_A + (K_B - 1) * angle.sine
     surplus = angle.sine * spare / omega - K_B * angle.in_B * weight_A
     separated = surplus > 0
+    # One choice for each: at the kink a compiler may round ``surplus`` to either side, once here and once there.
     e = jnp.where(separated, surplus / weight, 0.0)
     sigma = jnp.where(separated, (spare + K_B * (K_B - 1) * omega * angle.in_B) / weight, spare / weight_A)
     a = angle.cosine * sigma + K_A * angle.in_A
@@ -169,10 +170,23 @@ def _merging_guess(lane: TwoGroupProgram, upper):
     return jnp.minimum(guess, 0.999 * upper)
 
 
+def _budget_guess(lane: TwoGroupProgram, end):
+    """Where the tangent at the ETF reaches the weight ratio, but not much beyond the kink, where the function is flat.
+
+    At the ETF the margin is ``m = resource / (K - 1)``, for omega_A = omega_B, and the slope
+    ``(m + K - 1 + exp(-m)) / ((1 + cos theta) (1 + (K - 1) exp(-m)))``.
+    """
+    K = lane.K_A + lane.K_B
+    m = lane.resource / (K - 1)
+    x = jnp.exp(-m)
+    tangent = lane.log_ratio * (1 + jnp.sqrt(lane.K_B / K)) * (1 + (K - 1) * x) / (m + K - 1 + x)
+    return jnp.minimum(tangent, _merging_guess(lane, end))
+
+
 def _order(program: Program) -> tuple[TwoGroupProgram, Bool[Array, ""], Array]:
     """The lane with its majority first, whether the caller's groups were swapped for it, and its log(weight / omega).
 
-    The majority is the group with the larger margin at the ETF angle, so that the root has chi >= 0.
+    The majority is the group with the larger margin at the ETF angle, so that the root has chi >= 0; or the only one.
     """
     classes, omega = program.classes, program.omega
     log_rate = jnp.log(program.weights) - jnp.log(omega)
@@ -184,6 +198,7 @@ def _order(program: Program) -> tuple[TwoGroupProgram, Bool[Array, ""], Array]:
         at_etf = margin_at(jnp.where(alive, log_inv_t, 1.0), -jnp.log(jnp.sum(classes)))
         margin = jnp.where(alive, omega * at_etf, log_inv_t)
         swap = margin[1] > margin[0]
+    swap = (classes[0] == 0) | ((classes[1] > 0) & swap)
     first, second = jnp.where(swap, 1, 0), jnp.where(swap, 0, 1)
     if isinstance(program.charge, Budget):
         resource = program.charge.amount / omega[first]
@@ -224,27 +239,26 @@ def annihilated_log_ratio(lane: TwoGroupProgram):
     return jnp.where(exists, _majority_log_inv_t(a, angle, K) - log_sine, jnp.inf)
 
 
-def _solve_budget(lane: TwoGroupProgram, max_steps: int):
+def _budget_root(lane: TwoGroupProgram, max_steps: int):
+    """The root, and whether the minority is annihilated."""
     end = annihilation_angle(lane)
     annihilated = lane.log_ratio >= annihilated_log_ratio(lane)
     balanced = lane.log_ratio == 0  # the simplex ETF itself, chi = 0, at the edge of the bracket
-    # Three steps towards the merging angle put the start on the right side of the only kink.
-    near_kink = jnp.where(lane.K_B > 1, merging_angle(lane, 3).x, 0.0)
     upper = jnp.minimum(end, _last_angle(lane, lane.resource))
-    start = jnp.where(annihilated, end, jnp.where(balanced, 0.0, jnp.minimum(near_kink, upper)))
+    start = jnp.where(annihilated, end, jnp.where(balanced, 0.0, jnp.minimum(_budget_guess(lane, end), upper)))
     root = increasing_root(_budget_equation, lane, start, upper, max_steps, known=annihilated | balanced)
     # An annihilated lane stays at the end of the bracket, which moves with the budget.
-    root = root._replace(x=jnp.where(annihilated, end, root.x))
-    return root, budget_state(root.x, lane), annihilated
+    return root._replace(x=jnp.where(annihilated, end, root.x)), annihilated
 
 
-def _solve_penalty(lane: TwoGroupProgram, max_steps: int):
-    # sigma <= a, and a is largest at theta = 0.
-    largest = penalty_state(jnp.full_like(lane.resource, jnp.inf), lane).a
-    upper = _last_angle(lane, jnp.maximum(largest, jnp.finfo(largest.dtype).tiny))
-    root = increasing_root(_penalty_equation, lane, jnp.zeros_like(upper), upper, max_steps)
-    state = penalty_state(root.x, lane)
-    return root, state, state.residual < -state.spare
+def _penalty_root(lane: TwoGroupProgram, max_steps: int):
+    """The root; what is annihilated is known from the state there."""
+    # sigma <= a, and a is largest at theta = 0, where k = 1 / (K (1 + cos theta_ETF)).
+    K = lane.K_A + lane.K_B
+    alive = lane.resource > 0
+    largest = margin_at(jnp.where(alive, lane.resource, 1.0), -jnp.log(K * (1 + jnp.sqrt(lane.K_B / K))))
+    upper = _last_angle(lane, jnp.where(alive, largest, jnp.finfo(largest.dtype).tiny))
+    return increasing_root(_penalty_equation, lane, jnp.zeros_like(upper), upper, max_steps), jnp.bool_(False)
 
 
 def rank_one(K_A, K_B, x, y):
@@ -262,40 +276,36 @@ class TwoGroup(TracedSolver):
     def __call__(self, objective, tol, start=None) -> Candidate:
         """Root of one scalar equation, and the block that belongs to it."""
         program = objective.program
+        budget = isinstance(program.charge, Budget)
         lane, swap, log_rate = _order(program)
-        lone = jnp.any(program.classes == 0)  # an absent group leaves a balanced problem
-        # where, not maximum: a maximum would halve the derivative by K at one class.
-        lane = lane._replace(K_A=jnp.where(lane.K_A >= 1, lane.K_A, 1.0), K_B=jnp.where(lane.K_B >= 1, lane.K_B, 1.0))
-        solve_lane = _solve_budget if isinstance(program.charge, Budget) else _solve_penalty
-        root, state, annihilated = solve_lane(lane, self.max_steps)
+        slack_gap = lane.log_ratio
+        # An absent group leaves the balanced problem: the ETF, whatever root a lane of one class more has.
+        lone = lane.K_B == 0
+        lane = lane._replace(K_B=jnp.where(lone, 1.0, lane.K_B), log_ratio=jnp.where(lone, 0.0, slack_gap))
+        root, annihilated = (_budget_root if budget else _penalty_root)(lane, self.max_steps)
+        chi = jnp.where(lone, 0.0, root.x)
+        # So few classes that sums do not feel them, for the formulas divide by them.
+        lane = lane._replace(K_B=jnp.where(lone, jnp.sqrt(jnp.finfo(chi.dtype).tiny), lane.K_B))
+        state = (budget_state if budget else penalty_state)(chi, lane)
+        angle = angle_at(chi, lane.K_A, lane.K_B)
 
-        angle = angle_at(root.x, lane.K_A, lane.K_B)
-        alive = ~annihilated & (state.sigma > 0)
+        alive = ~(lone | annihilated) & (state.sigma > 0)
+        if not budget:
+            alive = alive & ~(state.residual < -state.spare)
         sigma = jnp.where(alive, state.sigma, 0.0)
         # A group of one class keeps the limit of its in-group margin: no logit feels it, but derivatives by K do.
-        within_A = state.a
-        within_B = jnp.where(alive, state.e, 0.0)
-        block = rank_one(lane.K_A, lane.K_B, angle.cosine * sigma, angle.sine * sigma / lane.omega)
-        slack_A = state.log_inv_t_A
-        slack_B = slack_A - lane.log_ratio
+        within = state.a, jnp.where(alive, state.e, 0.0)
+        slack = state.log_inv_t_A, state.log_inv_t_A - slack_gap
+        (AA, AB), (BA, BB) = rank_one(lane.K_A, lane.K_B, angle.cosine * sigma, angle.sine * sigma / lane.omega)
 
         def in_order(first, second):
             return jnp.where(swap, second, first), jnp.where(swap, first, second)
 
-        within = jnp.stack(in_order(within_A, within_B))
-        slack = jnp.stack(in_order(slack_A, slack_B))
-        (AA, AB), (BA, BB) = block
-        AA, BB = in_order(AA, BB)
-        AB, BA = in_order(AB, BA)
-        between = jnp.stack([AA, AB, BA, BB]).reshape(2, 2)
-        alone: GroupCoordinates
-        of_alone: Any
-        alone, of_alone, *_ = ClosedForm()(objective, tol)
+        (AA, BB), (AB, BA) = in_order(AA, BB), in_order(AB, BA)
         at = GroupCoordinates(
-            within=jnp.where(lone, alone.within, within),
-            between=jnp.where(lone, 0.0, between),
-            slack=jnp.where(lone, alone.slack, slack),
+            within=jnp.stack(in_order(*within)),
+            between=jnp.stack([AA, AB, BA, BB]).reshape(2, 2),
+            slack=jnp.stack(in_order(*slack)),
         )
-        of_both = log_rate - slack_A if isinstance(program.charge, Budget) else of_alone
-        priced = jnp.where(lone, of_alone, of_both)
-        return Candidate(at, priced, root.steps, root.converged | lone)
+        log_multiplier = log_rate - state.log_inv_t_A if budget else jnp.log(program.charge.amount)
+        return Candidate(at, log_multiplier, root.steps, root.converged | lone)
