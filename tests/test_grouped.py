@@ -234,6 +234,17 @@ def test_where_first_order_descent_rests_newtons_method_goes_on(groups, decays, 
     assert float(s.value) == pytest.approx(optimum, rel=1e-10)
 
 
+@pytest.mark.slow
+def test_newtons_method_is_what_certifies_where_the_descent_rests():
+    """Without it the descent stalls at 5e-3; an eager solve compiles it when it has seen that."""
+    groups = lpm.ClassGroups([3455, 1, 74988, 1], [7510, 222, 36040, 1.105e7], [0.03347, 310.7, 0.002019, 1.664])
+    x = lpm.UnconstrainedFeatures(groups, 2.398e-8, 1.21e-8, loss=lpm.SquaredError(), bias_decay=4.4518e-4)
+    alone, full = lpm.solve(x, method=lpm.Grouped(newton=False)), lpm.solve(x, method="grouped")
+    assert alone.status == lpm.Status.stalled and alone.gap > 1e-4 * alone.value
+    assert full.status == lpm.Status.certified and full.steps > alone.steps
+    assert full.lower_bound >= alone.lower_bound and full.value <= alone.value
+
+
 def test_a_margin_at_the_threshold_of_merging_is_kept_where_the_objective_needs_it():
     """The multiplier is the pull on 91886 classes: a margin of 3e-6 of each spends a hundredth of the budget."""
     groups = lpm.ClassGroups(
