@@ -26,6 +26,7 @@ from .tries import as_tol, best, tries
 
 _LARGEST_BLOCK = 2**31  #: bytes of a G x G block; a descent needs some fifty times as much
 _WIDE = 64  #: groups from which an eager solve first finds out how wide the factorisation has to be
+_SCOUTING = 100  #: steps of the descent in single precision that tells
 
 
 @nan_is_a_value
@@ -148,24 +149,32 @@ def _warm(start: Any, problem: Any) -> GroupCoordinates:
 
 def _solve_wide(problem: Any, tol: Any, warm: GroupCoordinates | None, solver: Grouped) -> Solution:
     """Grouped solve of many groups: a factorisation just wider than the rank, as far as slack lets it be guessed."""
-    G, steps, taken, again = problem.size, 100, 0, 0
-    part = max(8, G // 8)  # widths in few sizes, so that few are compiled
+    G, taken, again = problem.size, 0, 0
+    part = max(8, G // 16)  # widths in few sizes, so that few are compiled
 
     def width_for(slack) -> int:
         active = float(jnp.sum(jnp.where(slack > 0, problem.groups.classes > 0, False)))
-        return min(G, part * int(np.ceil((1.1 * active + 8) / part)))
+        return min(G, part * int(np.ceil((active + 8) / part)))
 
     width = G // 4 if warm is None else width_for(warm.slack)
+    if warm is None and solver.max_steps > _SCOUTING:
+        scout = dataclasses.replace(solver, max_steps=_SCOUTING, width=width)
+        single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (problem, jnp.asarray(tol)))
+        found = _solve(*single, None, scout)
+        taken, again = int(found.steps), 1
+        if jnp.isfinite(found.value):
+            width = width_for(found.slack)
+            warm = jax.tree.map(lambda leaf: leaf.astype(problem.dtype), _warm(found, problem))
     while True:
-        narrow = dataclasses.replace(solver, max_steps=min(steps, solver.max_steps - taken), width=width)
+        narrow = dataclasses.replace(solver, max_steps=solver.max_steps - taken, width=width)
         solution = _solve(problem, tol, warm, narrow)
         taken, again = taken + int(solution.steps), again + int(solution.restarts)
         failed = solution.status in (Status.max_steps, Status.stalled)
         if not failed or taken >= solver.max_steps or (width >= G and solution.status == Status.stalled):
             return dataclasses.replace(solution, steps=jnp.int32(taken), restarts=jnp.int32(again))
         again += 1
-        width = width_for(solution.slack) if warm is None else max(width_for(solution.slack), min(G, width + part))
-        steps, warm = solver.max_steps, _warm(solution, problem)
+        width = max(width_for(solution.slack), min(G, width + part))
+        warm = _warm(solution, problem)
 
 
 def _may_rest(problem: Any) -> bool:

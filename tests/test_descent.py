@@ -1,10 +1,12 @@
 """Descents: when they stop, when they begin anew, and what they say of it."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from lpmjax.solvers.descent import LBFGS, Until, descend
+from lpmjax.solvers.descent import LBFGS, FirstOrder, Until, descend
 
 
 def well(x, parameters):
@@ -47,3 +49,26 @@ def test_an_infinite_residual_is_not_the_end():
 def test_nan_is_the_end():
     found = run(lambda x, p: jnp.nan * distance(x, p), start=1.4)
     assert int(found.steps) == 10 and not found.converged
+
+
+def test_looks_become_rare_while_the_goal_is_far():
+    looks = []
+
+    def residual(x, parameters):
+        jax.debug.callback(lambda r: looks.append(float(r)), distance(x, parameters))
+        return distance(x, parameters)
+
+    def slow(x, parameters):
+        return jnp.sum(jnp.array([1.0, 0.05]) * (x - 1) ** 2)
+
+    steps = FirstOrder(optax.sgd(0.5))
+    for longest in (None, 200):
+        looks.clear()
+        until = Until(1e-9, jnp.asarray(1e-6), 5000, 10, longest)
+        found = descend(slow, residual, jnp.array([-1.0, 1.2]), 0.0, until, steps)
+        jax.effects_barrier()
+        assert bool(found.converged) and found.residual <= 1e-9 and looks[-1] == found.residual
+        if longest is None:
+            every_ten = len(looks)
+            assert int(found.steps) == 10 * every_ten
+    assert len(looks) < every_ten / 3 and int(found.steps) <= 10 * every_ten + longest

@@ -10,6 +10,7 @@ import pytest
 from reference import convex_optimum
 
 import lpmjax as lpm
+from lpmjax.solvers import grouped
 
 LOSSES = {
     "cross-entropy": lpm.CrossEntropy(),
@@ -107,6 +108,40 @@ def test_thousand_distinct_counts():
     assert s.status == lpm.Status.certified
     assert float(s.gap / s.value) <= 1e-8
     assert float(s.value) == pytest.approx(3.8060857395498333, rel=1e-12)
+
+
+@pytest.mark.slow
+def test_many_groups_are_as_accurate_as_they_are_asked_to_be():
+    problem = lpm.LayerPeeled(lpm.ClassGroups.long_tail(grouped._MANY, 100.0), 1.0, 1.0)
+    exact = lpm.solve(problem, tol=1e-10)
+    assert float(exact.gap / exact.value) <= 1.1e-11
+    for tol in (1e-8, 1e-6):
+        found = lpm.solve(problem, tol=tol).check()
+        gap = found.gap / found.value
+        assert gap <= tol * (grouped._SHARE_OF_MANY + 1e-3) and found.rank == exact.rank
+        np.testing.assert_allclose(found.slack, exact.slack, atol=tol)
+        np.testing.assert_allclose(found.pairwise, exact.pairwise, atol=100 * tol)
+        np.testing.assert_allclose(found.w_norm2, exact.w_norm2, atol=10 * tol)
+
+
+def test_a_narrow_descent_begins_with_the_directions_that_the_optimum_has():
+    problem = lpm.LayerPeeled(lpm.ClassGroups.long_tail(12, 100.0), 1.0, 1.0)
+    solution = lpm.solve(problem).check()
+    program, width, rank = problem.objective().program, 8, int(solution.rank)
+    assert 1 < rank < width
+
+    def directions(between):
+        point = grouped._point_near(jnp.zeros(12), between, None, program, width)
+        return np.count_nonzero(np.abs(grouped._needed(point, program).left).max(axis=0))
+
+    left, values, right = np.linalg.svd(np.asarray(solution.between))
+    lacking = (left[:, : rank - 1] * values[: rank - 1]) @ right[: rank - 1]
+    assert directions(solution.between) == rank
+    assert directions(jnp.asarray(lacking)) >= rank  # what a start lacks comes back
+
+    warm = dataclasses.replace(solution, between=jnp.asarray(lacking))
+    again = lpm.solve(problem, method=lpm.Grouped(width=width), start=warm).check()
+    assert float(again.value) == pytest.approx(float(solution.value), rel=1e-12)
 
 
 #: classes and samples of a profile on which a descent with less patience stalled at a relative gap of 4e-8

@@ -15,7 +15,7 @@ from . import lbfgs
 
 #: pairs of vectors that L-BFGS remembers: small problems may be badly conditioned (10^6 classes in 20 groups, ratios of
 #: 10^19) and afford many; of large ones each pair is memory to stream through at every step
-_MEMORY, _MEMORY_OF_LARGE, _LARGE = 60, 20, 5000
+_MEMORY, _MEMORY_OF_LARGE, _LARGE = 60, 8, 5000
 #: looks at a residual that does not fall by a tenth before L-BFGS begins anew; others may be slow by design
 _PATIENCE = 20
 
@@ -27,6 +27,7 @@ class Until(NamedTuple):
     accept: Array
     max_steps: int
     every: int = 10  #: steps between two looks at the residual
+    longest: int | None = None  #: to which that grows while the goal is far; None: it does not
 
 
 class LBFGS(NamedTuple):
@@ -82,7 +83,11 @@ def descend(
     five times as long there, where batches of products of small matrices are slow.
     """
 
-    lengths = until.max_steps, until.every  # `run` outlives this trace in JAX's caches: it may hold no traced value
+    lengths = (
+        until.max_steps,
+        until.every,
+        until.longest,
+    )  # `run` outlives this trace in JAX's caches: it may hold no traced value
 
     def run(start, parameters, goal, accept):
         def fixed(function):
@@ -116,6 +121,7 @@ class _Progress(NamedTuple):
     best: Float[Array, ""]  #: least one since the descent began (anew)
     idle: Int[Array, ""]  #: looks since it fell by a tenth
     steps: Int[Array, ""]
+    until_look: Int[Array, ""]
     restarts: Int[Array, ""]
     kept: Any  #: the point of least residual of all
     least: Float[Array, ""]
@@ -123,7 +129,7 @@ class _Progress(NamedTuple):
 
 
 def _iterate(method: _Method, residual, until: Until) -> Descent:
-    goal, accept, max_steps, every = until
+    goal, accept, max_steps, every, longest = until
     most = method.restarts
 
     def body(at: _Progress) -> _Progress:
@@ -133,16 +139,26 @@ def _iterate(method: _Method, residual, until: Until) -> Descent:
             state = jax.lax.cond(resting, method.begin_anew, lambda state, _: state, state, at.last)
             best, idle = jnp.where(resting, jnp.inf, best), jnp.where(resting, 0, idle)
             restarts, fruitful = restarts + resting.astype(restarts.dtype), fruitful & ~resting
-        more = jnp.minimum(every, max_steps - at.steps)
+        more = jnp.minimum(at.until_look, max_steps - at.steps)
         state = jax.lax.fori_loop(0, more, lambda _, state: method.advance(state), state)
         point = method.point(state)
         now = residual(point)
+        until_look = at.until_look if longest is None else _half_way(at.last, now, goal, more, every, longest)
         idle = jnp.where(now < 0.9 * best, 0, idle + 1)
         better = ~(now >= at.least)  # NaN, too: it must be seen
         kept = jax.tree.map(partial(jnp.where, better), point, at.kept)
         least = jnp.where(better, now, at.least)
         return _Progress(
-            state, now, jnp.minimum(now, best), idle, at.steps + more, restarts, kept, least, fruitful | better
+            state,
+            now,
+            jnp.minimum(now, best),
+            idle,
+            at.steps + more,
+            until_look,
+            restarts,
+            kept,
+            least,
+            fruitful | better,
         )
 
     def running(at: _Progress):
@@ -154,10 +170,19 @@ def _iterate(method: _Method, residual, until: Until) -> Descent:
 
     unknown, none = jnp.full_like(accept, jnp.inf), jnp.int32(0)
     start = method.start
-    first = _Progress(start, unknown, unknown, none, none, none, method.point(start), unknown, jnp.bool_(True))
+    first = _Progress(
+        start, unknown, unknown, none, none, none + every, none, method.point(start), unknown, jnp.bool_(True)
+    )
     end = jax.lax.while_loop(running, body, first)
     converged = end.least <= accept
     return Descent(end.kept, end.least, end.steps, end.restarts, converged, converged | (end.steps < max_steps))
+
+
+def _half_way(last, now, goal, steps, every: int, longest: int):
+    """Steps to half of the way to ``goal``, at the rate of those since the ``last`` look."""
+    ahead = 0.5 * steps * jnp.log(now / goal) / jnp.log(last / now)
+    slow = (now < last) & (last < jnp.inf)
+    return jnp.where(slow, jnp.clip(ahead, every, longest), every).astype(steps.dtype)
 
 
 def _quasi_newton(objective, start, refresh, restarts: int) -> _Method:

@@ -22,8 +22,8 @@ from ..objectives.objective import Structure
 from ..objectives.of_groups import GroupObjective
 from ..objectives.orthogonal import OrthogonalObjective
 from ..spectral import singular_values
-from .grouped import log_multiplier_at, slopes_at
 from .pairs import Columns, Found, Pair, is_stationary, measured, random_pair, solve_pairs, unscaled, widened
+from .slopes import log_multiplier_at, slopes_at
 from .solver import Claim, RestartedSolver
 
 #: share of the objective below which a singular value is what a descent left of zero

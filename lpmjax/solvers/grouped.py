@@ -22,16 +22,20 @@ from ..arguments import require_integer
 from ..charge import Price
 from ..dual_points import positive, split_off_bias
 from ..duality import Program, block_noise, duality_gap, evaluate, gradient, largest_term, slacks
-from ..losses.loss import GroupLoss, row_sums
+from ..losses.loss import row_sums
 from ..objectives.of_groups import GroupCoordinates
 from .descent import LBFGS, Descent, Until, descend
 from .implicit import with_derivative
+from .slopes import Slopes, log_multiplier_at, slopes_at
 from .smoothed import Logits, follow
 from .solver import Candidate, TracedSolver
 
 #: relative gap that the descent aims at, and as a share of what is asked for: coordinates, which are of first order in
 #: it, shall be accurate too
 _GOAL, _SHARE = 1e-11, 1e-3
+#: groups from which every digit is worth seconds, and the share there: slacks are as accurate as the gap, cosines
+#: to some 300 times it
+_MANY, _SHARE_OF_MANY = 256, 0.1
 #: groups up to which a Hessian is worth its time where the descent has come to rest
 FEW = 16
 #: ulps of the objective that zeros may cost: where decays are tiny, a singular value that a thousand ulps hang on can
@@ -77,7 +81,10 @@ class Grouped(TracedSolver):
             point = _first_point(fixed, width)
         else:
             point = _point_near(start.within, start.between, start.bias, fixed, width)
-        goal = jnp.maximum(max(_GOAL, 50 * float(jnp.finfo(program.weights.dtype).eps)), _SHARE * tol)
+            if width < full_rank:
+                point = _needed(point, fixed)
+        share = _SHARE if G < _MANY else _SHARE_OF_MANY
+        goal = jnp.maximum(max(_GOAL, 50 * float(jnp.finfo(program.weights.dtype).eps)), share * tol)
         unbound = getattr(fixed.charge, "unbound", None)
         if unbound is not None:  # nothing to look for
             goal = jnp.where(unbound, jnp.inf, goal)
@@ -86,7 +93,7 @@ class Grouped(TracedSolver):
             _relative_gap,
             point,
             fixed,
-            Until(goal, jnp.asarray(tol, goal.dtype), self.max_steps, every=10 if G <= 64 else 25),
+            Until(goal, jnp.asarray(tol, goal.dtype), self.max_steps, *((10, None) if G <= 64 else (25, 100))),
             LBFGS(
                 lambda x, gap, fixed: _renewed(x, gap, fixed, width),
                 # Where a narrow factorisation comes to rest, it is more width that it needs.
@@ -232,32 +239,6 @@ def _relative_gap(x: Point, program: Program):
     return jnp.maximum(proof.gap, stationary) / proof.value
 
 
-class Slopes(NamedTuple):
-    """The loss at some coordinates, and its gradient there as of :func:`lpmjax.duality.gradient`."""
-
-    loss: GroupLoss
-    rival_counts: Array
-    log_scale: Array
-    pull: Array
-    block: Array
-
-
-def slopes_at(within, between, bias, program: Program) -> Slopes:
-    """Evaluate both."""
-    loss, rival_counts, log_scale = evaluate(program, within, between, bias)
-    pull, block = gradient(loss.wrong, rival_counts, program.classes, program.weights, loss.total)
-    return Slopes(loss, rival_counts, log_scale, pull, block)
-
-
-def log_multiplier_at(within, between, at: Slopes, program: Program):
-    """Logarithm of the multiplier of the spectral cost: of the penalty, or of what one more unit of budget is worth."""
-    if isinstance(program.charge, Price):
-        return jnp.log(program.charge.amount)
-    repeats = symmetry.repeats(program.classes)
-    worth = (jnp.sum(repeats * at.pull * within) - jnp.sum(at.block * between)) / program.charge.amount
-    return program.charge.log_multiplier(worth, at.log_scale)
-
-
 def _reduced(x: Point, program: Program, settled) -> Point:
     """Balanced factors of the same logits, with what is zero at the optimum set to zero exactly.
 
@@ -271,7 +252,8 @@ def _reduced(x: Point, program: Program, settled) -> Point:
     inactive = slacks(program, log_multiplier) <= 0
     left, values, right = spectral.singular_vectors(x.left @ x.right)
     rank, scale = x.left.shape[-1], program.charge.onto(cost)
-    kept = _nonzero(scale * values, at, (within, between, bias), program, (log_multiplier, scale * cost))
+    dual, charged = spectral.singular_values(at.block / program.omega[None, :]), (log_multiplier, scale * cost)
+    kept = _nonzero(scale * values, dual, at, (within, between, bias), program, charged)
     kept = jnp.where(settled, values > values.size * jnp.finfo(values.dtype).eps * values[0], kept)
     lone = jnp.sqrt(_limit_margin(within, between, bias, at, program, log_multiplier) * program.omega / scale)
 
@@ -285,8 +267,9 @@ def _reduced(x: Point, program: Program, settled) -> Point:
     return balanced(*(logs[1:] - logs[0] <= _NO_MORE * jnp.finfo(values.dtype).eps))
 
 
-def _nonzero(values, at: Slopes, coordinates, program: Program, charged):
-    """Which singular values of the logits are not zero at the optimum; ``charged``: log of the multiplier, and cost."""
+def _nonzero(values, dual, at: Slopes, coordinates, program: Program, charged):
+    """Which singular values of the logits are not zero at the optimum; ``dual``: their partners of the gradient,
+    ``charged``: log of the multiplier, and cost."""
     log_multiplier, cost = charged
     price = jnp.exp(log_multiplier + at.log_scale)
     price = jnp.where(price > 0, price, 1.0)
@@ -294,7 +277,7 @@ def _nonzero(values, at: Slopes, coordinates, program: Program, charged):
     value = jnp.sum(classes * program.weights * at.loss.value) + program.bias.paid(bias, classes)
     paid = price * cost + program.charge.paid(cost)
     noise = block_noise(program, at.loss, at.rival_counts, 1 + largest_term(program, *coordinates))
-    return positive(values, spectral.singular_values(at.block / program.omega[None, :]), price, value + paid, noise)
+    return positive(values, dual, price, value + paid, noise)
 
 
 def _limit_margin(within, between, bias, at: Slopes, program: Program, log_multiplier):
@@ -357,6 +340,19 @@ def _refreshed(within, between, bias, program: Program, width: int, known) -> Po
     mix = jnp.clip(gap, 1e-14, 0.1) * jnp.where(cost > 0, cost, 1.0)
     at = slopes_at(within, between, bias, program)
     return _toward(within, between, bias, mix, (at.pull, at.block), program, width)
+
+
+def _needed(x: Point, program: Program) -> Point:
+    """Balanced factors without the directions that the optimum lacks: they fade as slowly as their share of the
+    gradient is near the price, and the descent would wait for them. One that is missed shows in the gap."""
+    coordinates, cost = _coordinates(x, program), _cost(x, program)
+    at, scale = slopes_at(*coordinates, program), program.charge.onto(cost)
+    values = jnp.sum(x.left * x.left, axis=0)
+    along = -jnp.sum(x.left * (at.block / program.omega[None, :] @ x.right.T), axis=0)
+    dual = along / jnp.where(values > 0, values, 1.0)
+    charged = (log_multiplier_at(*coordinates[:2], at, program), scale * cost)
+    kept = _nonzero(scale * values, dual, at, coordinates, program, charged)
+    return x._replace(left=jnp.where(kept, x.left, 0.0), right=jnp.where(kept[:, None], x.right, 0.0))
 
 
 def _toward(within, between, bias, step, slopes, program: Program, width: int) -> Point:
