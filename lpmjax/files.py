@@ -86,14 +86,15 @@ def write_json(path: Path, record: Any) -> None:
 
 def json_text(record: Any) -> str:
     """Indented JSON of numbers, strings, arrays and containers of them."""
-
-    def plain(x: Any) -> Any:
-        if isinstance(x, dict):
-            return {str(key): plain(value) for key, value in x.items()}
-        if isinstance(x, (list, tuple)):
-            return [plain(value) for value in x]
-        if isinstance(x, (np.ndarray, np.generic)):
-            return plain(x.tolist())
-        return None if isinstance(x, float) and not np.isfinite(x) else x
-
     return json.dumps(plain(record), indent=2)
+
+
+def plain(x: Any) -> Any:
+    """Numbers, strings, arrays and containers of them as strict JSON has them: None for what is not finite."""
+    if isinstance(x, dict):
+        return {str(key): plain(value) for key, value in x.items()}
+    if isinstance(x, (list, tuple)):
+        return [plain(value) for value in x]
+    if isinstance(x, (np.ndarray, np.generic)):
+        return plain(x.tolist())
+    return None if isinstance(x, float) and not np.isfinite(x) else x

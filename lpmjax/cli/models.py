@@ -78,25 +78,8 @@ def described(
     if counts is not None or long_tail is not None:
         groups = counted(counts) if counts is not None else _long_tail(long_tail, decayed)
         return UnconstrainedFeatures if decayed else LayerPeeled, {"groups": groups} | arguments | given
-    builder = decayed_two_groups if decayed else LayerPeeled.two_group
+    builder = (UnconstrainedFeatures if decayed else LayerPeeled).two_group
     return builder, {"K_A": 5.0, "K_B": 5.0, "R": 10.0} | arguments | given
-
-
-def decayed_two_groups(
-    K_A: Any,
-    K_B: Any,
-    R: Any,
-    lambda_W: Any,
-    lambda_H: Any,
-    n_B: Any = 1.0,
-    loss: ConvexLoss | None = None,
-    bias_decay: Any = None,
-    dim: int | None = None,
-) -> UnconstrainedFeatures:
-    """K_A classes of R n_B samples and K_B of n_B, with weight decay."""
-    groups = ClassGroups.two_group(K_A, K_B, R)
-    groups = ClassGroups(groups.classes, groups.samples * n_B)
-    return UnconstrainedFeatures(groups, lambda_W, lambda_H, loss=loss, bias_decay=bias_decay, dim=dim)
 
 
 def _loss(text: str) -> ConvexLoss:

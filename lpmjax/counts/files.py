@@ -40,17 +40,18 @@ def read(path: os.PathLike[str] | str, reading: str | None = None) -> Counts:
     if reading not in (None, "counts", "labels"):
         raise ValueError(f"reading = {reading!r} is unknown: it must be 'counts', 'labels' or None.")
     if str(path) == "-":
-        return _read("standard input", sys.stdin.buffer, reading)
+        return read_stream("standard input", sys.stdin.buffer, reading)
     try:
         with open(path, "rb") as stream:
-            return _read(str(path), stream, reading)
+            return read_stream(str(path), stream, reading)
     except OSError as error:
         raise OSError(
             f"cannot read {path}: {error.strerror or error}; give a text file, or - for standard input."
         ) from None
 
 
-def _read(file: str, stream: BinaryIO, reading: str | None) -> Counts:
+def read_stream(file: str, stream: BinaryIO, reading: str | None = None) -> Counts:
+    """:func:`read` what is open already; ``file`` is its name in errors."""
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape")  # \r, \n and \r\n end lines
     try:
         lines = Lines(file, text)

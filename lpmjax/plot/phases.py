@@ -1,5 +1,6 @@
 """The phase diagram of a two-group sweep."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -60,14 +61,11 @@ def phase_diagram(ds: Any, ax: Any = None) -> Any:
     cells = (_edges(s), np.exp(_edges(np.log(R))))
     ax.pcolormesh(*cells, phase, cmap=palette, vmin=-0.5, vmax=len(Phase) - 0.5, rasterized=True)
     K_A, K_B = float(ds["K_A"]), float(ds["K_B"])
-    for curve, label, style in ((boundary.merged, "$R_0$", "-"), (boundary.annihilated, "$R_1$", "--")):
-        # Below R = 1 the roles are swapped, so the curves there are those of the other group.
-        for first, second, power in ((K_A, K_B, 1), (K_B, K_A, -1)):
-            budgets, height = _boundary(curve, first, second, s)
-            height = height**power
-            if ((height >= R.min()) & (height <= R.max())).any():
-                known = any(line.get_label() == f"{label} (exact)" for line in ax.lines)
-                ax.plot(budgets, height, style, color="black", lw=1.3, label=None if known else f"{label} (exact)")
+    named = {"R0": ("$R_0$ (exact)", "-"), "R1": ("$R_1$ (exact)", "--")}
+    for name, budgets, height in curves(K_A, K_B, s, R.min(), R.max()):
+        label, style = named[name]
+        known = any(line.get_label() == label for line in ax.lines)
+        ax.plot(budgets, height, style, color="black", lw=1.3, label=None if known else label)
     for code in np.unique(phase):
         ax.fill_between([], [], [], color=_COLOURS[Phase(code)], label=_NAMES[Phase(code)])
     ax.set(
@@ -80,6 +78,20 @@ def phase_diagram(ds: Any, ax: Any = None) -> Any:
     )
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize="small", frameon=False)
     return ax
+
+
+def curves(
+    K_A: float, K_B: float, s: np.ndarray, lowest: float, highest: float
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Name (R0 or R1), norm budgets and R of each exact boundary of ``LayerPeeled.two_group`` that reaches the figure:
+    between the least and the largest of ``s``, and between ``lowest`` and ``highest`` ratio."""
+    # Below R = 1 the roles are swapped, so the curves there are those of the other group.
+    for name, curve in (("R0", boundary.merged), ("R1", boundary.annihilated)):
+        for first, second, power in ((K_A, K_B, 1), (K_B, K_A, -1)):
+            budgets, height = _boundary(curve, first, second, s)
+            height = height**power
+            if ((height >= lowest) & (height <= highest)).any():
+                yield name, budgets, height
 
 
 def _boundary(curve: Any, K_A: float, K_B: float, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

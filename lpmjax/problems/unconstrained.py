@@ -92,6 +92,23 @@ class UnconstrainedFeatures(GroupedProblem):
             )
         self.check()
 
+    @staticmethod
+    def two_group(
+        K_A: Any,
+        K_B: Any,
+        R: Any,
+        lambda_W: Any,
+        lambda_H: Any,
+        n_B: Any = 1.0,
+        loss: Loss | None = None,
+        bias_decay: Any = None,
+        dim: int | None = None,
+    ) -> "UnconstrainedFeatures":
+        """K_A classes of R n_B samples and K_B of n_B."""
+        groups = ClassGroups.two_group(K_A, K_B, R)
+        groups = ClassGroups(groups.classes, groups.samples * n_B)
+        return UnconstrainedFeatures(groups, lambda_W, lambda_H, loss=loss, bias_decay=bias_decay, dim=dim)
+
     @property
     def omega(self) -> Float[Array, "*batch G"]:
         """Square roots of the samples per class: every sample has its own decayed feature."""
