@@ -116,6 +116,11 @@ CALLS = {
         "K_A": ("number", 2), "K_B": ("number", 2), "R": ("number", 3), "E_W": ("number", 1), "E_H": ("number", 1),
         "loss": ("object?", None), "dim": ("integer?", None),
     }),
+    "two groups under decay": (lpm.UnconstrainedFeatures.two_group, {
+        "K_A": ("number", 2), "K_B": ("number", 2), "R": ("number", 3), "lambda_W": ("number", 1),
+        "lambda_H": ("number", 1), "n_B": ("number", 1), "loss": ("object?", None), "bias_decay": ("number?", None),
+        "dim": ("integer?", None),
+    }),
     "UnconstrainedFeatures": (lpm.UnconstrainedFeatures, {
         "groups": ("object", GROUPS), "lambda_W": ("number", 1), "lambda_H": ("number", 1), "loss": ("object?", None),
         "bias_decay": ("number?", None), "nonnegative": ("flag", False), "dim": ("integer?", None),

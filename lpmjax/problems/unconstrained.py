@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from ..arguments import require_flag
+from ..arguments import require_flag, require_positive, scalars
 from ..duality import Program
 from ..fields import parameter
 from ..groups import ClassGroups
@@ -105,6 +105,8 @@ class UnconstrainedFeatures(GroupedProblem):
         dim: int | None = None,
     ) -> "UnconstrainedFeatures":
         """K_A classes of R n_B samples and K_B of n_B."""
+        n_B = scalars(n_B=n_B)["n_B"]
+        require_positive("It counts the samples of a class.", n_B=n_B)
         groups = ClassGroups.two_group(K_A, K_B, R)
         groups = ClassGroups(groups.classes, groups.samples * n_B)
         return UnconstrainedFeatures(groups, lambda_W, lambda_H, loss=loss, bias_decay=bias_decay, dim=dim)
