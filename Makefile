@@ -50,7 +50,8 @@ wheel-check: .venv/test.stamp
 	rm -rf dist build/wheel && $(BIN)/python -m build --wheel --no-isolation --outdir dist .
 	$(PYTHON) -m venv build/wheel && build/wheel/bin/pip install -q "$$(ls dist/*.whl)[cli]"
 	cd build && wheel/bin/python -m lpmjax.cli solve --R 100 && wheel/bin/lpmjax boundary --json > /dev/null
-	cd build && wheel/bin/python -c "import lpmjax, pathlib; assert (pathlib.Path(lpmjax.__file__).parent / 'py.typed').exists()"
+	cd build && wheel/bin/python -c "import lpmjax, pathlib; p = pathlib.Path(lpmjax.__file__).parent; \
+	  assert (p / 'py.typed').exists() and (p / 'explore/page/main.js').exists()"
 
 .venv/%.stamp: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

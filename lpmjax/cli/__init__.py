@@ -11,6 +11,7 @@ from .claims import claims
 from .common import app
 from .diagnosis import diagnose
 from .experiments import experiment
+from .explore import explore
 from .flow import flow
 from .grids import sweep
 from .interrupt import INTERRUPTED, leave
@@ -20,7 +21,8 @@ from .stores import audit
 from .theorems import verify
 from .two_groups import boundary, solve
 
-for command in (solve, sweep, boundary, phase_diagram, flow, diagnose, experiment, verify, audit, reproduce, claims):
+studies = (solve, sweep, boundary, phase_diagram, flow, diagnose, explore, experiment)
+for command in (*studies, verify, audit, reproduce, claims):
     app.command()(command)
 
 
