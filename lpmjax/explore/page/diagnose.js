@@ -84,7 +84,7 @@ export class Diagnose {
 
   end() {
     this.running = null;
-    at("working").hidden = true;
+    at("working").hidden = at("looking").hidden = true;
     at("cancel").disabled = true;
     at("file").value = ""; // the same file, mended, can be chosen again
   }
@@ -117,7 +117,8 @@ export class Diagnose {
       box.append(kind, remedy.message);
       return box;
     });
-    at("remedies").replaceChildren(...remedies, ...(remedies.length < 2 ? ["being looked for"] : []));
+    at("remedies").replaceChildren(...remedies);
+    at("looking").hidden = remedies.length === 2;
     at("answer").hidden = false;
     this.draw();
   }
