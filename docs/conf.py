@@ -19,7 +19,7 @@ copyright = author
 release = metadata.version("lpmjax")
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "docstrings", "references", "theory"]
-exclude_patterns = ["_ext", "_static"]
+exclude_patterns = ["_ext", "_ipython", "_static"]
 nitpicky = True
 
 # Pages. A link to a file outside `docs` leads to the page that holds it.
@@ -38,9 +38,7 @@ nb_output_stderr = "remove-warn"
 nb_merge_streams = True
 nb_ipywidgets_js = {}  # no cell makes widgets, and these scripts would be fetched by readers
 _BUILD = HERE.parent / "build"
-_PROFILE = _BUILD / "ipython" / "profile_default"  # not the reader's own; and kernels need not say that they use TCP
-_PROFILE.mkdir(parents=True, exist_ok=True)
-(_PROFILE / "ipython_kernel_config.py").write_text("get_config().IPKernelApp.log_level = 40\n")
+shutil.copytree(HERE / "_ipython", _BUILD / "ipython", dirs_exist_ok=True)  # in the place of the user's own
 os.environ.update(
     IPYTHONDIR=str(_BUILD / "ipython"),
     JAX_PLATFORMS="cpu",

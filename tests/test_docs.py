@@ -4,7 +4,10 @@ import ast
 import importlib
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -109,6 +112,16 @@ def test_a_cell_that_raises_or_warns_breaks_the_build():
     assert re.search(r"sphinx-build .*-W .*docs build/docs$", makefile, re.M)
     assert not re.search(r"allow_errors|raises-exception|suppress_warnings|intersphinx", (DOCS / "conf.py").read_text())
     assert "raises-exception" not in WRITTEN_BY_PAGES
+
+
+def test_a_command_that_fails_fails_its_cell(monkeypatch, capsys):
+    shell = SimpleNamespace(register_magic_function=lambda function, kind: None)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    sh = runpy.run_path(str(DOCS / "_ipython" / "profile_default" / "startup" / "shell.py"))["sh"]
+    sh("", "echo said\n")
+    assert capsys.readouterr().out == "said\n"
+    with pytest.raises(subprocess.CalledProcessError):
+        sh("", "false\necho after")
 
 
 def test_sections_of_docstrings_become_definitions():
