@@ -43,7 +43,7 @@ bench-report: .venv/test.stamp
 
 # The site, into build/docs: every code cell is executed, every theorem checked, and nothing fetched. What raises or warns fails.
 docs: .venv/docs.stamp
-	$(BIN)/sphinx-build -b html -W --keep-going -j 2 -d build/doctrees docs build/docs
+	$(BIN)/sphinx-build -b html -E -W --keep-going -j 2 -d build/doctrees docs build/docs
 
 # The wheel in an environment of its own, used from another folder.
 wheel-check: .venv/test.stamp

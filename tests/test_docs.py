@@ -109,7 +109,7 @@ def test_a_cell_that_raises_or_warns_breaks_the_build():
     }
     assert {name: ast.literal_eval(given[name]) for name in wanted} == wanted
     makefile = (ROOT / "Makefile").read_text()
-    assert re.search(r"sphinx-build .*-W .*docs build/docs$", makefile, re.M)
+    assert re.search(r"sphinx-build .*-E -W .*docs build/docs$", makefile, re.M)
     assert not re.search(r"allow_errors|raises-exception|suppress_warnings|intersphinx", (DOCS / "conf.py").read_text())
     assert "raises-exception" not in WRITTEN_BY_PAGES
 

@@ -49,10 +49,10 @@ def write(folder: Path) -> None:
     families = {family: [r for r in reports if r.theorem.id.partition(".")[0] == family] for family in FAMILIES}
     if sum(map(len, families.values())) != len(reports):
         raise RuntimeError("a theorem has no page: its family is missing in FAMILIES of docs/_ext/theory.py.")
-    _write(folder / "index.md", _HEAD + _contents(families) + _toctree(families))
+    (folder / "index.md").write_text(_HEAD + _contents(families) + _toctree(families), encoding="utf-8")
     for family, own in families.items():
         text = "\n".join(line for report in own for line in _linked(report))
-        _write(folder / f"{family}.md", f"# {FAMILIES[family]}\n\n{text}\n")
+        (folder / f"{family}.md").write_text(f"# {FAMILIES[family]}\n\n{text}\n", encoding="utf-8")
 
 
 def _contents(families: dict[str, list[Report]]) -> str:
@@ -80,12 +80,6 @@ def _roles(name: str) -> str:
 
 def _label(name: str) -> str:
     return "theorem-" + name.replace(".", "-").replace("_", "-")
-
-
-def _write(path: Path, text: str) -> None:
-    """Only what changed, so that Sphinx reads only that again."""
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
 
 
 def _theorems_of(app, what, name, obj, options, lines):
