@@ -14,19 +14,14 @@ from .arguments import require_integer, require_key, require_precision, require_
 from .codes import Status
 from .conclude import conclude
 from .forks import require_unforked
-from .objectives.of_groups import GroupCoordinates
 from .problems.problem import Problem
 from .results.result import Result
-from .results.solution import Solution
 from .settings import nan_is_a_value
 from .solvers.claims import claim_of
-from .solvers.grouped import FEW, Grouped
 from .solvers.solver import AbstractSolver, HostSolver, RestartedSolver, TracedSolver
 from .tries import as_tol, best, tries
 
 _LARGEST_BLOCK = 2**31  #: bytes of a G x G block; a descent needs some fifty times as much
-_WIDE = 64  #: groups from which an eager solve first finds out how wide the factorisation has to be
-_SCOUTING = 100  #: steps of the descent in single precision that tells
 
 
 @nan_is_a_value
@@ -82,15 +77,10 @@ def solve(
         return best(tries(problem, solver, limit, key))
     assert isinstance(solver, TracedSolver)
     _require_memory(problem)
-    warm = _warm(start, problem) if start is not None and isinstance(solver, Grouped) else None
+    warm = None if start is None else solver.begins_at(start, problem)
     core = problem.unordered
     eager = not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, limit, warm)))
-    if eager and isinstance(solver, Grouped) and solver.width is None and problem.size > _WIDE:
-        solution = _solve_wide(core, limit, warm, solver)
-    elif eager and isinstance(solver, Grouped) and solver.newton and _may_rest(problem):
-        solution = _solve_few(core, limit, warm, solver)
-    else:
-        solution = _solve(core, limit, warm, solver)
+    solution = solver.eagerly(_solve, core, limit, warm) if eager else _solve(core, limit, warm, solver)
     solution = dataclasses.replace(solution, problem=problem)
     if problem.dim is None or not eager or not (np.asarray(solution.status) == Status.invalid).any():
         return solution
@@ -135,58 +125,6 @@ def choose_solver(
     if isinstance(method, str) and restarts is not None and isinstance(solver, RestartedSolver):
         told["restarts"] = restarts
     return dataclasses.replace(solver, **told) if told else solver
-
-
-def _warm(start: Any, problem: Any) -> GroupCoordinates:
-    """The coordinates that a grouped descent starts from."""
-    require_type("start", start, Solution, "a lpmjax Solution, or None")
-    G = problem.size
-    if start.within.shape != (G,):
-        raise ValueError(f"start has groups of shape {start.within.shape}, the problem has {G} groups.")
-    if (start.bias is None) == problem.has_bias:
-        raise ValueError("start and problem disagree on a last-layer bias.")
-    return GroupCoordinates(start.within, start.between, start.bias, start.slack)
-
-
-def _solve_wide(problem: Any, tol: Any, warm: GroupCoordinates | None, solver: Grouped) -> Solution:
-    """Grouped solve of many groups: a factorisation just wider than the rank, as far as slack lets it be guessed."""
-    G, taken, again = problem.size, 0, 0
-    part = max(8, G // 16)  # widths in few sizes, so that few are compiled
-
-    def width_for(slack) -> int:
-        active = float(jnp.sum(jnp.where(slack > 0, problem.groups.classes > 0, False)))
-        return min(G, part * int(np.ceil((active + 8) / part)))
-
-    width = G // 4 if warm is None else width_for(warm.slack)
-    if warm is None and solver.max_steps > _SCOUTING:
-        scout = dataclasses.replace(solver, max_steps=_SCOUTING, width=width)
-        single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (problem, jnp.asarray(tol)))
-        found = _solve(*single, None, scout)
-        taken, again = int(found.steps), 1
-        if jnp.isfinite(found.value):
-            width = width_for(found.slack)
-            warm = jax.tree.map(lambda leaf: leaf.astype(problem.dtype), _warm(found, problem))
-    while True:
-        narrow = dataclasses.replace(solver, max_steps=solver.max_steps - taken, width=width)
-        solution = _solve(problem, tol, warm, narrow)
-        taken, again = taken + int(solution.steps), again + int(solution.restarts)
-        failed = solution.status in (Status.max_steps, Status.stalled)
-        if not failed or taken >= solver.max_steps or (width >= G and solution.status == Status.stalled):
-            return dataclasses.replace(solution, steps=jnp.int32(taken), restarts=jnp.int32(again))
-        again += 1
-        width = max(width_for(solution.slack), min(G, width + part))
-        warm = _warm(solution, problem)
-
-
-def _may_rest(problem: Any) -> bool:
-    """Whether a grouped solve of this problem has Newton's method to go on with."""
-    return problem.size <= FEW and getattr(problem, "budget", None) is None
-
-
-def _solve_few(problem: Any, tol: Any, warm: GroupCoordinates | None, solver: Grouped) -> Solution:
-    """Grouped solve of few groups: Newton's method, a quarter of the program, is compiled where it is needed."""
-    solution = _solve(problem, tol, warm, dataclasses.replace(solver, newton=False))
-    return _solve(problem, tol, warm, solver) if (solution.status == Status.stalled).any() else solution
 
 
 @partial(jax.jit, static_argnames=("solver",))

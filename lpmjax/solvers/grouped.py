@@ -29,6 +29,7 @@ from .implicit import with_derivative
 from .slopes import Slopes, log_multiplier_at, slopes_at
 from .smoothed import Logits, follow
 from .solver import Candidate, TracedSolver
+from .stages import Run, coordinates_of, newton_if_it_rests, widening
 
 #: relative gap that the descent aims at, and as a share of what is asked for: coordinates, which are of first order in
 #: it, shall be accurate too
@@ -36,8 +37,9 @@ _GOAL, _SHARE = 1e-11, 1e-3
 #: groups from which every digit is worth seconds, and the share there: slacks are as accurate as the gap, cosines
 #: to some 300 times it
 _MANY, _SHARE_OF_MANY = 256, 0.1
-#: groups up to which a Hessian is worth its time where the descent has come to rest
-FEW = 16
+#: groups up to which a Hessian is worth its time where the descent has come to rest, and from which it is worth finding
+#: out how wide the factorisation has to be
+_FEW, _WIDE = 16, 64
 #: ulps of the objective that zeros may cost: where decays are tiny, a singular value that a thousand ulps hang on can
 #: hold the gap
 _NO_MORE = 100
@@ -69,6 +71,18 @@ class Grouped(TracedSolver):
         if self.width is not None:
             require_integer("width", self.width, 1)
 
+    def begins_at(self, start: Any, problem: Any) -> GroupCoordinates:
+        """The coordinates of a solution of the same groups."""
+        return coordinates_of(start, problem)
+
+    def eagerly(self, run: Run, problem: Any, tol: Any, start: Any) -> Any:
+        """In stages, where there are many groups, or few that pay a penalty."""
+        if self.width is None and problem.size > _WIDE:
+            return widening(run, problem, tol, start, self)
+        if self.newton and problem.size <= _FEW and getattr(problem, "budget", None) is None:
+            return newton_if_it_rests(run, problem, tol, start, self)
+        return run(problem, tol, start, self)
+
     def __call__(self, objective, tol, start=None) -> Candidate:
         """Descent from ``start``, or from the best of the points that a steepest descent reaches."""
         program = objective.program
@@ -76,7 +90,7 @@ class Grouped(TracedSolver):
         G = program.classes.shape[-1]
         full_rank = G if program.full else max(G - 1, 1)
         width = full_rank if self.width is None else min(self.width, full_rank)
-        curved = isinstance(program.charge, Price) and width == full_rank and G <= FEW
+        curved = isinstance(program.charge, Price) and width == full_rank and G <= _FEW
         if start is None:
             point = _first_point(fixed, width)
         else:

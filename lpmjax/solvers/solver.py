@@ -72,6 +72,15 @@ class TracedSolver(AbstractSolver):
         """Coordinates of least objective. ``start``: those of a nearby optimum; ``tol``: relative gap that will be
         asked for."""
 
+    def begins_at(self, start: Any, problem: Any) -> Any:
+        """What to begin at, given the result of a nearby problem; ValueError if it does not fit. None: nothing."""
+        return None
+
+    def eagerly(self, run: Any, problem: Any, tol: Any, start: Any) -> Any:
+        """The result outside of a trace, of one or more compiled ``run(problem, tol, start, solver)``: shapes and
+        programs may follow what the one before has found."""
+        return run(problem, tol, start, self)
+
 
 class HostSolver(AbstractSolver):
     """A solver that takes the problem itself and chooses shapes by what it finds, so that under a trace it does what it
