@@ -78,6 +78,18 @@ def singular_vectors(block):
     return u, nx.where(bad[..., 0], nx.nan, s), vt
 
 
+def singular_vectors_of_product(left, right):
+    """U (G, r), singular values (r,) and Vᵀ of ``left @ right`` with r columns and rows, fewer than G: all that is
+    decomposed is r wide. On traced arrays."""
+    return jax.lax.platform_dependent(left, right, cpu=sequential_vmap(_of_product), default=_of_product)
+
+
+def _of_product(left, right):
+    (q, upper), (p, lower) = jnp.linalg.qr(left), jnp.linalg.qr(right.T)
+    u, values, vt = singular_vectors(upper @ lower.T)
+    return q @ u, values, vt @ p.T
+
+
 def nuclear_norm(block, full: bool = False):
     """Sum of the singular values; differentiable at fixed rank."""
     nx = block.__array_namespace__()

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from lpmjax.solvers.descent import LBFGS, FirstOrder, Until, descend
+from lpmjax.solvers.descent import LBFGS, FirstOrder, TruncatedNewton, Until, descend
 
 
 def well(x, parameters):
@@ -72,3 +72,41 @@ def test_looks_become_rare_while_the_goal_is_far():
             every_ten = len(looks)
             assert int(found.steps) == 10 * every_ten
     assert len(looks) < every_ten / 3 and int(found.steps) <= 10 * every_ten + longest
+
+
+def newton(objective, start, max_steps=12, residual=distance):
+    until = Until(1e-9, jnp.asarray(1e-6), max_steps, 1)
+    return descend(objective, residual, jnp.asarray(start), jnp.asarray(1e-9), until, TruncatedNewton())
+
+
+def test_newton_takes_off_two_digits_a_step():
+    scales = jnp.geomspace(1e-3, 1e3, 8)
+
+    def bowl(x, parameters):
+        return jnp.sum(scales * (jnp.cosh(x - 1) - 1)) + parameters
+
+    found = newton(bowl, np.linspace(0.5, 1.5, 8))
+    assert bool(found.converged) and int(found.steps) <= 10
+    np.testing.assert_allclose(found.x, 1, atol=1e-9)
+
+
+def test_newton_leaves_where_the_objective_is_not_convex():
+    found = newton(well, [0.1, 1.2], 20)
+    assert bool(found.converged) and int(found.steps) < 20
+    np.testing.assert_allclose(found.x, 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("slope", [-1.0, np.nan])
+def test_newton_stays_where_no_step_descends(slope):
+    @jax.custom_jvp
+    def rising(x):
+        return jnp.sum(x * x)
+
+    @rising.defjvp
+    def _rule(primals, tangents):
+        (x,), (dx,) = primals, tangents
+        return rising(x), slope * jnp.sum(x * dx)
+
+    found = newton(lambda x, parameters: rising(x), [0.5, 2.0])
+    assert not found.converged and int(found.steps) == 3
+    np.testing.assert_array_equal(found.x, [0.5, 2.0])

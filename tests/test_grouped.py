@@ -10,7 +10,8 @@ import pytest
 from reference import convex_optimum
 
 import lpmjax as lpm
-from lpmjax.solvers import grouped
+from lpmjax import spectral
+from lpmjax.solvers import grouped, truncated_newton
 
 LOSSES = {
     "cross-entropy": lpm.CrossEntropy(),
@@ -108,6 +109,33 @@ def test_thousand_distinct_counts():
     assert s.status == lpm.Status.certified
     assert float(s.gap / s.value) <= 1e-8
     assert float(s.value) == pytest.approx(3.8060857395498333, rel=1e-12)
+
+
+def test_a_narrow_product_is_decomposed_as_its_block():
+    rng = np.random.default_rng(0)
+    left, right = rng.standard_normal((2, 12, 3)), rng.standard_normal((2, 3, 12))
+    left[0, :, 1] = 0.0  # a direction that is not there
+    u, values, vt = jax.vmap(spectral.singular_vectors_of_product)(jnp.asarray(left), jnp.asarray(right))
+    np.testing.assert_allclose(values, np.linalg.svd(left @ right, compute_uv=False)[:, :3], atol=1e-14)
+    np.testing.assert_allclose(u * values[:, None, :] @ vt, left @ right, atol=1e-13)
+    np.testing.assert_allclose(np.swapaxes(u, 1, 2) @ u, np.broadcast_to(np.eye(3), (2, 3, 3)), atol=1e-14)
+    left[0, 0, 0] = np.nan
+    values = spectral.singular_vectors_of_product(jnp.asarray(left[0]), jnp.asarray(right[0]))[1]
+    assert np.isnan(values).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("broken", "limit"), [("stays", 3999), ("one step", 3998)])  # compiled each
+def test_where_newton_does_not_reach_the_goal_the_descent_goes_on(monkeypatch, broken, limit):
+    problem = lpm.LayerPeeled(lpm.ClassGroups.long_tail(grouped._MANY, 100.0), 1.0, 1.0)
+    exact = lpm.solve(problem)
+    if broken == "stays":
+        monkeypatch.setattr(truncated_newton, "advance", lambda value_and_gradient, rough_gradient, state: state)
+    else:
+        monkeypatch.setattr(grouped, "_END_GAME", 1)
+    found = lpm.solve(problem, max_steps=limit).check()
+    assert float(found.gap / found.value) <= 1.1e-9 and int(found.steps) > int(exact.steps)
+    assert float(found.value) == pytest.approx(float(exact.value), rel=1e-12) and found.rank == exact.rank
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from ..dual_points import positive, split_off_bias
 from ..duality import Program, block_noise, duality_gap, evaluate, gradient, largest_term, slacks
 from ..losses.loss import row_sums
 from ..objectives.of_groups import GroupCoordinates
-from .descent import LBFGS, Descent, Until, descend
+from .descent import LBFGS, Descent, TruncatedNewton, Until, descend
 from .implicit import with_derivative
 from .slopes import Slopes, log_multiplier_at, slopes_at
 from .smoothed import Logits, follow
@@ -37,6 +37,8 @@ _GOAL, _SHARE = 1e-11, 1e-3
 #: groups from which every digit is worth seconds, and the share there: slacks are as accurate as the gap, cosines
 #: to some 300 times it
 _MANY, _SHARE_OF_MANY = 256, 0.1
+#: steps of Newton's method, by conjugate gradients, that end the descent of as many groups
+_END_GAME = 8
 #: groups up to which a Hessian is worth its time where the descent has come to rest, and from which it is worth finding
 #: out how wide the factorisation has to be
 _FEW, _WIDE = 16, 64
@@ -102,18 +104,14 @@ class Grouped(TracedSolver):
         unbound = getattr(fixed.charge, "unbound", None)
         if unbound is not None:  # nothing to look for
             goal = jnp.where(unbound, jnp.inf, goal)
-        found = descend(
-            lambda x, fixed: _objective(x, fixed, _loss_of_fixed(fixed)),
-            _relative_gap,
-            point,
-            fixed,
-            Until(goal, jnp.asarray(tol, goal.dtype), self.max_steps, *((10, None) if G <= 64 else (25, 100))),
-            LBFGS(
-                lambda x, gap, fixed: _renewed(x, gap, fixed, width),
-                # Where a narrow factorisation comes to rest, it is more width that it needs.
-                restarts=0 if width < full_rank else 3 if curved else 10,
-            ),
+        until = Until(goal, jnp.asarray(tol, goal.dtype), self.max_steps, *((10, None) if G <= 64 else (25, 100)))
+        method = LBFGS(
+            lambda x, gap, fixed: _renewed(x, gap, fixed, width),
+            # Where a narrow factorisation comes to rest, it is more width that it needs.
+            restarts=0 if width < full_rank else 3 if curved else 10,
         )
+        near = start is not None and width < full_rank and G >= _MANY and self.max_steps > _END_GAME
+        found = (_with_end_game if near else _descent)(point, fixed, until, method)
         point, steps, settled = found.x, found.steps, jnp.bool_(False)
         if curved and self.newton:
             point, more, settled = _followed(found, fixed, goal, found.steps < self.max_steps)
@@ -129,6 +127,26 @@ class Grouped(TracedSolver):
             within, between = (jnp.where(unbound, x, y) for x, y in zip(ideal, (within, between), strict=True))
         coordinates = GroupCoordinates(within, between, bias, slacks(program, log_multiplier))
         return Candidate(coordinates, log_multiplier, steps, found.finished, found.restarts)
+
+
+def _descent(point: Point, program: Program, until: Until, method: Any) -> Descent:
+    def objective(x, fixed):
+        return _objective(x, fixed, _loss_of_fixed(fixed))
+
+    return descend(objective, _relative_gap, point, program, until, method)
+
+
+def _with_end_game(point: Point, program: Program, until: Until, method: Any) -> Descent:
+    """Newton's method from a point close to the optimum; where that does not reach the goal, ``method`` from there."""
+    near = _descent(point, program, until._replace(max_steps=_END_GAME, every=1, longest=None), TruncatedNewton())
+
+    def further(near: Descent) -> Descent:
+        left = until._replace(max_steps=until.max_steps - _END_GAME)
+        point = _renewed(near.x, near.residual, program, near.x.left.shape[-1])  # a direction may be lacking
+        end = _descent(point, program, left, method)
+        return end._replace(steps=end.steps + near.steps)
+
+    return jax.lax.cond(near.residual <= until.goal, lambda near: near, further, near)
 
 
 def _followed(found: Descent, program: Program, goal, may: Array) -> tuple[Point, Array, Array]:
@@ -264,8 +282,13 @@ def _reduced(x: Point, program: Program, settled) -> Point:
     at, cost = slopes_at(within, between, bias, program), _cost(x, program)
     log_multiplier = log_multiplier_at(within, between, at, program)
     inactive = slacks(program, log_multiplier) <= 0
-    left, values, right = spectral.singular_vectors(x.left @ x.right)
-    rank, scale = x.left.shape[-1], program.charge.onto(cost)
+    G, rank = x.left.shape
+    if 2 * rank < G:
+        left, values, right = spectral.singular_vectors_of_product(x.left, x.right)
+        values = jnp.pad(values, (0, G - rank))
+    else:
+        left, values, right = spectral.singular_vectors(x.left @ x.right)
+    scale = program.charge.onto(cost)
     dual, charged = spectral.singular_values(at.block / program.omega[None, :]), (log_multiplier, scale * cost)
     kept = _nonzero(scale * values, dual, at, (within, between, bias), program, charged)
     kept = jnp.where(settled, values > values.size * jnp.finfo(values.dtype).eps * values[0], kept)
@@ -337,8 +360,9 @@ def _first_point(program: Program, width: int) -> Point:
 
 def _point_near(within, between, bias, program: Program, width: int) -> Point:
     """Balanced factors of these coordinates with a little of their own descent: a direction may be lacking."""
-    proof = duality_gap(program, within, between, bias)
-    cost = symmetry.spectral_cost(within, between, program.classes, program.omega, program.full)
+    nuclear = spectral.nuclear_norm(between * program.omega[None, :], program.full)
+    proof = duality_gap(program, within, between, bias, nuclear)  # centred, a block has no larger one
+    cost = jnp.sum(symmetry.repeats(program.classes) * program.omega * jnp.abs(within)) + nuclear
     return _refreshed(within, between, bias, program, width, (proof.gap / proof.value, cost))
 
 

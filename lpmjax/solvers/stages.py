@@ -5,6 +5,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -45,11 +46,11 @@ def widening(run: Run, problem: Any, tol: Any, start: GroupCoordinates | None, s
     if start is None and solver.max_steps > _SCOUTING:
         scout = dataclasses.replace(solver, max_steps=_SCOUTING, width=width)
         single, loose = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (problem, jnp.asarray(tol)))
-        found = run(single, loose, None, scout)
-        taken, again = int(found.steps), 1
-        if jnp.isfinite(found.value):
+        steps, value, found = _scouted(run, single, loose, scout)
+        taken, again = int(steps), 1
+        if jnp.isfinite(value):
             width = width_for(found.slack)
-            start = jax.tree.map(lambda leaf: leaf.astype(problem.dtype), coordinates_of(found, problem))
+            start = jax.tree.map(lambda leaf: leaf.astype(problem.dtype), found)
     while True:
         solution = run(
             problem, tol, start, dataclasses.replace(solver, max_steps=solver.max_steps - taken, width=width)
@@ -61,6 +62,13 @@ def widening(run: Run, problem: Any, tol: Any, start: GroupCoordinates | None, s
         again += 1
         width = max(width_for(solution.slack), min(G, width + part))
         start = coordinates_of(solution, problem)
+
+
+@partial(jax.jit, static_argnames=("run", "solver"))
+def _scouted(run: Run, problem: Any, tol: Any, solver: Any) -> tuple[Any, Any, GroupCoordinates]:
+    """Steps, value and coordinates of a solve; what else a solution says is not computed."""
+    found = run(problem, tol, None, solver)
+    return found.steps, found.value, coordinates_of(found, problem)
 
 
 def newton_if_it_rests(run: Run, problem: Any, tol: Any, start: GroupCoordinates | None, solver: Any) -> Solution:
