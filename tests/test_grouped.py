@@ -125,6 +125,21 @@ def test_a_narrow_product_is_decomposed_as_its_block():
 
 
 @pytest.mark.slow
+def test_directions_that_seem_lacking_come_back(monkeypatch):
+    """Far from the optimum, and where its rank is high, a start does not tell what the optimum lacks."""
+    counts = np.round(np.geomspace(1280, 5, 90))
+    problem = lpm.LayerPeeled(lpm.ClassGroups.from_counts(counts), 1.0, 5.0)
+    found = lpm.solve(problem).check()
+    assert float(found.value) == pytest.approx(0.64810081055655, rel=1e-11)
+    scout = lpm.solve(problem, lpm.Grouped(width=20, max_steps=100))
+    again = lpm.solve(problem, lpm.Grouped(width=70, max_steps=3000, pruned=True), start=scout).check()
+    assert float(again.value) == pytest.approx(float(found.value), rel=1e-11)
+    monkeypatch.setattr(grouped, "_TELLING", np.inf)
+    misled = lpm.solve(problem, lpm.Grouped(width=70, max_steps=2999, pruned=True), start=scout)
+    assert misled.status == lpm.Status.stalled
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("broken", "limit"), [("stays", 3999), ("one step", 3998)])  # compiled each
 def test_where_newton_does_not_reach_the_goal_the_descent_goes_on(monkeypatch, broken, limit):
     problem = lpm.LayerPeeled(lpm.ClassGroups.long_tail(grouped._MANY, 100.0), 1.0, 1.0)

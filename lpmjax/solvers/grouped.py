@@ -37,6 +37,8 @@ _GOAL, _SHARE = 1e-11, 1e-3
 #: groups from which every digit is worth seconds, and the share there: slacks are as accurate as the gap, cosines
 #: to some 300 times it
 _MANY, _SHARE_OF_MANY = 256, 0.1
+#: relative gap from which on a point tells which directions the optimum lacks
+_TELLING = 1e-3
 #: steps of Newton's method, by conjugate gradients, that end the descent of as many groups
 _END_GAME = 8
 #: groups up to which a Hessian is worth its time where the descent has come to rest, and from which it is worth finding
@@ -59,11 +61,13 @@ class Point(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class Grouped(TracedSolver):
     """Optimum for any groups. ``width`` of the factorisation: by default as wide as any optimum. ``newton``: whether
-    Newton's method takes over where the descent of a penalised problem of few groups comes to rest."""
+    Newton's method takes over where the descent of a penalised problem of few groups comes to rest. ``pruned``: whether
+    a narrow one begins without the directions that the optimum seems to lack."""
 
     max_steps: int = 4000
     width: int | None = None
     newton: bool = True
+    pruned: bool = False
     name: ClassVar[str] = "grouped"
     tol: ClassVar[float] = 1e-8
     exact: ClassVar[bool] = False
@@ -96,9 +100,9 @@ class Grouped(TracedSolver):
         if start is None:
             point = _first_point(fixed, width)
         else:
-            point = _point_near(start.within, start.between, start.bias, fixed, width)
-            if width < full_rank:
-                point = _needed(point, fixed)
+            point, gap = _point_near(start.within, start.between, start.bias, fixed, width)
+            if self.pruned and width < full_rank:
+                point = jax.tree.map(partial(jnp.where, gap <= _TELLING), _needed(point, fixed), point)
         share = _SHARE if G < _MANY else _SHARE_OF_MANY
         goal = jnp.maximum(max(_GOAL, 50 * float(jnp.finfo(program.weights.dtype).eps)), share * tol)
         unbound = getattr(fixed.charge, "unbound", None)
@@ -358,12 +362,14 @@ def _first_point(program: Program, width: int) -> Point:
     return jax.tree.map(lambda leaf: leaf[best], sized)
 
 
-def _point_near(within, between, bias, program: Program, width: int) -> Point:
-    """Balanced factors of these coordinates with a little of their own descent: a direction may be lacking."""
+def _point_near(within, between, bias, program: Program, width: int) -> tuple[Point, Array]:
+    """Balanced factors of these coordinates with a little of their own descent, for a direction may be lacking; and
+    their relative gap."""
     nuclear = spectral.nuclear_norm(between * program.omega[None, :], program.full)
     proof = duality_gap(program, within, between, bias, nuclear)  # centred, a block has no larger one
     cost = jnp.sum(symmetry.repeats(program.classes) * program.omega * jnp.abs(within)) + nuclear
-    return _refreshed(within, between, bias, program, width, (proof.gap / proof.value, cost))
+    gap = proof.gap / proof.value
+    return _refreshed(within, between, bias, program, width, (gap, cost)), gap
 
 
 def _renewed(x: Point, gap, program: Program, width: int) -> Point:

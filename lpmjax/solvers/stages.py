@@ -51,10 +51,10 @@ def widening(run: Run, problem: Any, tol: Any, start: GroupCoordinates | None, s
         if jnp.isfinite(value):
             width = width_for(found.slack)
             start = jax.tree.map(lambda leaf: leaf.astype(problem.dtype), found)
+    pruned = start is not None  # once: what was left out wrongly would be left out again
     while True:
-        solution = run(
-            problem, tol, start, dataclasses.replace(solver, max_steps=solver.max_steps - taken, width=width)
-        )
+        narrow = dataclasses.replace(solver, max_steps=solver.max_steps - taken, width=width, pruned=pruned)
+        solution, pruned = run(problem, tol, start, narrow), False
         taken, again = taken + int(solution.steps), again + int(solution.restarts)
         failed = solution.status in (Status.max_steps, Status.stalled)
         if not failed or taken >= solver.max_steps or (width >= G and solution.status == Status.stalled):
