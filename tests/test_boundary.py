@@ -79,6 +79,13 @@ def test_whole_range_against_fifty_digits(rng):
         assert found == pytest.approx(float(exact), rel=1e-9)
 
 
+def test_steps_are_short_beside_the_pole_too():
+    """The merging angle of so large a majority is far below its guess: a step may be short where no root is."""
+    K_A, K_B, s = 118211, 2, 0.08280446952936124
+    found = float(lpm.boundary.merged(K_A, K_B, s, log=True))
+    assert found == pytest.approx(float(log_R0(K_A, K_B, s)), rel=1e-12)
+
+
 @pytest.mark.parametrize("curve", [lpm.boundary.merged, lpm.boundary.annihilated])
 def test_phase_flips_at_the_boundary(curve, rng):
     before, after = {

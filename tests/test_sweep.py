@@ -12,7 +12,9 @@ import xarray as xr
 import lpmjax as lpm
 from lpmjax.fields import variable
 from lpmjax.files import write_dataset
+from lpmjax.sweeps.order import in_tiles
 
+fill = importlib.import_module("lpmjax.sweeps.fill")
 task = importlib.import_module("lpmjax.sweeps.task")
 GRID = {"K_A": 5, "K_B": 5, "R": [1, 10, 100], "E_W": 1.0, "E_H": np.array([1.0, 5.0])}
 
@@ -98,6 +100,33 @@ def test_more_cells_than_one_piece_and_progress():
     for i, j in [(0, 0), (1, 3691), (1, 3692), (1, 4499)]:
         single = lpm.solve(lpm.LayerPeeled.two_group(4 + i, 5, float(ds["R"][j]), 1.0, 5.0))
         assert float(ds["value"][i, j]) == pytest.approx(float(single.value), rel=1e-13)
+
+
+def test_no_bit_depends_on_threads_or_the_length_of_a_call(monkeypatch):
+    grid = GRID | {"R": np.geomspace(1, 1e4, 37), "E_H": np.linspace(0.1, 16, 23)}
+    found, kept = [], ["value", "cosine", "steps"]
+    for lanes, threads in ((8192, 1), (512, 3)):
+        monkeypatch.setattr(fill, "_LANES_ON_CPU", lanes)
+        monkeypatch.setattr(fill, "at_once", lambda threads=threads: threads)
+        seen = []
+        tell = lambda *done, seen=seen: seen.append(done)  # noqa: E731
+        found.append(lpm.sweep(lpm.LayerPeeled.two_group, **grid, variables=kept, progress=tell))
+        assert seen[-1] == (37 * 23, 37 * 23)
+        assert len(seen) == -(-37 * 23 // lanes)
+    assert len(np.unique(found[0]["steps"])) > 3
+    xr.testing.assert_identical(*found)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (700,), (37, 23, 3), (2, 3, 2, 3), (1, 64, 1)])
+def test_tiles_hold_every_cell_once(shape):
+    order = in_tiles(shape, 16)
+    assert sorted(order) == list(range(int(np.prod(shape))))
+    np.testing.assert_array_equal(in_tiles(shape, 1), np.arange(order.size))
+
+
+def test_a_tile_is_a_box_of_neighbours():
+    points = np.stack(np.unravel_index(in_tiles((64, 32, 2), 16), (64, 32, 2)), axis=-1).reshape(-1, 16, 3)
+    assert (np.ptp(points, axis=1) + 1 == [8, 2, 1]).all()  # the axis of two values is not mixed
 
 
 def test_other_builders_and_static_arguments():

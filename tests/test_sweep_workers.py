@@ -91,11 +91,11 @@ def ends_in_its_second_round(folder, patch, classes, side, chunk):
     def long_tail(R, E_H):
         return lpm.LayerPeeled(lpm.ClassGroups.long_tail(classes, R), 1.0, E_H)
 
-    def batch(problems, start, names, task, last, mesh):
+    def batch(problems, start, names, task, last, *where):
         worked.append(last)
         if last and ended:
             raise KeyboardInterrupt
-        return real(problems, start, names, task, last, mesh)
+        return real(problems, start, names, task, last, *where)
 
     patch.setattr(fill, "_batch", batch)
     asked = {"R": np.geomspace(1, 1e4, side), "E_H": np.geomspace(0.1, 30, 20 if side > 20 else 3)}

@@ -14,10 +14,14 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ..codes import Status
 from ..problems.problem import Problem
 from .grid import Grid
+from .order import in_tiles
 from .rounds import Reached, Spill
 from .task import Run, Solve, in_lockstep
 
-_LANES_ON_CPU = 8192  # best of 1024 to 16384 on two cores: temporaries stay in the cache, calls are few
+_LANES_ON_CPU = 8192  # in one call: calls are few
+#: of these, how many go through a root together: neighbours of a grid take like numbers of steps, and their temporaries
+#: stay in the cache. A divisor of any call's length, so that lanes are rounded alike in all.
+_TILE = 256
 _LANES_OF_DESCENT = 16  # on CPU descents run one after another; this many make a call worth its while
 _LANES_ELSEWHERE = 1 << 20
 
@@ -35,9 +39,11 @@ class Filler:
         self._rounds, self._lanes = task.rounds(cells), _lanes(task.exact, rows, cells)
         if threads is not None and not task.exact:  # of many grids each would pay for lanes that hold nothing
             self._lanes = min(self._lanes, cells)
+        self._tile = _TILE if task.exact and not in_lockstep() else None
         self._mesh = Mesh(np.array(devices), "lanes") if len(devices) > 1 else None
         if self._mesh is not None:
-            self._lanes = len(devices) * min(self._lanes, -(-cells // len(devices)))
+            least = self._tile or 1
+            self._lanes = len(devices) * min(self._lanes, least * -(-cells // (least * len(devices))))
         # Compiled for this sweep only, which is cheap; the solver is compiled once for all sweeps of a structure.
         self._build = jax.jit(jax.vmap(lambda values, _: grid.builder(**values, **grid.fixed)))
 
@@ -48,7 +54,7 @@ class Filler:
         work = partial(self._work, _Target(flat, grid, bool(jax.config.read("jax_enable_x64"))))
         limits = tuple(task.max_steps for task in self._rounds)
         reached = None if spill is None else spill.load(limits, flat)
-        number, before, index, start = reached or Reached(0, 0, np.arange(cells), None)
+        number, before, index, start = reached or Reached(0, 0, in_tiles(grid.shape, self._tile or 1), None)
         pool = ThreadPoolExecutor(self._threads)
         try:
             for task in self._rounds[number:]:
@@ -82,7 +88,8 @@ class Filler:
         with jax.enable_x64(target.x64), jax.debug_nans(False):  # they are thread-local; NaN is a value here
             start = jax.tree.map(lambda leaf: leaf[padded], start)
             values, start = self._placed((values, np.zeros(self._lanes)), start)
-            found, status, ends = _batch(self._build(*values), start, tuple(target.flat), task, last, self._mesh)
+            names = tuple(target.flat)
+            found, status, ends = _batch(self._build(*values), start, names, task, last, self._mesh, self._tile)
             for name, value in found.items():
                 more = before if name == "steps" else 0
                 target.flat[name][index] = np.asarray(value)[: index.size] + more
@@ -135,13 +142,18 @@ def _devices() -> list[Any]:
     return jax.local_devices() if settings.jax_default_device is None else [settings.jax_default_device]
 
 
-@partial(jax.jit, static_argnames=("names", "task", "last", "mesh"))
-def _batch(problems: Problem, start: Any, names, task: Run | Solve, last: bool, mesh: Mesh | None):
-    """Variables of each lane, its status, and what another round needs."""
+@partial(jax.jit, static_argnames=("names", "task", "last", "mesh", "tile"))
+def _batch(problems: Problem, start: Any, names, task: Run | Solve, last: bool, mesh: Mesh | None, tile: int | None):
+    """Variables of each lane, its status, and what another round needs; ``tile`` lanes after one another, or all at
+    once."""
+
+    def one(lane: tuple[Problem, Any]):
+        result = task(*lane)
+        return {name: getattr(result, name) for name in names}, result.status, None if last else result
 
     def solved(problems: Problem, start: Any):
-        results = jax.vmap(task)(problems, start)
-        return {name: getattr(results, name) for name in names}, results.status, None if last else results
+        lanes = (problems, start)
+        return jax.vmap(one)(lanes) if tile is None else jax.lax.map(one, lanes, batch_size=tile)
 
     if mesh is None:
         return solved(problems, start)
