@@ -11,6 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from .arguments import (
+    concrete,
     is_class_count,
     is_positive,
     leaves,
@@ -93,16 +94,19 @@ class ClassGroups(eqx.Module):
         raw = _class_weights(arrays, self.samples)
         self.order = order
         self._check_raw(raw)
+        raw = concrete(raw)
         # By the largest first, so that R = 1e300 does not overflow the sum.
-        raw = raw / jax.lax.stop_gradient(jnp.max(raw))
-        self.weights = raw / jnp.sum(self.classes * raw)
+        raw = raw / (jax.lax.stop_gradient(raw.max()) if isinstance(raw, Tracer) else raw.max())
+        self.weights = jnp.asarray(raw / (concrete(self.classes) * raw).sum())
         _require_moderate(next(iter(chosen), "samples"), raw, self.weights)
 
     def _check_raw(self, raw_weights) -> None:
         require("classes", self.classes, "0 (absent), or from 1 to 2^53", _is_count, "Drop or merge the group.")
         require_positive("Leave classes without samples out.", samples=self.samples)
         require_positive("Leave classes of no weight out.", weights=raw_weights)
-        require("sum(classes)", jnp.sum(self.classes, -1), "at least 2", lambda k: k >= 2, "One class has no geometry.")
+        require(
+            "sum(classes)", concrete(self.classes).sum(-1), "at least 2", lambda k: k >= 2, "One class has no geometry."
+        )
 
     def check(self) -> None:
         """Raise ValueError for the first bad entry of concrete (also batched) leaves."""
@@ -158,8 +162,11 @@ class ClassGroups(eqx.Module):
         require_class_counts(K_A=values["K_A"], K_B=values["K_B"])
         _require_ratio("R = n_A / n_B; R = 1 is balanced.", R=values["R"])
         # A traced count below 1 must not pass for an absent group.
-        K_A, K_B = (jnp.where(values[name] >= 1, values[name], jnp.nan) for name in ("K_A", "K_B"))
-        return ClassGroups(jnp.stack([K_A, K_B]), jnp.stack([values["R"], jnp.ones_like(values["R"])]))
+        K_A, K_B, R = (concrete(values[name]) for name in ("K_A", "K_B", "R"))
+        if any(isinstance(x, Tracer) for x in (K_A, K_B, R)):
+            K_A, K_B = (jnp.where(x >= 1, x, jnp.nan) for x in (K_A, K_B))
+            return ClassGroups(jnp.stack([K_A, K_B]), jnp.stack([R, jnp.ones_like(R)]))
+        return ClassGroups(np.stack([K_A, K_B]), np.stack([R, np.ones_like(R)]))
 
     @staticmethod
     def long_tail(K: Any, ratio: Any, size: int | None = None) -> "ClassGroups":

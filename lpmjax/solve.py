@@ -70,11 +70,12 @@ def solve(
     require_type("problem", problem, Problem, "a lpmjax Problem such as LayerPeeled")
     require_type("start", start, (Result, type(None)), "a lpmjax Solution, or None")
     require_precision(problem=problem, start=start)
-    key, restarts = require_key(key), require_integer("restarts", restarts, 1)
+    restarts = require_integer("restarts", restarts, 1)
+    key = key if key is None else require_key(key)  # making one costs two compilations
     solver = choose_solver(problem, method, max_steps, restarts)
     limit = as_tol(problem, solver, tol)
     if isinstance(solver, HostSolver):
-        return best(tries(problem, solver, limit, key))
+        return best(tries(problem, solver, limit, require_key(key)))
     assert isinstance(solver, TracedSolver)
     _require_memory(problem)
     warm = None if start is None else solver.begins_at(start, problem)
@@ -92,7 +93,7 @@ def solve(
             f"use dim >= K - 1 (or dim=None){instead}."
         )
     wider = choose_solver(problem, "factored", max_steps, restarts)
-    return best(tries(problem, wider, as_tol(problem, wider, tol), key))
+    return best(tries(problem, wider, as_tol(problem, wider, tol), require_key(key)))
 
 
 def _require_memory(problem: Problem) -> None:

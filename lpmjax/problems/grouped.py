@@ -10,7 +10,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from ..arguments import require_type, scalars
+from ..arguments import require_precision, require_type, scalars
 from ..duality import Program
 from ..fields import parameter, words_of
 from ..groups import ClassGroups
@@ -142,7 +142,8 @@ def common_dtype(groups: Any, **values: Any) -> tuple[ClassGroups, dict[str, Arr
     require_type("groups", groups, ClassGroups, "a lpmjax.ClassGroups")
     if groups.weights.ndim != 1:
         raise ValueError(f"groups are batched, of shape {groups.weights.shape}: build the problem inside jax.vmap.")
-    arrays = scalars(**values, groups=groups.weights[0])
+    require_precision(groups=groups)
+    arrays = scalars(**values, groups=np.ones((), groups.weights.dtype))
     dtype = arrays.pop("groups").dtype
     if dtype != groups.weights.dtype:
         groups = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), groups)

@@ -104,7 +104,7 @@ def first_problem(grid: Grid) -> Problem:
         raise ValueError(f"the builder must return a Problem, got {type(problem).__name__}.")
     for name, axis in axes.items():
         try:
-            jax.vmap(lambda v, name=name: builder(**(corner | {name: v}), **fixed))(axis).check()
+            jax.jit(jax.vmap(lambda v, name=name: builder(**(corner | {name: v}), **fixed)))(axis).check()
         except ValueError:
             for i, value in enumerate(axis):
                 try:
