@@ -12,15 +12,15 @@ group  classes   samples     slack   cosine     |w|^2     |h|^2   margin
     B        5         1    0.0274  0.51750    0.1941    0.7638   0.2095
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import boundary as boundary
 from . import certificate as certificate
 from . import counts as counts
-from . import experiment as experiment
 from . import exporting as exporting
 from . import frames as frames
-from . import landscape as landscape
 from . import metrics as metrics
-from . import plot as plot
 from .certify import certify as certify
 from .codes import Phase as Phase
 from .codes import Status as Status
@@ -74,12 +74,26 @@ from .tries import best as best
 from .verify import Verification as Verification
 from .verify import verify as verify
 
+if TYPE_CHECKING:
+    from . import experiment as experiment
+    from . import landscape as landscape
+    from . import plot as plot
+
 __version__: str
 
+#: packages that solving does not need, imported when they are asked for
+_LATER = ("experiment", "landscape", "plot")
 
-def __getattr__(name: str) -> str:
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return import_module(f".{name}", __name__)
     if name != "__version__":
         raise AttributeError(f"module 'lpmjax' has no attribute {name!r}")
     from importlib.metadata import version  # when it is asked for: it reads a file
 
     return version("lpmjax")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -82,6 +82,15 @@ def require_type(name: str, value: Any, kind: type | tuple[type, ...], described
         raise ValueError(f"{name} must be {described}, got {_shown(value)}.")
 
 
+def require_optimizer(value: Any, described: str) -> None:
+    """:func:`require_type` of an optax transformation, or None."""
+    if value is None:
+        return
+    import optax  # dear to import, and whoever made one has it
+
+    require_type("optimizer", value, optax.GradientTransformation, described)
+
+
 def require_flag(name: str, value: Any) -> bool:
     """The value as a bool; ValueError unless it is one: "no" and 0.0 would pass for True and False."""
     require_type(name, value, (bool, np.bool_), "True or False")

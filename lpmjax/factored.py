@@ -1,6 +1,7 @@
 """factored: local optima of the non-convex program over W and H, from random starts, each with its certificate."""
 
-import optax
+from typing import TYPE_CHECKING
+
 from jaxtyping import Array
 
 from .arguments import require_key, require_precision, require_type
@@ -11,6 +12,9 @@ from .settings import nan_is_a_value
 from .solvers.factored import Factored
 from .tries import as_tol, tries
 
+if TYPE_CHECKING:
+    import optax
+
 
 @nan_is_a_value
 def factored(
@@ -20,7 +24,7 @@ def factored(
     *,
     tol: float | None = None,
     max_steps: int | None = None,
-    optimizer: optax.GradientTransformation | None = None,
+    optimizer: "optax.GradientTransformation | None" = None,
     per_sample: bool = False,
     projected: bool = False,
     start: Solution | None = None,

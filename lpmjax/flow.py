@@ -1,17 +1,19 @@
 """flow: the path of factors down the loss, by gradient flow to any time or by the steps of an optimiser."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-import optax
 
-from .arguments import require, require_type
+from .arguments import require, require_optimizer
 from .paths import gradient_flow, optimiser
 from .paths.dataset import dataset
 from .paths.setting import Setting
 from .paths.starts import RandomStart, given_factors
 from .settings import nan_is_a_value
+
+if TYPE_CHECKING:
+    import optax
 
 
 @nan_is_a_value
@@ -25,7 +27,7 @@ def flow(
     scale: float | None = None,
     seeds: int | None = None,
     depth: int | None = None,
-    optimizer: optax.GradientTransformation | None = None,
+    optimizer: "optax.GradientTransformation | None" = None,
 ) -> Any:
     r"""Follow W and H, a feature for every sample, down the cross-entropy, and measure neural collapse on the way:
 
@@ -80,7 +82,7 @@ def flow(
     random = RandomStart(key, dim, scale, seeds)
     if start is not None and any(value is not None for value in random):
         raise ValueError("start and random starts exclude each other: give start, or key, dim, scale and seeds.")
-    require_type("optimizer", optimizer, (optax.GradientTransformation, type(None)), "an optax transformation, or None")
+    require_optimizer(optimizer, "an optax transformation, or None")
     if depth is None and isinstance(start, (tuple, list)) and len(start) > 2:
         depth = len(start)
     with jax.enable_x64(True):

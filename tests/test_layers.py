@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lpmjax"
 #: optional, or dear to import: whoever needs one imports it then
-HEAVY = "matplotlib typer rich cvxpy flint xarray pandas h5py scipy sympy proofs mpmath".split()
+HEAVY = "matplotlib typer rich cvxpy flint xarray pandas h5py scipy sympy proofs mpmath optax".split()
+HEAVY += ["lpmjax.experiment", "lpmjax.landscape", "lpmjax.plot"]
 #: An empty package stands for lpmjax: the imports of its __init__ would come before the module's own.
 FIRST = """
 import importlib, sys, types
@@ -48,6 +49,12 @@ def test_every_module_can_be_imported_first():
 def test_nothing_heavy_comes_with_the_package():
     done = run(sys.executable, "-c", f"import sys, lpmjax; print(*set({HEAVY}).intersection(sys.modules))")
     assert (done.stdout, done.returncode) == ("\n", 0), done.stdout + done.stderr
+
+
+def test_packages_that_come_later_are_named_and_found():
+    code = "import lpmjax as lpm; print(*(name in dir(lpm) and getattr(lpm, name).__name__ for name in lpm._LATER))"
+    done = run(sys.executable, "-c", code)
+    assert done.stdout.split() == ["lpmjax.experiment", "lpmjax.landscape", "lpmjax.plot"], done.stderr
 
 
 def test_imports_go_down():

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import jax
 import numpy as np
-import optax
 import typer
 from rich import box
 from rich.table import Table
@@ -27,7 +26,6 @@ from .models import Counts, counted
 Number = float | None
 #: rows of the printed table
 _ROWS = 14
-_OPTIMIZERS = {"sgd": optax.sgd, "adam": optax.adam}
 
 
 def flow(
@@ -101,10 +99,13 @@ def _problem(classes: dict[str, Number], counts: str | None, lambda_W: str | Non
     return DeepLinear(groups, decays, lambda_H)
 
 
-def _optimizer(text: str) -> optax.GradientTransformation:
+def _optimizer(text: str) -> Any:
+    import optax  # dear to import
+
+    known = {"sgd": optax.sgd, "adam": optax.adam}
     name, _, rate = text.partition(":")
     try:
-        return _OPTIMIZERS[name](float(rate))
+        return known[name](float(rate))
     except (KeyError, ValueError) as error:
         raise ValueError(f"--optimizer = {text!r} is unknown: use sgd:RATE or adam:RATE, as in sgd:0.1.") from error
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 
 from .cell import initial, prepared, stacked_tasks
 from .images import Images
@@ -56,6 +55,8 @@ def decoupled(images: Images, settings: Settings, depth: int, ratio: float = 1.0
 @partial(jax.jit, static_argnames="coupled")
 def _course(networks: Any, tasks: Task, coupled: bool) -> Any:
     """Networks (lanes, looks) along training."""
+    import optax
+
     rate = optax.cosine_decay_schedule(_RATE, _LOOKS * _EVERY)
 
     def run(network: Any, task: Task) -> Any:

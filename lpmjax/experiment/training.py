@@ -1,16 +1,18 @@
 """Training to stationarity: Adam, then L-BFGS until the gradient is small beside the pull of weight decay."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from ..solvers.descent import LBFGS, Until, descend, norm
 from .nets import Network
+
+if TYPE_CHECKING:
+    import optax
 
 #: steps of Adam and its largest rate; steps of L-BFGS in a round; rounds at most
 _WARM, _RATE, _ROUND, _ROUNDS = 400, 3e-3, 1500, 8
@@ -37,6 +39,8 @@ class Trained(NamedTuple):
 
 def cross_entropy(network: Network, task: Task) -> Float[Array, ""]:
     """Weighted mean over the samples, in nats."""
+    import optax
+
     losses = optax.softmax_cross_entropy_with_integer_labels(network.logits(task.inputs), task.labels)
     return jnp.sum(task.weights * losses)
 
@@ -74,6 +78,8 @@ def train(networks: Network, tasks: Task, tol: float = 1e-3, progress: Callable[
 @jax.jit
 def _warmed(networks: Network, tasks: Task) -> Network:
     """After Adam, all in lockstep."""
+    import optax
+
     optimizer = optax.adam(optax.cosine_decay_schedule(_RATE, _WARM))
 
     def run(network: Network, task: Task) -> Network:
@@ -86,7 +92,7 @@ def first_order(
     loss: Callable[[Network, Task], Array],
     network: Network,
     task: Task,
-    optimizer: optax.GradientTransformation,
+    optimizer: "optax.GradientTransformation",
     looks: int,
     every: int,
 ) -> Network:

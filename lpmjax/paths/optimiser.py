@@ -1,19 +1,21 @@
 """The steps of an optimiser, of which gradient descent is the simplest, as a path."""
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from .path import Path
 from .setting import Setting
 from .velocity import Landscape, log_loss, velocity
 
+if TYPE_CHECKING:
+    import optax
 
-def follow(setting: Setting, start: Any, steps: np.ndarray, optimizer: optax.GradientTransformation) -> Path:
+
+def follow(setting: Setting, start: Any, steps: np.ndarray, optimizer: "optax.GradientTransformation") -> Path:
     """The factors after these numbers of steps, increasing whole numbers from 0 on."""
     at = Landscape.of(setting)
     factors, separated = _descend(start, jnp.asarray(steps), setting.log_separated, at, optimizer)
@@ -22,7 +24,7 @@ def follow(setting: Setting, start: Any, steps: np.ndarray, optimizer: optax.Gra
     return Path.of(start, factors, np.full(len(separated), steps[-1]), separated, reached)
 
 
-def provenance(problem: Any, optimizer: optax.GradientTransformation) -> dict[str, Any]:
+def provenance(problem: Any, optimizer: "optax.GradientTransformation") -> dict[str, Any]:
     """How the path was had, for its data set."""
     method = getattr(optimizer.update, "__qualname__", "optax")
     return {"title": f"optimizer's path of {type(problem).__name__}", "method": method, "time_unit": "step"}
@@ -31,6 +33,7 @@ def provenance(problem: Any, optimizer: optax.GradientTransformation) -> dict[st
 @partial(jax.jit, static_argnames="optimizer")
 def _descend(starts: Any, steps: Any, log_separated: Any, at: Landscape, optimizer: Any) -> Any:
     """Of every seed: factors after ``steps``, and the first step whose log loss is low enough, or -1."""
+    import optax
 
     optimizer = optax.with_extra_args_support(optimizer)  # a line search, as of optax.lbfgs, asks for values as well
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax.custom_batching import sequential_vmap
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
 from . import lbfgs, truncated_newton
+
+if TYPE_CHECKING:
+    import optax
 
 #: pairs of vectors that L-BFGS remembers: small problems may be badly conditioned (10^6 classes in 20 groups, ratios of
 #: 10^19) and afford many; of large ones each pair is memory to stream through at every step
@@ -44,7 +46,7 @@ class LBFGS(NamedTuple):
 class FirstOrder(NamedTuple):
     """Any optax transformation; ``project(x, parameters)`` is applied after every step."""
 
-    optimizer: optax.GradientTransformation
+    optimizer: "optax.GradientTransformation"
     project: Callable[[Any, Any], Any] | None = None
 
 
@@ -226,6 +228,8 @@ def _single(leaf):
 
 
 def _first_order(objective, start, optimizer, project) -> _Method:
+    import optax  # dear to import, and who gives an optimizer has it
+
     def advance(carry):
         x, state = carry
         value, gradient = jax.value_and_grad(objective)(x)

@@ -2,18 +2,17 @@
 
 import dataclasses
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.core import Tracer
 from jaxtyping import Array
 
 from .. import symmetry
-from ..arguments import require_flag, require_type
+from ..arguments import require_flag, require_optimizer
 from ..charge import Budget, Price
 from ..codes import Phase
 from ..duality import slacks
@@ -26,6 +25,9 @@ from .pairs import Columns, Found, Pair, is_stationary, measured, random_pair, s
 from .slopes import log_multiplier_at, slopes_at
 from .solver import Claim, RestartedSolver
 
+if TYPE_CHECKING:
+    import optax
+
 #: share of the objective below which a singular value is what a descent left of zero
 _NOTHING = 1e-6
 
@@ -36,7 +38,7 @@ class Factored(RestartedSolver):
     for one feature ``per_sample`` and budgets held by projection (``projected``)."""
 
     max_steps: int = 4000
-    optimizer: optax.GradientTransformation | None = None
+    optimizer: "optax.GradientTransformation | None" = None
     per_sample: bool = False
     projected: bool = False
     name: ClassVar[str] = "factored"
@@ -46,7 +48,7 @@ class Factored(RestartedSolver):
     def __post_init__(self):
         super().__post_init__()
         described = "an optax.GradientTransformation such as optax.adam(1e-2), or None"
-        require_type("optimizer", self.optimizer, (optax.GradientTransformation, type(None)), described)
+        require_optimizer(self.optimizer, described)
         require_flag("per_sample", self.per_sample)
         require_flag("projected", self.projected)
 

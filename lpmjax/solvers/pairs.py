@@ -1,17 +1,19 @@
 """The non-convex program as it is written, W and H of a given dimension: descent from any pair of them."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from ..bias import Bias
 from ..losses.loss import Loss
 from .descent import LBFGS, FirstOrder, Until, descend, norm
 from .implicit import with_derivative
+
+if TYPE_CHECKING:
+    import optax
 
 #: relative stationarity that a descent aims at, and that it must reach to count as converged
 _GOAL, _ACCEPT = 1e-11, 1e-7
@@ -87,7 +89,7 @@ def _radii(program: Columns, W, H):
 
 
 def descend_pair(
-    program: Columns, start: Pair, max_steps: int, optimizer: optax.GradientTransformation | None
+    program: Columns, start: Pair, max_steps: int, optimizer: "optax.GradientTransformation | None"
 ) -> Found:
     """Descend from ``start``; the result carries its derivative by the program's numbers."""
     eps = float(jnp.finfo(program.weights.dtype).eps)
@@ -206,6 +208,8 @@ def _residual(x: Pair, program: Columns):
 
 def _project(x: Pair, program: Columns) -> Pair:
     """Onto the two budget balls (``optax.projections``)."""
+    import optax
+
     assert program.budgets is not None
     W = optax.projections.projection_l2_ball(x.W, jnp.sqrt(program.budgets[0]))
     return x._replace(W=W, H=optax.projections.projection_l2_ball(x.H, jnp.sqrt(program.budgets[1])))
