@@ -21,7 +21,7 @@ from .thresholds import Found, approached, root_between
 
 _MARGIN = 1e-4  #: relative, to either side of a threshold
 _LOOSE = 1e-2 * _MARGIN  #: tolerance of solves that only have to tell its sides apart
-_CLOSE = 1e-3  #: how well bands are asked for a threshold: as well as they know it
+_CLOSE = 1e-7  #: how well bands are asked for a threshold, in slack, which may hardly rise above it
 _STEP = 0.02  #: over which they are asked how slack rises
 _FARTHEST = 64.0  #: log of a factor on E_H beyond which none is looked for
 _SPARE = 4  #: groups that may come to lie above the level of raised weights while it moves
@@ -70,8 +70,9 @@ class _Search:
     def found(self, low: tuple[float, float], high: tuple[float, float]) -> Found | None:
         """Around the threshold between two points (x, least slack)."""
         x = root_between(lambda x: -self.slack_in_bands(x), (low[0], -low[1]), (high[0], -high[1]), _CLOSE)
-        slope = (self.slack_in_bands(x + _STEP) - self.slack_in_bands(x)) / _STEP
-        return approached(self.of_all, x, slope, _MARGIN) if slope > 0 else None
+        # From below: above a threshold, where classes come apart, slack can be flat, and its root would be far.
+        slope = (self.slack_in_bands(x) - self.slack_in_bands(x - _STEP)) / _STEP
+        return approached(self.of_all, x, slope, _MARGIN) if 0 < slope < np.inf else None
 
     def slack_in_bands(self, x: float) -> float:
         """Least slack, by the multiplier of the bands."""

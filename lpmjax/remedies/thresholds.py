@@ -61,7 +61,7 @@ def approached(trial: Callable[[float, bool], Solution], x: float, slope: float,
     """
     slack = least(trial(x, False))
     for _ in range(_TRIES - 1):
-        if abs(slack / slope) <= 10 * margin:
+        if not abs(slack / slope) > 10 * margin:  # NaN stops, too
             break
         last, x = (x, slack), x - slack / slope
         slack = least(trial(x, False))
@@ -69,6 +69,8 @@ def approached(trial: Callable[[float, bool], Solution], x: float, slope: float,
     after = None
     for tried in range(_TRIES):
         last, x = (x, slack), x - slack / slope + margin * 4**tried
+        if not np.isfinite(x):
+            return None
         after = trial(x, True)
         if status(after) != Status.certified or not noise(after) <= margin:
             return None
