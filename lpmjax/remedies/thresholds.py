@@ -78,8 +78,10 @@ def approached(trial: Callable[[float, bool], Solution], x: float, slope: float,
         slope = _secant(last, (x, slack), slope)
         if slack >= 0:
             break
+    if after is None or slack < 0:
+        return None
     at = (x, slack)
-    for tried in range(_TRIES if after is not None and slack >= 0 else 0):
+    for tried in range(_TRIES):
         below = at[0] - at[1] / slope - margin * 4**tried
         before = trial(below, False)
         if not noise(before) <= margin:
