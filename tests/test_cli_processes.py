@@ -15,13 +15,14 @@ from command_line import COUNTS
 ENDLESS_REMEDIES = """
 import os, signal, time
 from lpmjax import cli, diagnose
-def with_remedies(self, progress):
+def one_by_one(self, progress):
     if {announced}:
         progress(2, "verifying the weights")
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(100)
+    yield self
 import lpmjax
-lpmjax.Diagnosis.with_remedies = with_remedies
+lpmjax.Diagnosis.one_by_one = one_by_one
 cli.main()
 """
 
