@@ -269,9 +269,9 @@ def diagnose(
     Returns
     -------
     Diagnosis. It takes a compilation (about ten seconds) for each number G of distinct counts and a solve (a second at
-    G = 100, some ten at G = 1000). Remedies under budgets take three compilations and 5 to 15 solves more; from some 150
-    distinct counts on they are searched in bands of near-equal weights and verified by three to six solves each, to a
-    few ten-thousandths. With weight decay they take nothing.
+    G = 100, some ten at G = 1000). Remedies under budgets take three compilations and 5 to 15 solves more; from some
+    150 distinct counts on they are searched in bands of near-equal weights and verified by three to six solves each, to
+    a few ten-thousandths. With weight decay they take nothing.
 
     Raises
     ------
