@@ -67,7 +67,7 @@ class Diagnosis:
     @property
     def known(self) -> bool:
         """Whether slack is proved: the optimum is certified, or has weight decay (known without solving)."""
-        without_solving = self.solution.problem.budget is None and bool(np.isfinite(self.slack).all())
+        without_solving = not self.solution.problem.on_budget and bool(np.isfinite(self.slack).all())
         return without_solving or int(self.solution.status) == Status.certified
 
     @property

@@ -3,9 +3,11 @@
 import dataclasses
 import json
 import re
+import warnings
 from functools import partial
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -404,3 +406,11 @@ def test_a_diagnosis_is_a_data_frame():
         np.testing.assert_array_equal(frame[name], getattr(found, name))
     assert frame["nearest"].tolist() == [found.names[k] for k in found.nearest]
     assert frame[frame.collapsed].index.tolist() == ["emu", "fox"]
+
+
+def test_where_float32_is_the_default_nothing_is_rounded_to_it():
+    with jax.enable_x64(False), warnings.catch_warnings():
+        warnings.simplefilter("error")  # jax warns where it cuts float64
+        found = lpm.diagnose({"a": 100, "b": 90, "c": 5, "d": 4}, E_W=1.0, E_H=5.0)
+        assert str(found) and found.record()["num_collapsed"] == found.collapsed.sum()
+    assert found.solution.value.dtype == np.float64

@@ -71,6 +71,11 @@ class GroupedProblem(Problem):
         return None
 
     @property
+    def on_budget(self) -> bool:
+        """Whether the spectral cost is limited, not paid for; known without computing either."""
+        return type(self).budget is not GroupedProblem.budget
+
+    @property
     def penalty(self) -> Float[Array, "*batch"] | None:
         """Price of the spectral cost, or None for a constrained problem."""
         return None
@@ -95,7 +100,7 @@ class GroupedProblem(Problem):
         if not isinstance(self.loss, ConvexLoss):
             one = groups == 1 and self.loss.sigmoidal and not self.has_bias
             descent, simplex = (Factored(),), (BalancedMargin(),) if one else ()
-            return descent + simplex if self.penalty is None else simplex + descent
+            return descent + simplex if self.on_budget else simplex + descent
         if type(self.loss) is CrossEntropy and not self.has_bias:
             exact = {1: (ClosedForm(),), 2: (TwoGroup(),)}.get(groups, ())
         if type(self.loss) is SquaredError and not self.has_bias:

@@ -85,7 +85,7 @@ class Grouped(TracedSolver):
         """In stages, where there are many groups, or few that pay a penalty."""
         if self.width is None and problem.size > _WIDE:
             return widening(run, problem, tol, start, self)
-        if self.newton and problem.size <= _FEW and getattr(problem, "budget", None) is None:
+        if self.newton and problem.size <= _FEW and not getattr(problem, "on_budget", False):
             return newton_if_it_rests(run, problem, tol, start, self)
         return run(problem, tol, start, self)
 
