@@ -73,5 +73,7 @@ def _keep_compilations() -> None:
     except OSError:
         return  # a read-only home only costs time
     if os.access(folder, os.W_OK):
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        kept = {"compilation_cache_dir": str(folder), "persistent_cache_min_compile_time_secs": 0.0}
+        for name, value in kept.items():
+            jax.config.update(f"jax_{name}", value)
+            os.environ[f"JAX_{name.upper()}"] = str(value)  # for processes that the command starts

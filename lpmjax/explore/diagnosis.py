@@ -10,8 +10,6 @@ from collections.abc import Generator, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
-import jax
-
 from ..counts.given import Counts
 from ..diagnose import diagnose
 from .point import number, program
@@ -34,7 +32,7 @@ def events(counts: Counts, model: dict[str, Any]) -> Generator[dict[str, Any]]:
     """
     context = multiprocessing.get_context("spawn")  # jax does not survive a fork
     mine, theirs = context.Pipe(duplex=False)
-    worker = context.Process(target=_work, args=(theirs, _cache(), counts, model), daemon=True)
+    worker = context.Process(target=_work, args=(theirs, counts, model), daemon=True)
     with _undisturbed():
         worker.start()
     theirs.close()
@@ -61,12 +59,8 @@ def in_python(file: str, reading: str | None, model: dict[str, Any]) -> str:
     return program(f"found = lpm.diagnose({file!r}{arguments})", "print(found)")
 
 
-def _work(out: Connection, cache: str | None, counts: Counts, model: dict[str, Any]) -> None:
+def _work(out: Connection, counts: Counts, model: dict[str, Any]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    jax.config.update("jax_enable_x64", True)  # this process is the page's, as the command's is
-    if cache is not None:
-        jax.config.update("jax_compilation_cache_dir", cache)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
     def tell(event: str, **what: Any) -> None:
         out.send({"event": event} | what)
@@ -89,11 +83,6 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _cache() -> str | None:
-    """Where this process keeps its compilations."""
-    return getattr(jax.config, "jax_compilation_cache_dir", None)
 
 
 @contextlib.contextmanager

@@ -108,7 +108,7 @@ class Drawn:
         left, values, right = np.linalg.svd(host["between"] * omega)
         signs = np.where(left[0] < 0, -1, 1)  # the first group's classifiers are on the positive side
         sides = signs * np.sqrt(scale * values) * left, signs * np.sqrt(values / scale) * right.T / omega[:, None]
-        w_norm2, h_norm2 = (float(np.sum(self.classes * np.asarray(norm))) for norm in self._norms2())
+        w_norm2, h_norm2 = self._norms2
         features = w_norm2 / h_norm2 if h_norm2 > 0 else 0.0
         found = []
         for r, value in enumerate(values):
@@ -125,12 +125,15 @@ class Drawn:
                 found.append(Direction(name, g, w + features * h, np.sqrt(w) * wave, np.sqrt(h) * wave))
         return sorted(found, key=lambda d: -float(f"{d.strength:.9g}"))  # equal but for rounding: as they come
 
-    def _norms2(self) -> tuple[Any, Any]:
-        return self.solution.w_norm2, self.solution.h_norm2
+    @functools.cached_property
+    def _norms2(self) -> tuple[float, float]:
+        """Of all classifier rows and of all features together."""
+        w, h = self.solution.w_norm2, self.solution.h_norm2
+        return float(np.sum(self.classes * np.asarray(w))), float(np.sum(self.classes * np.asarray(h)))
 
     def frame(self, directions: list[Direction]) -> dict[str, Any]:
         """Coordinates in up to three directions, features scaled to the classifier's norm, and what they leave out."""
-        w_norm2, h_norm2 = (float(np.sum(self.classes * np.asarray(norm))) for norm in self._norms2())
+        w_norm2, h_norm2 = self._norms2
         scaled = np.sqrt(w_norm2 / h_norm2) if h_norm2 > 0 else 1.0
         points = np.zeros((2, len(self.group), 3))
         for axis, direction in enumerate(directions):
