@@ -93,11 +93,8 @@ def descend(
     five times as long there, where batches of products of small matrices are slow.
     """
 
-    lengths = (
-        until.max_steps,
-        until.every,
-        until.longest,
-    )  # `run` outlives this trace in JAX's caches: it may hold no traced value
+    # `run` outlives this trace in JAX's caches: it may hold no traced value
+    lengths = until.max_steps, until.every, until.longest
 
     def run(start, parameters, goal, accept):
         def fixed(function):
