@@ -301,7 +301,7 @@ def _widest(counts: Array) -> float:
     return 1e300 if counts.dtype == jnp.float64 else 1e30
 
 
-def _require_moderate(name: str, raw: Array, weights: Array) -> None:
+def _require_moderate(name: str, raw: Array | np.ndarray, weights: Array) -> None:
     """ValueError if the least share of the loss underflows."""
     if isinstance(weights, Tracer) or (np.asarray(weights) >= jnp.finfo(weights.dtype).tiny).all():
         return

@@ -6,9 +6,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
+
+import jax
 
 from ..counts.given import Counts
 from ..diagnose import diagnose
@@ -66,15 +68,19 @@ def _work(out: Connection, counts: Counts, model: dict[str, Any]) -> None:
         out.send({"event": event} | what)
 
     try:
-        model = model | {"progress": lambda n, doing: tell("progress", done=n, doing=doing)}
-        found = diagnose(counts, remedies=False, **model)
-        tell("diagnosis", text=str(found), record=found.record())
-        tell("progress", done=1, doing="remedies")
-        for more in found.one_by_one(lambda n, doing: tell("progress", done=n + 1, doing=doing)):
-            tell("diagnosis", text=str(more), record=more.record())
-        tell("end", last=True)
+        with jax.enable_x64(True):
+            _tell_all(tell, counts, model)
     except (ValueError, MemoryError) as error:
         tell("error", message=str(error), last=True)
+
+
+def _tell_all(tell: Callable[..., None], counts: Counts, model: dict[str, Any]) -> None:
+    found = diagnose(counts, remedies=False, progress=lambda n, doing: tell("progress", done=n, doing=doing), **model)
+    tell("diagnosis", text=str(found), record=found.record())
+    tell("progress", done=1, doing="remedies")
+    for more in found.one_by_one(lambda n, doing: tell("progress", done=n + 1, doing=doing)):
+        tell("diagnosis", text=str(more), record=more.record())
+    tell("end", last=True)
 
 
 def _end_with_parent() -> None:
