@@ -22,6 +22,7 @@ from .arguments import (
     require_type,
     scalars,
 )
+from .compiling import quick_jit
 from .losses.loss import Loss
 from .solvers.crossing import crossing, known, pairs
 from .solvers.scalar import increasing_root
@@ -187,7 +188,7 @@ def deep_annihilated(K_A: Any, K_B: Any, M: Any, lambda_: Any) -> Float[Array, "
     return _pair_threshold(*jnp.broadcast_arrays(*values.values()))
 
 
-@jax.jit
+@quick_jit
 @jnp.vectorize
 def _pair_threshold(K_A, K_B, M, decay):
     valid = (K_A >= 2) & (K_B >= 2) & (M > 1) & is_positive(M) & is_positive(decay)
@@ -257,7 +258,7 @@ def _boundary(K_A, K_B, s, log, kind):
     return log_ratio if log else jnp.exp(log_ratio)
 
 
-@partial(jax.jit, static_argnames="kind")
+@partial(quick_jit, static_argnames="kind")
 @partial(jnp.vectorize, excluded={"kind"})
 def _log_ratio(K_A, K_B, s, kind):
     valid = is_class_count(K_A) & is_class_count(K_B) & is_positive(s)
@@ -269,7 +270,7 @@ def _log_ratio(K_A, K_B, s, kind):
     return jnp.where(valid, jnp.where(exists, found, jnp.inf), jnp.nan)
 
 
-@jax.jit
+@quick_jit
 @partial(jnp.vectorize, excluded={1})
 def _crossing(K, loss):
     valid = (K >= 4) & is_class_count(K)

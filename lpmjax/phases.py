@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .arguments import leaves, require, require_positive
+from .compiling import quick_jit
 from .groups import ClassGroups
 from .objectives.schatten import SchattenObjective
 from .problems.deep_linear import DeepLinear
@@ -131,7 +132,7 @@ def _groups(K: int, R: Any) -> ClassGroups:
     return ClassGroups.two_group(K - K // 2, K // 2, R)
 
 
-@jax.jit
+@quick_jit
 def _solved(objectives: SchattenObjective) -> dict[str, Any]:
     def cell(objective: SchattenObjective) -> dict[str, Any]:
         found = branches(objective)

@@ -2,13 +2,13 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from .arguments import require_key, require_type
 from .codes import Status
+from .compiling import quick_jit
 from .problems.deep_linear import DeepLinear
 from .results.deep import DeepSolution
 from .settings import nan_is_a_value
@@ -20,6 +20,7 @@ from .tries import as_tol, best, tries
 _SAME = 1e-8
 #: relative distance of their singular values
 _ALIKE = 1e-4
+_branches = quick_jit(branches)
 
 
 class Referee(NamedTuple):
@@ -98,7 +99,7 @@ def _compared(
     """Values of the named structures, which of them the solution is, and how far the best and the ETF are above it."""
     if not problem.loss.shift_invariant:
         return {}, "unnamed", np.nan, np.nan
-    found = jax.jit(branches)(objective)
+    found = _branches(objective)
     value, size = float(solution.value), max(float(solution.spectrum.max()), 1.0)
     width = min(solution.spectrum.size, found.spectrum.shape[1])  # beyond it both are zero
     apart = jnp.max(jnp.abs(found.spectrum[:, :width] - solution.spectrum[:width]), axis=1)

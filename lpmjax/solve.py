@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array
 
 from .arguments import require_integer, require_key, require_precision, require_type
 from .codes import Status
+from .compiling import is_traced, quick_jit
 from .conclude import conclude
 from .forks import require_unforked
 from .problems.problem import Problem
@@ -80,7 +80,7 @@ def solve(
     _require_memory(problem)
     warm = None if start is None else solver.begins_at(start, problem)
     core = problem.unordered
-    eager = not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, limit, warm)))
+    eager = not is_traced((problem, limit, warm))
     solution = solver.eagerly(_solve, core, limit, warm) if eager else _solve(core, limit, warm, solver)
     solution = dataclasses.replace(solution, problem=problem)
     if problem.dim is None or not eager or not (np.asarray(solution.status) == Status.invalid).any():
@@ -128,7 +128,7 @@ def choose_solver(
     return dataclasses.replace(solver, **told) if told else solver
 
 
-@partial(jax.jit, static_argnames=("solver",))
+@partial(quick_jit, static_argnames=("solver",))
 def _solve(problem: Problem, tol: Any, start: Any, solver: TracedSolver) -> Any:
     with jax.default_matmul_precision("highest"):
         valid = problem.is_valid()

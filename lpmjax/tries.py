@@ -9,6 +9,7 @@ from jaxtyping import Array
 
 from .arguments import require_positive, require_type, scalars
 from .codes import Status
+from .compiling import quick_jit
 from .conclude import conclude
 from .problems.problem import Problem
 from .results.result import Result
@@ -27,7 +28,7 @@ def tries(problem: Problem, solver: HostSolver, tol: Any, key: Any, start: Any =
     return _concluded(problem, solver(problem, tol, key, start), tol, solver.name)
 
 
-@partial(jax.jit, static_argnames=("method",))
+@partial(quick_jit, static_argnames=("method",))
 def _concluded(problem: Problem, claims: Claim, tol: Any, method: str) -> Any:
     valid = problem.is_valid()
     return jax.vmap(lambda claim: conclude(problem, claim, tol, valid, method))(claims)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compilations import names
 
 import lpmjax as lpm
 
@@ -29,23 +30,25 @@ def test_one_trace_serves_every_value():
         assert np.isfinite(value(K_A, 10.0, R, E_W, E_H))
 
 
-def test_second_eager_solve_does_not_retrace():
-    from lpmjax.solve import _solve
+def solves_compiled():
+    return names.count("jit(_solve)")
 
+
+def test_second_eager_solve_does_not_compile():
     lpm.solve(problem(10.0))
-    before = _solve._cache_size()
+    before = solves_compiled()
     for R in (3, 20.0, np.float64(7.0), jnp.array(5.0)):
         lpm.solve(problem(R, K_A=np.int64(4)))
-    assert _solve._cache_size() == before
+    assert solves_compiled() == before
+    lpm.solve(problem(10.0), max_steps=59)
+    assert solves_compiled() == before + 1
 
 
-def test_another_class_order_does_not_retrace():
-    from lpmjax.solve import _solve
-
+def test_another_class_order_does_not_compile():
     lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.from_counts([9, 9, 1]), 1.0, 5.0))
-    before = _solve._cache_size()
+    before = solves_compiled()
     s = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.from_counts([1, 9, 1, 9]), 1.0, 5.0))
-    assert _solve._cache_size() == before
+    assert solves_compiled() == before
     assert s.problem.groups.class_index.tolist() == [1, 0, 1, 0]
 
 

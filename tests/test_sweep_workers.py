@@ -52,14 +52,15 @@ def scaled(R, E_H):
 
 DEVICES = """
 import sys, jax, numpy as np, lpmjax as lpm
+from compilations import names
 assert len(jax.devices()) == int(sys.argv[2])
 def tail(R, E_H):
     return lpm.LayerPeeled(lpm.ClassGroups.long_tail(4, R), 1.0, E_H)
 axes = {"R": np.geomspace(1, 1e4, 90), "E_H": np.linspace(0.01, 16, 100)}
 two = lpm.sweep(lpm.LayerPeeled.two_group, K_A=5, K_B=5, E_W=1.0, **axes)
 many = lpm.sweep(tail, R=np.geomspace(1, 1e4, 15), E_H=[0.1, 3.0, 30.0], store=sys.argv[1] + ".zarr")
-from lpmjax.sweeps import fill
-np.savez(sys.argv[1], compilations=fill._batch._cache_size(), **two.data_vars, **{"many_" + n: many[n] for n in many})
+compilations = names.count("jit(_batch)")
+np.savez(sys.argv[1], compilations=compilations, **two.data_vars, **{"many_" + n: many[n] for n in many})
 """
 
 
@@ -69,7 +70,9 @@ def test_eight_devices_share_the_lanes(tmp_path):
     for devices in (1, 8):
         flags = f"--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={devices}"
         command = [sys.executable, "-c", DEVICES, str(tmp_path / f"{devices}.npz"), str(devices)]
-        subprocess.run(command, check=True, env=os.environ | {"XLA_FLAGS": flags})
+        subprocess.run(
+            command, check=True, env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(Path(__file__).parent)}
+        )
         found[devices] = np.load(tmp_path / f"{devices}.npz")
     for name in found[1].files:
         if "steps" not in name:  # one more or less, where the last changes the last digit

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..compiling import quick_jit
 from .surface import Factors, Surface, squared_norm
 
 #: length of the step of a measured rate, in the unit of the direction, and at most this share of the radius
@@ -52,7 +53,7 @@ def explicit_direction(
     return Descent((balance * np.outer(u, a), -np.outer(a, v) / balance), float(rate)), ""
 
 
-@jax.jit
+@quick_jit
 def _curvature(surface: Surface, Z: Any, change: Any) -> Any:
     """Second derivative of the loss by the logits along a change of them."""
     return jnp.sum(change * jax.jvp(jax.grad(surface.loss_of), (Z,), (change,))[1])
@@ -64,7 +65,7 @@ def rate_along(surface: Surface, factors: Factors, direction: tuple[np.ndarray, 
     return float(_decrease(surface, factors, direction, step)) / step**2
 
 
-@jax.jit
+@quick_jit
 def _decrease(surface: Surface, factors: Factors, direction: Factors, step: Any) -> Any:
     there, back = (
         surface.value(tuple(A + t * D for A, D in zip(factors, direction, strict=True))) for t in (step, -step)

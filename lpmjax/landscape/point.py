@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..arguments import require, require_positive, scalars
+from ..compiling import quick_jit
 from ..losses.loss import ConvexLoss
 from ..problems.problem import Problem
 from ..settings import nan_is_a_value
@@ -241,7 +242,7 @@ class _Measured(NamedTuple):
     scale: Any  #: what the gap and the residual are relative to
 
 
-@jax.jit
+@quick_jit
 def _measured(surface: Surface, factors: Factors) -> _Measured:
     """Value, gradient by the logits, multiplier, relative gradient by the factors, and a bound on the gap."""
     value, slopes = jax.value_and_grad(surface.value)(factors)

@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from ..arguments import require_integer, require_key
 from ..codes import flags
+from ..compiling import quick_jit
 from ..problems.problem import Problem
 from ..provenance import made_by
 from ..settings import nan_is_a_value
@@ -157,7 +158,7 @@ def _best(surface: Surface, keys: Array, blocks: np.ndarray, dim: int) -> Factor
     return tuple(A[best] for A in found)
 
 
-@partial(jax.jit, static_argnames=("dim", "factors"))
+@partial(quick_jit, static_argnames=("dim", "factors"))
 def _minima(surface: Surface, keys: Array, rows: Array, columns: Array, dim: int, factors: int) -> Factors:
     """Where descents end, one for each key, with ``rows`` (starts, K) of W and ``columns`` (starts, N) of H that are
     numbered alike tied."""

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ..arguments import leaves, require, require_positive, require_type, scalars
+from ..compiling import quick_jit
 from ..losses.loss import Loss
 from ..losses.softmax import CrossEntropy
 from ..problems.deep_linear import DeepLinear
@@ -177,7 +178,7 @@ def _shapes(arrays: Sequence[Array]) -> str:
     return ", ".join(str(A.shape) for A in arrays)
 
 
-@jax.jit
+@quick_jit
 def hessian_times(surface: Surface, factors: Factors, tangent: Factors) -> Factors:
     """Hessian of the value times a tangent."""
     return jax.jvp(jax.grad(surface.value), (factors,), (tangent,))[1]

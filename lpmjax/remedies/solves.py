@@ -4,9 +4,8 @@ import dataclasses
 import itertools
 from collections.abc import Callable
 
-import jax
-
 from ..arguments import require_callable
+from ..compiling import quick_jit
 from ..problems.grouped import GroupedProblem
 from ..results.solution import Solution
 from ..solve import as_tol, choose_solver, solve
@@ -49,7 +48,7 @@ class Solves:
         return solve(problem, Grouped(width=problem.groups.num_groups), limit, start=near)
 
 
-@jax.jit
+@quick_jit
 def _full_width(problem: GroupedProblem, tol: float | None) -> Solution:
     # Under a trace the factorisation has full width, whatever the rank will be.
     return solve(problem, tol=tol)

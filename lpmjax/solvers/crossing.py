@@ -3,11 +3,11 @@
 import math
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..charge import Price
+from ..compiling import quick_jit
 from ..duality import Program
 from ..groups import ClassOrder
 from ..losses.softmax import CrossEntropy
@@ -64,7 +64,7 @@ def crossing(K: int, M: float, first: str, second: str, low: float, high: float)
     return math.exp(x)
 
 
-@partial(jax.jit, static_argnames=("K", "first", "second"))
+@partial(quick_jit, static_argnames=("K", "first", "second"))
 def _ahead(log_decay, M, K: int, first: str, second: str):
     """Value of ``first`` less that of ``second``, and its derivative by the logarithm of the decay."""
     objective = _objective(K, M, jnp.exp(log_decay))

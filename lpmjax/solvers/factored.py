@@ -15,6 +15,7 @@ from .. import symmetry
 from ..arguments import require_flag, require_optimizer
 from ..charge import Budget, Price
 from ..codes import Phase
+from ..compiling import quick_jit
 from ..duality import slacks
 from ..groups import ClassGroups, ClassOrder
 from ..objectives.objective import Structure
@@ -164,7 +165,7 @@ def per_class(problem: Any, index: np.ndarray) -> Any:
     return eqx.tree_at(lambda p: (p.groups, p.loss), problem, (single, problem.loss.of_classes(index)))
 
 
-@partial(jax.jit, static_argnames=("index", "solver"))
+@partial(quick_jit, static_argnames=("index", "solver"))
 def _run(problem: Any, program: Columns, tol: Any, starts: Pair, index: ClassOrder, solver: Factored) -> Claim:
     group = index.group_of_class
     # Under a trace every group has been taken for one class: where it is more, that was another problem.

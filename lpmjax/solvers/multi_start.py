@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .. import spectral
 from ..arguments import require_integer
+from ..compiling import quick_jit
 from ..objectives.of_groups import GroupCoordinates
 from ..objectives.schatten import DeepCoordinates, SchattenObjective
 from .claims import claim_of
@@ -62,7 +63,7 @@ class MultiStart(RestartedSolver):
         return tuple(range(1, full + 1 if objective.width is None else min(full, objective.width) + 1))
 
 
-@partial(jax.jit, static_argnames=("factors", "solver"))
+@partial(quick_jit, static_argnames=("factors", "solver"))
 def _claims(objective: SchattenObjective, tol: Any, key: Array, factors: int, solver: MultiStart) -> Claim:
     with jax.default_matmul_precision("highest"):
         fixed = jax.lax.stop_gradient(objective)

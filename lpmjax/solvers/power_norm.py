@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ..codes import Phase
+from ..compiling import quick_jit
 from ..objectives.objective import Structure
 from ..objectives.power_norm import Factors, PowerNormObjective
 from ..results.pair import described
@@ -55,7 +56,7 @@ class PowerNormDescent(RestartedSolver):
         return claim._replace(gap=claim.value, proved=jnp.bool_(False))  # no loss is negative
 
 
-@partial(jax.jit, static_argnames="max_steps")
+@partial(quick_jit, static_argnames="max_steps")
 def _run(objective: PowerNormObjective, points: Factors, tol: Any, max_steps: int) -> Claim:
     eps = float(jnp.finfo(objective.weights.dtype).eps)
 

@@ -5,7 +5,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -14,10 +13,13 @@ import numpy as np
 
 from ..arguments import require_type
 from ..codes import Status
+from ..compiling import quick_jit
 from ..objectives.of_groups import GroupCoordinates
 from ..results.solution import Solution
 
 _SCOUTING = 100  #: steps of the descent in single precision that tells how wide the factorisation has to be
+
+_MANY = 128  #: groups from which these, not optimised, take a good part of the time of a solve
 
 Run = Callable[[Any, Any, Any, Any], Solution]
 
@@ -46,7 +48,7 @@ def widening(run: Run, problem: Any, tol: Any, start: GroupCoordinates | None, s
     if start is None and solver.max_steps > _SCOUTING:
         scout = dataclasses.replace(solver, max_steps=_SCOUTING, width=width)
         single, loose = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (problem, jnp.asarray(tol)))
-        steps, value, found = _scouted(run, single, loose, scout)
+        steps, value, found = (_scouted if G < _MANY else _scouted_fast)(run, single, loose, scout)
         taken, again = int(steps), 1
         if jnp.isfinite(value):
             width = width_for(found.slack)
@@ -64,11 +66,13 @@ def widening(run: Run, problem: Any, tol: Any, start: GroupCoordinates | None, s
         start = coordinates_of(solution, problem)
 
 
-@partial(jax.jit, static_argnames=("run", "solver"))
-def _scouted(run: Run, problem: Any, tol: Any, solver: Any) -> tuple[Any, Any, GroupCoordinates]:
+def _scout(run: Run, problem: Any, tol: Any, solver: Any) -> tuple[Any, Any, GroupCoordinates]:
     """Steps, value and coordinates of a solve; what else a solution says is not computed."""
     found = run(problem, tol, None, solver)
     return found.steps, found.value, coordinates_of(found, problem)
+
+
+_scouted, _scouted_fast = (quick_jit(_scout, ("run", "solver"), once) for once in (True, False))
 
 
 def newton_if_it_rests(run: Run, problem: Any, tol: Any, start: GroupCoordinates | None, solver: Any) -> Solution:

@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..codes import Status
+from ..compiling import quick_jit
 from ..problems.problem import Problem
 from .grid import Grid
 from .order import in_tiles
@@ -45,7 +46,7 @@ class Filler:
             least = self._tile or 1
             self._lanes = len(devices) * min(self._lanes, least * -(-cells // (least * len(devices))))
         # Compiled for this sweep only, which is cheap; the solver is compiled once for all sweeps of a structure.
-        self._build = jax.jit(jax.vmap(lambda values, _: grid.builder(**values, **grid.fixed)))
+        self._build = quick_jit(jax.vmap(lambda values, _: grid.builder(**values, **grid.fixed)))
 
     def __call__(self, out: dict[str, np.ndarray], grid: Grid, progress=None, spill: Spill | None = None) -> None:
         """Do it in every cell, into the arrays ``out``; ``spill`` keeps what a round has reached."""
@@ -142,7 +143,7 @@ def _devices() -> list[Any]:
     return jax.local_devices() if settings.jax_default_device is None else [settings.jax_default_device]
 
 
-@partial(jax.jit, static_argnames=("names", "task", "last", "mesh", "tile"))
+@partial(quick_jit, static_argnames=("names", "task", "last", "mesh", "tile"))
 def _batch(problems: Problem, start: Any, names, task: Run | Solve, last: bool, mesh: Mesh | None, tile: int | None):
     """Variables of each lane, its status, and what another round needs; ``tile`` lanes after one another, or all at
     once."""

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..codes import Status
+from ..compiling import quick_jit
 from ..groups import ClassGroups
 from ..losses.loss import Loss
 from ..losses.softmax import CrossEntropy
@@ -21,7 +22,6 @@ from ..solve import solve
 
 Forms = Mapping[str, Any]
 _LANES = 32  # solved at once, so that all batches share one compilation
-_QUICK = {"xla_backend_optimization_level": 0}  # compiling takes much longer than running here
 
 
 @dataclass(frozen=True, eq=False)  # equality of arrays is an array
@@ -35,7 +35,7 @@ class Comparison:
     outside: int = 0  #: cells of the grid that the theorem does not speak of
 
 
-@partial(jax.jit, compiler_options=_QUICK)
+@partial(quick_jit, once=True)
 @jax.vmap
 def _solve_layer_peeled(row):
     K_A, K_B, R, w, E_W, E_H = row
@@ -43,7 +43,7 @@ def _solve_layer_peeled(row):
     return solve(LayerPeeled(ClassGroups(classes, samples, weights), E_W, E_H))
 
 
-@partial(jax.jit, static_argnames=("G", "loss"), compiler_options=_QUICK)
+@partial(quick_jit, static_argnames=("G", "loss"), once=True)
 def _solve_decayed(rows, G, loss):
     def one(row):
         classes, samples, weights = row[: 3 * G].reshape(3, G)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..certify import certify
+from ..compiling import quick_jit
 from ..groups import ClassGroups
 from ..losses.squared_error import SquaredError
 from ..problems.deep_linear import DeepLinear
@@ -23,7 +24,7 @@ _GAP = 1e-12  # at which the closed form with a decayed bias is certified
 _CELLS = 12  # random problems for each depth
 
 
-@partial(jax.jit, static_argnames=("classes", "free_bias"))
+@partial(quick_jit, static_argnames=("classes", "free_bias"))
 def _solve_deep(samples, lambda_W, lambda_H, classes, free_bias):
     def one(samples, lambda_W, lambda_H):
         groups = ClassGroups(jnp.asarray(classes, samples.dtype), samples)

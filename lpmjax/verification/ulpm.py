@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from ..compiling import quick_jit
 from ..groups import ClassGroups
 from ..problems.separation import Separation
 from ..regularisation import regularisation_path
@@ -14,7 +15,7 @@ _FACTORS = 64  # random W and H for each K and n
 _STEPS = 1500  # of a Runge-Kutta method of order 4, in log time
 
 
-@jax.jit
+@quick_jit
 @jax.vmap
 def _separate(row):
     classes, samples = row.reshape(2, -1)
