@@ -180,23 +180,20 @@ class Target(NamedTuple):
 
 def _compilations() -> dict[str, Target]:
     asked = {"two groups": "1.0 s", "five groups": "2 s", "100 groups": "3 s"}
-    more = ("five groups, weight decay", "five groups, squared error, free bias")
-    values = {
-        f"compile, {which}": Target(partial(compiling, which, "value"), asked.get(which, ""), 5)
-        for which in (*asked, *more)
-    }
+    every = (*asked, "five groups, weight decay", "five groups, squared error, free bias")
+    first = {f"first solve, {which}": Target(partial(first_solve, which), asked.get(which, ""), 5) for which in every}
+    values = {f"compile in jit, {which}": Target(partial(compiling, which, "value"), "", 5) for which in asked}
     gradients = {
-        f"compile with gradient, {which}": Target(partial(compiling, which, "gradient"), "1.6 x the value's", 5)
+        f"compile in jit with gradient, {which}": Target(partial(compiling, which, "gradient"), "1.6 x the value's", 5)
         for which in asked
     }
-    return values | gradients
+    return first | values | gradients
 
 
 _SOLVE, _DIAGRAM = ["solve", "--R", "100"], ["phase-diagram", "--out", "."]
 TARGETS = {
     "import": Target(importing, "0.35 s", 5),
     **_compilations(),
-    "first solve, two groups": Target(partial(first_solve, "two groups"), "", 5),
     "lpmjax solve, first": Target(partial(command, _SOLVE, later=False), "2.5 s", 5),
     "lpmjax solve, later": Target(partial(command, _SOLVE, later=True), "1.2 s"),
     "lpmjax phase-diagram, first": Target(partial(command, _DIAGRAM, later=False), "6 s", 5),
