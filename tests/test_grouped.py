@@ -187,6 +187,23 @@ def test_a_narrow_descent_begins_with_the_directions_that_the_optimum_has():
     assert float(again.value) == pytest.approx(float(solution.value), rel=1e-12)
 
 
+@pytest.mark.parametrize(("E_H", "begins_there"), [(0.3, True), (10.0, False)])
+def test_a_scout_narrower_than_the_optimum_is_nothing_to_begin_at(E_H, begins_there):
+    from lpmjax.solve import _solve
+
+    starts = []
+
+    def run(problem, tol, start, solver):
+        if not isinstance(tol, jax.core.Tracer):  # the scout is traced
+            starts.append(start)
+        return _solve(problem, tol, start, solver)
+
+    problem = lpm.LayerPeeled(lpm.ClassGroups.long_tail(70, 100.0), 1.0, E_H)
+    solution = lpm.Grouped().eagerly(run, problem.unordered, jnp.asarray(1e-8), None)
+    assert solution.status == lpm.Status.certified
+    assert ([start is not None for start in starts], int(solution.rank) < 70 // 4) == ([begins_there], begins_there)
+
+
 #: classes and samples of a profile on which a descent with less patience stalled at a relative gap of 4e-8
 PROFILE = np.array(
     """19 9 12 17 24 31 40 53 66 85 102 132 151 179 204 237 268 289 331 373 347 423 337 393 461 401 298 500 183 389 207

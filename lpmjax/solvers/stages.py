@@ -40,9 +40,11 @@ def widening(run: Run, problem: Any, tol: Any, start: GroupCoordinates | None, s
     G, taken, again = problem.size, 0, 0
     part = max(8, G // 16)  # widths in few sizes, so that few are compiled
 
+    def rank_by(slack) -> float:
+        return float(jnp.sum(jnp.where(slack > 0, problem.groups.classes > 0, False)))
+
     def width_for(slack) -> int:
-        active = float(jnp.sum(jnp.where(slack > 0, problem.groups.classes > 0, False)))
-        return min(G, part * int(np.ceil((active + 8) / part)))
+        return min(G, part * int(np.ceil((rank_by(slack) + 8) / part)))
 
     width = G // 4 if start is None else width_for(start.slack)
     if start is None and solver.max_steps > _SCOUTING:
@@ -51,8 +53,9 @@ def widening(run: Run, problem: Any, tol: Any, start: GroupCoordinates | None, s
         steps, value, found = (_scouted if G < _MANY else _scouted_fast)(run, single, loose, scout)
         taken, again = int(steps), 1
         if jnp.isfinite(value):
+            if rank_by(found.slack) < width:  # else directions are lacking, and would grow from next to nothing
+                start = jax.tree.map(lambda leaf: leaf.astype(problem.dtype), found)
             width = width_for(found.slack)
-            start = jax.tree.map(lambda leaf: leaf.astype(problem.dtype), found)
     pruned = start is not None  # once: what was left out wrongly would be left out again
     while True:
         narrow = dataclasses.replace(solver, max_steps=solver.max_steps - taken, width=width, pruned=pruned)
