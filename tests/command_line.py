@@ -1,5 +1,6 @@
 """The command as a user runs it, called in the process of the tests."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -18,3 +19,8 @@ def run(capsys, *arguments):
         code = stop.code or 0
     captured = capsys.readouterr()
     return code, captured.out, captured.err
+
+
+def heed_ctrl_c():
+    """In the child of a test: where the tests run in the background of a script, Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

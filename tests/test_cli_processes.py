@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command_line import COUNTS
+from command_line import COUNTS, heed_ctrl_c
 
 ENDLESS_REMEDIES = """
 import os, signal, time
@@ -25,11 +25,6 @@ import lpmjax
 lpmjax.Diagnosis.one_by_one = one_by_one
 cli.main()
 """
-
-
-def heed_ctrl_c():
-    """In the child of a test: where the tests run in the background of a script, Ctrl-C is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def interrupted_in_remedies(folder, *options, announced):

@@ -14,7 +14,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command_line import COUNTS
+from command_line import COUNTS, heed_ctrl_c
 
 import lpmjax as lpm
 from lpmjax.explore import diagnosis, server
@@ -278,11 +278,15 @@ def test_a_diagnosis_is_cancelled_by_whoever_hangs_up_and_one_that_fails_says_so
 @pytest.mark.slow
 def test_the_command_ends_with_ctrl_c():
     command = [sys.executable, "-m", "lpmjax", "explore", "--port", "0", "--no-browser", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
-        lines = [started.stdout.readline() for _ in range(3)]
-        assert json.loads("".join(lines))["url"].startswith("http://127.0.0.1:")
-        started.send_signal(subprocess.signal.SIGINT)
-        out, err = started.communicate(timeout=30)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, preexec_fn=heed_ctrl_c) as started:
+        try:
+            lines = [started.stdout.readline() for _ in range(3)]
+            assert json.loads("".join(lines))["url"].startswith("http://127.0.0.1:")
+            started.send_signal(subprocess.signal.SIGINT)
+            out, err = started.communicate(timeout=30)
+        finally:
+            started.kill()  # else a failed test waits for it
     assert (started.returncode, out, err) == (130, "", "")
 
 
