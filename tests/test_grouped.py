@@ -187,7 +187,7 @@ def test_a_narrow_descent_begins_with_the_directions_that_the_optimum_has():
     assert float(again.value) == pytest.approx(float(solution.value), rel=1e-12)
 
 
-@pytest.mark.parametrize(("E_H", "begins_there"), [(0.3, True), (10.0, False)])
+@pytest.mark.parametrize(("E_H", "begins_there"), [pytest.param(0.3, True, marks=pytest.mark.slow), (10.0, False)])
 def test_a_scout_narrower_than_the_optimum_is_nothing_to_begin_at(E_H, begins_there):
     from lpmjax.solve import _solve
 
