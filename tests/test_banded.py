@@ -200,8 +200,8 @@ def test_a_long_tail_of_two_hundred_classes():
     counts = np.rint(1280 * (5 / 1280) ** (np.arange(200) / 199))
     full = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.from_counts(counts), 1.0, 5.0)).check()
     widths = []
-    for rtol in (0.1, 0.05):
+    for rtol in (0.4, 0.1, 0.05):
         bound = unbanded(lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.banded(counts, rtol), 1.0, 5.0)))
         assert bound.lower_bound <= full.value - full.gap <= full.value <= bound.value
         widths.append(bound.relative_gap)
-    assert widths[0] < 3e-3 and widths[1] < widths[0] / 3  # of second order in rtol
+    assert widths[0] < 2e-2 and widths[1] < 3e-3 and widths[2] < widths[1] / 3  # of second order in rtol

@@ -50,7 +50,7 @@ def widening(run: Run, problem: Any, tol: Any, start: GroupCoordinates | None, s
     if start is None and solver.max_steps > _SCOUTING:
         scout = dataclasses.replace(solver, max_steps=_SCOUTING, width=width)
         single, loose = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (problem, jnp.asarray(tol)))
-        steps, value, found = (_scouted if G < _MANY else _scouted_fast)(run, single, loose, scout)
+        steps, value, found = (_scout_few if G < _MANY else _scout_many)(run, single, loose, scout)
         taken, again = int(steps), 1
         if jnp.isfinite(value):
             if rank_by(found.slack) < width:  # else directions are lacking, and would grow from next to nothing
@@ -75,7 +75,8 @@ def _scout(run: Run, problem: Any, tol: Any, solver: Any) -> tuple[Any, Any, Gro
     return found.steps, found.value, coordinates_of(found, problem)
 
 
-_scouted, _scouted_fast = (quick_jit(_scout, ("run", "solver"), once) for once in (True, False))
+_scout_few = quick_jit(_scout, ("run", "solver"), once=True)
+_scout_many = quick_jit(_scout, ("run", "solver"))
 
 
 def newton_if_it_rests(run: Run, problem: Any, tol: Any, start: GroupCoordinates | None, solver: Any) -> Solution:
