@@ -10,8 +10,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from . import environment, targets
 from .report import pairs
 
 
-def measure(other: Path, names: list[str], seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
-    """Samples of every target, of ``before`` (the other checkout) and ``after`` (this one), which goes first: the other
-    is not waited for without end."""
+def measure(other: Path, names: list[str], seconds: float, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """Samples of the targets so far, one target more each time, of ``before`` (the other checkout) and ``after`` (this
+    one), which goes first: the other is not waited for without end."""
     found: dict[str, Any] = {}
     for name in names:
         target = targets.TARGETS[name]
@@ -37,7 +38,7 @@ def measure(other: Path, names: list[str], seconds: float, say: Callable[[str], 
                     limit = min(seconds, target.patience * (time.perf_counter() - begin) + 10)
         found[name] = {"asked": target.asked, **sides}
         say(f"{name}: {pairs.time_of(sides['before'])} -> {pairs.time_of(sides['after'])}")
-    return found
+        yield found
 
 
 def _one(name: str, folder: Path, seconds: float) -> dict[str, Any]:
@@ -67,13 +68,15 @@ def main(words: list[str] | None = None) -> None:
         parser.error(f"{chosen.checkout} has no folder lpmjax: give the folder of a checkout.")
     if unknown := [name for name in chosen.only if name not in targets.TARGETS]:
         parser.error(f"--only {unknown[0]!r}: choose among {', '.join(targets.TARGETS)}.")
-    head = {"schema": pairs.SCHEMA, "started": datetime.now(UTC).isoformat(timespec="seconds")}
+    head: dict[str, Any] = {"schema": pairs.SCHEMA, "started": datetime.now(UTC).isoformat(timespec="seconds")}
     before = environment.source(chosen.checkout)
-    found = measure(chosen.checkout.resolve(), chosen.only, chosen.seconds, lambda line: print(line, file=sys.stderr))
-    record = head | {"before": before, "after": environment.source(), "environment": environment.machine()}
-    record = environment.redacted(record | {"targets": found})
-    path = chosen.out / f"{record['started'][:10]}-against-{str(before['commit'])[:7]}.json"
-    write_json(path, record)
+    head |= {"before": before, "after": environment.source(), "environment": environment.machine()}
+    path = chosen.out / f"{head['started'][:10]}-against-{str(before['commit'])[:7]}.json"
+    record: dict[str, Any] = {}
+    say = partial(print, file=sys.stderr, flush=True)
+    for found in measure(chosen.checkout.resolve(), chosen.only, chosen.seconds, say):
+        record = environment.redacted(head | {"targets": found})
+        write_json(path, record)  # each time: all of them take an hour
     print(pairs.table_of(record), end="")
 
 

@@ -312,7 +312,8 @@ def test_what_fails_or_takes_too_long_says_so(tmp_path, monkeypatch):
         "1 / 0": "ZeroDivisionError: division",
     }.items():
         script.write_text(body)
-        row = against.measure(tmp_path, ["it"], 1.0, lambda line: None)["it"]
+        [found] = against.measure(tmp_path, ["it"], 1.0, lambda line: None)
+        row = found["it"]
         assert len(row["before"]) == len(row["after"]) == 1 and row["after"][0]["error"].startswith(reason)
         assert pairs.table_of({"targets": {"it": row}}).count(reason) == 2
 
