@@ -73,6 +73,7 @@ def test_squared_error_of_unequal_classes(groups):
     assert lpm.certify(s.problem, s).status == lpm.Status.certified
 
 
+@pytest.mark.slow
 def test_derivatives_where_the_budget_does_not_bind():
     def outputs(E_H, epsilon):
         loss = lpm.LabelSmoothing(epsilon)

@@ -167,6 +167,7 @@ def test_many_groups_are_as_accurate_as_they_are_asked_to_be():
         np.testing.assert_allclose(found.w_norm2, exact.w_norm2, atol=10 * tol)
 
 
+@pytest.mark.slow
 def test_a_narrow_descent_begins_with_the_directions_that_the_optimum_has():
     problem = lpm.LayerPeeled(lpm.ClassGroups.long_tail(12, 100.0), 1.0, 1.0)
     solution = lpm.solve(problem).check()
@@ -187,7 +188,8 @@ def test_a_narrow_descent_begins_with_the_directions_that_the_optimum_has():
     assert float(again.value) == pytest.approx(float(solution.value), rel=1e-12)
 
 
-@pytest.mark.parametrize(("E_H", "begins_there"), [pytest.param(0.3, True, marks=pytest.mark.slow), (10.0, False)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("E_H", "begins_there"), [(0.3, True), (10.0, False)])
 def test_a_scout_narrower_than_the_optimum_is_nothing_to_begin_at(E_H, begins_there):
     from lpmjax.solve import _solve
 

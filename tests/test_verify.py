@@ -156,7 +156,7 @@ def test_every_closed_form_is_compared(identifier, name):
             lambda s: dataclasses.replace(s, between=1.001 * s.between),
             marks=pytest.mark.slow,
         ),
-        ("lpm.rank", grouped, lambda s: dataclasses.replace(s, slack=-s.slack)),
+        pytest.param("lpm.rank", grouped, lambda s: dataclasses.replace(s, slack=-s.slack), marks=pytest.mark.slow),
         ("lpm.rank", grouped, lambda s: dataclasses.replace(s, between=0 * s.between)),
     ],
 )
