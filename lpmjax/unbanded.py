@@ -10,7 +10,17 @@ of y_b the column is ``pi_k t_k``, ``t_k = pi_b / (pi_k s_k)``. So the gap of th
 
 whatever ``pi_b`` and ``omega_b`` are, and of second order in the width of the bands if they are means. Where ``t_k
 y_b`` is no gradient of the loss, as where a softmax would have a negative entry, or where it pays, less of y_b is
-taken: the norm can only fall by that, and ``pi_k s_k (t_k - less) <-y_b, z_b>`` is added to the gap.
+taken: the norm can only fall by that, and ``pi_k s_k (t_k - less) <-y_b, z_b>`` is added to the gap. Of classes that
+are next to never predicted, all above the mean of what is wanted is too much, and this is of first order.
+
+So classes of a band that is far from being pulled apart may also pull as they weigh: ``t_k = c`` for all of them, with
+``c = (pi_b / omega_b) / rms(pi / omega)``, or 1 if that is less. Let u be their ``c pi_k / omega_k`` and a_b what is
+taken off the diagonal of y_b, so that columns are ``u_k (y - a_b e_k)`` with y constant on every band. On the sum of
+a band weighed by u they do what they did, and its image gains ``beta_b = a_b std(u^2) / rms(u)`` within the band; on
+what is orthogonal to u they are ``-a_b diag(u)`` and stay within the band, orthogonal to its sum. With ``d_b = a_b max
+u`` below the norm nu of the bands, ``(beta x + d z)^2 <= beta^2 x^2 / (1 - d^2/nu^2) + nu^2 z^2`` bounds what the two
+add up to, so that the norm is at most the larger of nu and that of the bands' block with the rows of a diagonal matrix,
+``beta_b / (1 - d_b^2/nu^2)^(1/2)``, below it. It grows by the square of the width of the bands.
 """
 
 import dataclasses
@@ -23,8 +33,8 @@ from jax.core import Tracer
 
 from . import symmetry
 from .arguments import require_type
-from .charge import Budget, Price
-from .duality import Program, duality_gap, evaluate, largest_term, shrinkage
+from .charge import Price
+from .duality import Program, duality_gap, evaluate, gradient, largest_term, shrinkage
 from .losses.loss import ConvexLoss
 from .objectives.of_groups import GroupCoordinates
 from .orders import Bands
@@ -32,6 +42,8 @@ from .results.solution import Solution
 
 #: factors of a gradient that are tried between the gradient itself and the whole of what is wanted
 _SHARES = np.linspace(0.0, 1.0, 9)
+#: shares of the norm, tried in turn, below which a band is far enough from being pulled apart
+_REACHES = (0.0, 0.7, 0.9, 0.95, 0.98, 0.99, 0.995)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # equality of arrays is an array
@@ -159,41 +171,77 @@ def _bounds(coarse_problem: Any, fine_problem: Any, solution: Solution) -> tuple
     most = coarse.loss.largest_scale(at.loss, at.rival_counts)
     columns = _Columns(*(x[..., band] for x in (margins, at.rival_counts, at.loss.wrong, inner, most)))
     scale = coarse.omega[band] / fine.omega
-    wanted = coarse.weights[band] / (fine.weights * scale)
-    if isinstance(coarse.charge, Price):
-        wanted = wanted * shrinkage(np.asarray(coarse.charge.amount), proof.norm)
-    value, gap = _of_columns(fine, columns, (scale, wanted), proof.log_scale)
+    loss, gap_of = _of_columns(fine, columns, scale, proof.log_scale)
     cost = symmetry.spectral_cost(proof.within, proof.between, coarse.classes, coarse.omega)
-    price = proof.norm * float(isinstance(fine.charge, Budget))
-    granted = price * np.maximum(fine.charge.amount - coarse.charge.amount, 0.0)
-    value = value + fine.charge.paid(cost)
+    value = np.sum(fine.classes * fine.weights * loss.value) + fine.charge.paid(cost)
     size = np.max(scale) * (1 + largest_term(coarse, proof.within, proof.between, None))
     ulps = 2 * max(2, band.size) * np.finfo(np.float64).eps
-    moved = np.sum(
-        fine.classes
-        * fine.weights
-        * np.maximum(wanted, 1.0)
-        * np.sum(np.abs(columns.rival_counts * columns.wrong), axis=0)
-    )
-    rounding = ulps * (size * (value + moved) + price * cost)
-    gap = np.minimum(proof.direct + gap + granted + rounding, value)  # no objective is negative
+    wanted = coarse.weights[band] / (fine.weights * scale)
+    felt = np.sum(np.abs(columns.rival_counts * columns.wrong), axis=0)
+    moved = np.sum(fine.classes * fine.weights * np.maximum(wanted, 1.0) * felt)
+    pulls = gradient(at.loss.wrong, at.rival_counts, coarse.classes, coarse.weights, at.loss.total)[0] / coarse.omega
+    gap = value  # no objective is negative
+    for reach in _REACHES:
+        free, norm, factor = _as_they_weigh(coarse, fine, band, proof, pulls, reach)
+        shrunk, price, more = 1.0, norm, 0.0
+        if isinstance(coarse.charge, Price):
+            amount = np.asarray(coarse.charge.amount)
+            shrunk, price = shrinkage(amount, norm), 0.0
+            lost = shrinkage(amount, proof.norm) - shrunk
+            more = lost * np.sum(coarse.classes * coarse.weights * inner)
+        else:
+            more = (norm - proof.norm) * coarse.charge.amount
+            more = more + price * np.maximum(fine.charge.amount - coarse.charge.amount, 0.0)
+        rounding = ulps * (size * (value + moved) + price * cost)
+        gap = np.fmin(gap, proof.direct + more + gap_of(shrunk * wanted, shrunk * factor, free[band]) + rounding)
     unscaled = np.exp(-proof.log_scale)
     return float(value * unscaled), float(gap * unscaled)
 
 
-def _of_columns(fine: Program, columns: _Columns, factors: tuple, taken: Any) -> tuple[Any, Any]:
-    """The loss of the original classes, and what their gap is more than that of the bands; ``factors`` of the logits,
-    and wanted of the gradients. The loss is times ``exp(taken)``."""
-    scale, wanted = factors
-    loss, share = fine.loss, fine.classes * fine.weights
+def _as_they_weigh(coarse: Program, fine: Program, band, proof, pulls, reach: float) -> tuple[Any, Any, Any]:
+    """Bands whose classes pull as they weigh, the spectral norm of all gradients then, or a bound of it, and the (G,)
+    factors of those gradients.
+
+    Those are the bands that are pulled apart, by ``pulls``, with less than the share ``reach`` of the norm.
+    """
+    weighed, K = fine.weights / fine.omega, np.where(coarse.classes > 0, coarse.classes, 1.0)
+
+    def mean(x: Any) -> Any:
+        return np.bincount(band, fine.classes * x, K.size) / K
+
+    even = coarse.weights / coarse.omega
+    factor = np.minimum(even / np.sqrt(mean(weighed**2)), 1.0)  # more may be no gradient of the loss
+    columns = factor[band] * weighed
+    square = np.where(coarse.classes > 0, mean(columns**2), 1.0)
+    largest = np.zeros(K.size)
+    np.maximum.at(largest, band, np.where(fine.classes > 0, columns, 0.0))
+    apart = pulls * largest / even
+    free = apart < reach * proof.norm
+    spread = (pulls / even) ** 2 * mean((columns**2 - square[band]) ** 2) / square
+    added = np.where(free, spread / (1 - (apart / proof.norm) ** 2), 0.0)
+    block = proof.block * np.where(free, np.sqrt(square) / even, 1.0)
+    norm = np.sqrt(np.linalg.eigvalsh(block.T @ block + np.diag(added))[-1]) if free.any() else 0.0
+    rounding = 1 + 4 * K.size * np.finfo(np.float64).eps
+    return free, np.maximum(norm * rounding, proof.norm), factor[band]
+
+
+def _of_columns(fine: Program, columns: _Columns, scale: Any, taken: Any) -> tuple[Any, Any]:
+    """The loss of the original classes at ``scale`` times the logits, times ``exp(taken)``, and a function: what their
+    gap is more than that of the bands, by what is wanted of gradients and by the factors of those in ``free`` bands."""
+    loss, share, rivals = fine.loss, fine.classes * fine.weights, columns.rival_counts
     margins = scale * columns.margins - taken
-    rivals = columns.rival_counts
     margins = np.where((rivals > 0) | (taken == 0), margins, np.maximum(margins, 0.0))
     at = loss.on_groups(margins, rivals)
-    least = np.full(wanted.shape, np.inf)
-    possible = np.minimum(wanted, columns.most)
-    for part in _SHARES:
-        used = np.where(possible > 1, 1 + part * (possible - 1), possible)
+
+    def gap(used: Any, wanted: Any) -> Any:
         open_ = loss.fenchel_gap(at, rivals, used * columns.wrong, np.zeros_like(used))
-        least = np.fmin(least, open_ + scale * (wanted - used) * columns.inner)
-    return np.sum(share * at.value), np.sum(share * least)
+        return open_ + scale * (wanted - used) * columns.inner
+
+    def gap_of(wanted: Any, factor: Any, free: Any) -> Any:
+        possible = np.minimum(wanted, columns.most)
+        least = np.full(wanted.shape, np.inf)
+        for part in _SHARES:
+            least = np.fmin(least, gap(np.where(possible > 1, 1 + part * (possible - 1), possible), wanted))
+        return np.sum(share * np.where(free, gap(factor, wanted), least))
+
+    return at, gap_of

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -104,6 +105,7 @@ def test_the_interval_is_that_of_dense_algebra(solved, monkeypatch):
     assert bound.value >= full.value
     assert 1e-6 < bound.relative_gap < 2e-2
     monkeypatch.setattr(module, "_SHARES", [1.0])  # what the dense bound takes
+    monkeypatch.setattr(module, "_REACHES", [0.0])
     assert unbanded(solution).lower_bound == pytest.approx(lower, rel=1e-7)
 
 
@@ -141,6 +143,27 @@ def test_bands_of_equal_classes_prove_what_the_solution_does(solved):
     assert bound.value == pytest.approx(float(full.value), rel=1e-13)
     assert bound.relative_gap < 1e-9
     np.testing.assert_allclose(bound.coordinates().between, same.between, atol=1e-10)
+
+
+def test_the_norm_bounds_that_of_classes_as_they_weigh():
+    rng, above, excess = np.random.default_rng(3), [], []
+    for _ in range(300):
+        band = np.sort(np.r_[[0, 0, 1, 1, 2], rng.integers(0, 3, 7)])
+        K = np.bincount(band)
+        each = np.exp(rng.uniform(-1, 1) * rng.normal(size=band.size))  # weights of the classes
+        weights, apart = np.bincount(band, each) / K, rng.uniform(0, 2, 3)
+        constant = rng.normal(size=(3, 3)) / np.sqrt(K[:, None] * K)
+        between = (np.sqrt(K[:, None] * K) * constant - np.diag(apart)) * weights
+        norm = max(np.linalg.norm(between, 2), np.max(apart * weights, where=K > 1, initial=0.0))
+        coarse, fine = (SimpleNamespace(classes=c, weights=w, omega=1.0) for c, w in ((K, weights), (each**0, each)))
+        proof = SimpleNamespace(block=-between, norm=norm)
+        free, bound, factor = module._as_they_weigh(coarse, fine, band, proof, apart * weights, 0.98)
+        columns = np.where(free[band], factor * each, weights[band])
+        dense = np.linalg.norm((constant[band][:, band] - np.diag(apart[band])) * columns, 2)
+        assert norm <= bound and dense <= bound * (1 + 1e-13) and (factor <= 1).all()
+        above.append(dense / norm)
+        excess.append((bound / norm - 1) / (dense / norm - 1) if dense > 1.0001 * norm else np.inf)
+    assert max(above) > 1.1 and min(excess) < 1.05  # what is added is needed, and hardly more than is needed
 
 
 @pytest.mark.parametrize("loss", [lpm.CrossEntropy(), lpm.LabelSmoothing(0.1)])
@@ -193,6 +216,40 @@ def test_intervals_of_random_tails_hold_the_optimum(model, loss):
             bound = unbanded(lpm.solve(build(lpm.ClassGroups.banded(counts, rtol, weights), loss)))
             assert bound.lower_bound <= full.value and bound.value >= full.lower_bound
             assert bound.relative_gap < 0.5 * rtol**2 + 0.01
+
+
+@pytest.mark.slow
+def test_rare_classes_do_not_make_the_interval_one_of_first_order(monkeypatch):
+    counts = np.rint(np.geomspace(2000, 20, 150))
+    full = lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.from_counts(counts), 1.0, 1.0), tol=1e-7).check()
+    assert int(np.sum(full.slack < 0)) > 70  # next to never predicted, so that they cannot pull more than they weigh
+    widths = {}
+    for reaches in (module._REACHES, [0.0]):
+        monkeypatch.setattr(module, "_REACHES", reaches)
+        for rtol in (0.4, 0.2):
+            bound = unbanded(lpm.solve(lpm.LayerPeeled(lpm.ClassGroups.banded(counts, rtol), 1.0, 1.0)))
+            assert bound.lower_bound <= full.value - full.gap <= full.value <= bound.value
+            widths[len(reaches) > 1, rtol] = bound.relative_gap
+    assert widths[True, 0.2] < widths[True, 0.4] / 3 and widths[False, 0.2] > widths[False, 0.4] / 3
+    assert widths[True, 0.2] < widths[False, 0.2] / 3
+
+
+def test_what_weighs_is_paid_for(monkeypatch):
+    counts = np.array([400, 380, 100, 90, 24, 22, 20, 17, 15, 14, 13, 13], float)
+    solution = lpm.solve(budgets(lpm.ClassGroups.banded(counts, 1.0))).check()
+    band = solution.problem.groups.class_index
+    coarse_pi, pi, eye = np.asarray(solution.problem.groups.weights), counts / counts.sum(), np.eye(counts.size)
+    monkeypatch.setattr(module, "_REACHES", [0.9])
+    monkeypatch.setattr(module, "_SHARES", [1.0])
+    gradient = (P := np.exp(np.asarray(solution.logits()))) / P.sum(0) - eye
+    tail = band == band[-1]
+    assert tail.sum() == 8 and (solution.slack[band[-1]] < np.log(0.9)) and (solution.slack[: band[-1]] > 0).all()
+    used = np.minimum(coarse_pi[band] / pi, 1 / -np.diag(gradient))
+    used[tail] = coarse_pi[band[-1]] / np.sqrt(np.mean(pi[tail] ** 2))
+    P = eye + used * gradient
+    entropy = -np.sum(pi * np.sum(P * np.log(P), 0))
+    lower = entropy - float(solution.problem.budget) * np.linalg.norm((P - eye) * pi, 2)
+    assert lower - 1e-4 < unbanded(solution).lower_bound <= lower + 1e-13
 
 
 @pytest.mark.slow

@@ -437,9 +437,16 @@ MUTANTS = (
         "at.probabilities",
         f"{TREE} -k any_multi",
     ),
-    Mutant("conjugate of a band's classes", BANDS, "np.sum(share * least)", "0.0", f"{BANDED} -k dense_algebra"),
+    Mutant(
+        "conjugate of a band's classes", BANDS, "gap(factor, wanted), least)", "0.0, 0.0)", f"{BANDED} -k dense_algebra"
+    ),
     Mutant("omega of a band's classes", BANDS, "(fine.weights * scale)", "fine.weights", f"{BANDED} -k dense_algebra"),
-    Mutant("gap of the bands themselves", BANDS, "proof.direct + gap", "gap", f"{BANDED} -k any_coordinates"),
+    Mutant("gap of the bands themselves", BANDS, "proof.direct + more", "more", f"{BANDED} -k any_coordinates"),
+    Mutant("image of a band as it weighs", BANDS, " + np.diag(added)", "", f"{BANDED} -k as_they_weigh"),
+    Mutant(
+        "bands close to being pulled apart", BANDS, "1 - (apart / proof.norm) ** 2", "1", f"{BANDED} -k as_they_weigh"
+    ),
+    Mutant("price of a larger norm", BANDS, "(norm - proof.norm) *", "0.0 *", f"{BANDED} -k what_weighs_is_paid"),
     Mutant(
         "less of a gradient than wanted",
         BANDS,

@@ -6,6 +6,8 @@ from .derive import Record, Row, best, modelled, name_of
 
 #: seconds of modelled compute per loop trip below which the cost is that of starting operations
 _SMALL = 2e-5
+#: share of the time from which a ceiling is refuted: samples of both vary
+_EXCEEDED = 1.2
 
 
 def limit_of(record: Record, row: Row) -> dict[str, Any] | None:
@@ -17,7 +19,9 @@ def limit_of(record: Record, row: Row) -> dict[str, Any] | None:
     rest = max(1 - sum(shares.values()), 0.0)
     largest = max(shares, key=lambda name: shares[name])
     trips = max(row["work"]["trips"], 1.0)
-    if shares[largest] >= rest:
+    if max(shares["compute"] + shares["stragglers"], shares["memory"], shares["latency"]) > _EXCEEDED:
+        verdict = "unknown"  # what is exceeded was no ceiling
+    elif shares[largest] >= rest:
         verdict = largest
     elif (parts["compute"] + parts["stragglers"]) / trips < _SMALL:
         verdict = "latency"  # of many small operations

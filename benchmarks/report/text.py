@@ -186,7 +186,9 @@ def _limits(record: Record) -> str:
         "wait for the slowest. *Memory*: arguments and results; where XLA's temporaries exceed 64 MiB, the bytes that "
         "it counts, each loop once. *Latency*: one call and its empty loop trips. *Rest*: what no ceiling explains; "
         "where a loop trip has little to compute it is the start of many small operations and counts as latency, "
-        "elsewhere as compute below its ceiling.\n"
+        "elsewhere as compute below its ceiling. *Unknown*: more than the whole time at a ceiling, which was none "
+        "then: in records of GPUs to November 2026 every link of the chains of elementwise operations was a kernel of "
+        "its own.\n"
     )
     return words + "\n" + table(head, lines) + "\n" + _fractions(record)
 
