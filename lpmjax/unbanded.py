@@ -93,7 +93,8 @@ def unbanded(solution: Solution) -> Unbanded:
 
     ``solution`` is that of a problem whose groups are by :meth:`lpmjax.ClassGroups.banded`. Its logits are expanded to
     all classes and certified there, on the host in float64: the spectral norm is that of the bands, so that it takes
-    milliseconds where a solve takes seconds. Only the coordinates are trusted; whatever they are, the interval holds.
+    a fraction of a second where a solve takes many. Only the coordinates are trusted; whatever they are, the interval
+    holds.
 
     Raises
     ------
@@ -183,15 +184,15 @@ def _bounds(coarse_problem: Any, fine_problem: Any, solution: Solution) -> tuple
     gap = value  # no objective is negative
     for reach in _REACHES:
         free, norm, factor = _as_they_weigh(coarse, fine, band, proof, pulls, reach)
-        shrunk, price, more = 1.0, norm, 0.0
         if isinstance(coarse.charge, Price):
             amount = np.asarray(coarse.charge.amount)
             shrunk, price = shrinkage(amount, norm), 0.0
             lost = shrinkage(amount, proof.norm) - shrunk
             more = lost * np.sum(coarse.classes * coarse.weights * inner)
         else:
+            shrunk, price = 1.0, norm
             more = (norm - proof.norm) * coarse.charge.amount
-            more = more + price * np.maximum(fine.charge.amount - coarse.charge.amount, 0.0)
+            more = more + norm * np.maximum(fine.charge.amount - coarse.charge.amount, 0.0)
         rounding = ulps * (size * (value + moved) + price * cost)
         gap = np.fmin(gap, proof.direct + more + gap_of(shrunk * wanted, shrunk * factor, free[band]) + rounding)
     unscaled = np.exp(-proof.log_scale)

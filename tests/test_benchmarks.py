@@ -217,9 +217,8 @@ def test_lanes_in_lockstep_trip_as_often_as_the_slowest_and_keep_their_results()
     np.testing.assert_array_equal(run_counted(program, [trips])[0][0], jax.vmap(lane)(trips))
 
 
-@pytest.mark.parametrize(
-    "G", [3, pytest.param(66, marks=pytest.mark.slow)]
-)  # of many a scout tells how wide the factorisation has to be
+# Of many groups a scout tells how wide the factorisation has to be.
+@pytest.mark.parametrize("G", [3, pytest.param(66, marks=pytest.mark.slow)])
 def test_an_eager_solve_is_counted_at_the_widths_that_it_chooses(G):
     problem = lpm.LayerPeeled(lpm.ClassGroups.long_tail(G, 100.0), 1.0, 1.0)
     work = count_solve(lambda: lpm.solve(problem, tol=1e-2))
