@@ -24,8 +24,8 @@ from . import metrics as metrics
 from .certify import certify as certify
 from .codes import Phase as Phase
 from .codes import Status as Status
-from .diagnose import Diagnosis as Diagnosis
 from .diagnose import diagnose as diagnose
+from .diagnosis import Diagnosis as Diagnosis
 from .factored import factored as factored
 from .flow import flow as flow
 from .groups import ClassGroups as ClassGroups

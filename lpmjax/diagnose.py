@@ -1,210 +1,30 @@
 """diagnose: which classes of a long-tailed data set collapse, and the least change that prevents it."""
 
 import dataclasses
-import json
 import os
-import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .arguments import require_flag, require_positive, scalars
-from .codes import Phase, Status
 from .counts.files import read
 from .counts.given import by_class, class_counts
-from .counts.names import told_apart
-from .duality import Program, duality_gap, evaluate, gradient
-from .files import json_text
+from .diagnosis import Diagnosis
+from .duality import Program, duality_gap, evaluate, gradient, slacks
 from .groups import ClassGroups
 from .problems.grouped import GroupedProblem
 from .problems.layer_peeled import LayerPeeled
 from .problems.unconstrained import UnconstrainedFeatures
-from .remedies.of_budgets import of_budgets
-from .remedies.of_decays import of_decays
-from .remedies.remedy import KINDS, Remedy, digits
-from .remedies.solves import Solves, announcer
+from .remedies.narrow_bands import NarrowBands, in_narrow_bands
+from .remedies.solves import MANY, Solves, announcer
 from .results.solution import Solution
 from .settings import nan_is_a_value
 
-_ROWS = 20  #: classes that are printed one by one
-
-
-@dataclasses.dataclass(frozen=True, eq=False)  # equality of arrays is an array
-class Diagnosis:
-    """What :func:`diagnose` found; arrays are (K,), in the caller's class order. Compare by ``record()``.
-
-    Attributes
-    ----------
-    names, counts : of the classes.
-    weight, slack : loss weight (of a class, sum 1), and ``log(weight / (multiplier omega))``.
-    w_norm2, h_norm2 : squared norms of classifier row and feature.
-    nearest, cosine : index of the class whose classifier row is closest in direction (-1: none), and the cosine.
-    dual_margin : ``1 - sigma / multiplier`` of the largest singular value of the gradient beyond the rank, how far the
-        next direction is from being used; NaN at full rank K - 1.
-    parameters, equivalent : of the model, and of the other form (:func:`diagnose` defines it).
-    remedies : two, of kind "weights" and of "budget" or "decay"; none if not asked for.
-    solution : the optimum, in groups of equal classes.
-    reading : how the counts were read, if they come from a file.
-    """
-
-    names: tuple[str, ...]
-    counts: np.ndarray
-    weight: np.ndarray
-    slack: np.ndarray
-    w_norm2: np.ndarray
-    h_norm2: np.ndarray
-    nearest: np.ndarray
-    cosine: np.ndarray
-    dual_margin: float
-    parameters: dict[str, float]
-    equivalent: dict[str, float]
-    remedies: tuple[Remedy, ...]
-    solution: Solution
-    reading: str = ""
-
-    @property
-    def known(self) -> bool:
-        """Whether slack is proved: the optimum is certified, or has weight decay (known without solving)."""
-        without_solving = not self.solution.problem.on_budget and bool(np.isfinite(self.slack).all())
-        return without_solving or int(self.solution.status) == Status.certified
-
-    @property
-    def collapsed(self) -> np.ndarray:
-        """(K,) whether slack is < 0; RuntimeError, with the remedy, where that is not known.
-
-        A collapsed class has no direction of its own in the theory of equal classes; among distinct counts it is near
-        others, not equal to them, and a lone class can keep a direction. Never a tolerance on a cosine.
-        """
-        if not self.known:
-            raise RuntimeError(self._uncertified())
-        return self.slack < 0
-
-    def _uncertified(self) -> str:
-        s = self.solution
-        relative, tol = float(s.gap / np.abs(s.value)), float(s.tol)
-        if not relative < 1:
-            return f"Not solved ({Status(int(s.status)).name}), so which classes collapse is not known."
-        enough = digits(relative, 0.1, up=True)
-        return (
-            f"Not certified ({Status(int(s.status)).name}): the relative gap {relative:.1e} is above tol = {tol:.1e}, "
-            f"so which classes collapse is not known. A tol of {enough} accepts this gap."
-        )
-
-    def with_remedies(self, progress: Callable[[int, str], None] | None = None) -> "Diagnosis":
-        """The same with its remedies, as :func:`diagnose` finds them; with those it has already, itself.
-
-        ``progress`` is called before every solve as ``progress(solves done, what the next one is for)``.
-        """
-        return [self, *self.one_by_one(progress)][-1]
-
-    def one_by_one(self, progress: Callable[[int, str], None] | None = None) -> Iterator["Diagnosis"]:
-        """The same with one remedy more each time, until it has both: what is known if the search is ended."""
-        return self._one_by_one(announcer(progress))
-
-    def _one_by_one(self, announce: Callable[[str], None]) -> Iterator["Diagnosis"]:
-        if len(self.remedies) == 2:
-            return
-        model, index = self.solution.problem.unordered, self.solution.problem.groups.class_index
-        unordered = dataclasses.replace(self.solution, problem=model)
-        solves = Solves(float(self.solution.tol), announce)
-        found = iter(of_decays(model) if isinstance(model, UnconstrainedFeatures) else of_budgets(unordered, solves))
-        known: dict[str, Remedy] = {}
-        while True:
-            with jax.enable_x64(True):  # not while a caller has the word
-                remedy = next(found, None)
-            if remedy is None:
-                return
-            known[remedy.kind] = dataclasses.replace(remedy, factors=remedy.factors[index])
-            yield dataclasses.replace(self, remedies=tuple(known[kind] for kind in KINDS if kind in known))
-
-    @property
-    def certified(self) -> bool:
-        """Whether the optimum, and that of every remedy, is certified."""
-        return {int(self.solution.status), *(int(r.status) for r in self.remedies)} == {int(Status.certified)}
-
-    def record(self) -> dict[str, Any]:
-        """Numbers, strings, lists and dictionaries for strict JSON: None stands for NaN."""
-        s, columns = self.solution, ("weight", "slack", "w_norm2", "h_norm2", "cosine")
-        raw = {
-            "model": type(s.problem).__name__,
-            "reading": self.reading or None,
-            "parameters": self.parameters,
-            "equivalent": self.equivalent,
-            "K": self.counts.size,
-            "N": int(self.counts.sum()),
-            "imbalance": float(self.counts.max() / self.counts.min()),
-            "num_collapsed": int(self.collapsed.sum()) if self.known else None,
-            "status": Status(int(s.status)).name,
-            "phase": Phase(int(s.phase)).name,
-            "rank": int(s.rank),
-            "dual_margin": self.dual_margin,
-            **{name: float(getattr(s, name)) for name in ("value", "gap", "tol", "multiplier")},
-            "names": self.names,
-            "counts": self.counts,
-            "collapsed": self.collapsed if self.known else None,
-            **{name: getattr(self, name) for name in columns},
-            "nearest": [None if i < 0 else self.names[i] for i in self.nearest],
-            "remedies": [dataclasses.asdict(r) | {"status": r.status.name} for r in self.remedies],
-        }
-        return json.loads(json_text(raw))
-
-    def to_dataframe(self) -> Any:
-        """A pandas DataFrame with one row for each class, by name, and the arrays as columns; NA is not known."""
-        from pandas import NA, DataFrame, Index  # xarray brings it
-
-        columns = ("weight", "slack", "w_norm2", "h_norm2", "cosine")
-        data = {"count": self.counts} | {name: getattr(self, name) for name in columns}
-        data["collapsed"] = self.collapsed if self.known else NA
-        data["nearest"] = [None if i < 0 else self.names[i] for i in self.nearest]
-        return DataFrame(data, index=Index(self.names, name="class"))
-
-    def __str__(self) -> str:
-        s, K, n = self.solution, self.counts.size, self.counts
-        margin = "" if np.isnan(self.dual_margin) else f" (dual margin {self.dual_margin:.2g})"
-        size = f"{K} classes, {n.sum()} samples, imbalance {n.max() / n.min():.4g}"
-        lines = [f"{type(s.problem).__name__}, {_listed(self.parameters)}"]
-        lines += textwrap.wrap(f"read as {self.reading}", 80) if self.reading else []
-        if not self.known:
-            return "\n".join([*lines, size, "", *textwrap.wrap(self._uncertified(), 80)])
-        lines += [
-            f"{size}; {self.collapsed.sum()} collapsed (*)",
-            f"{Phase(int(s.phase)).name}, rank {int(s.rank)} of {K - 1}{margin}; {Status(int(s.status)).name}, "
-            f"relative gap {float(s.gap / s.value):.0e}",
-            f"in the other form: {_listed(self.equivalent)}",
-            "",
-            f"{'class':<15}{'samples':>9}{'slack':>9}  {'|w|^2':>10}{'|h|^2':>10}  {'nearest':<15}{'cosine':>8}",
-        ]
-        order, last = np.lexsort((-n, -self.slack)), -1
-        rows = _rows_shown(self.collapsed[order])
-        shown = {*order[rows].tolist(), *self.nearest[order[rows]].tolist()} - {-1}
-        stubs = told_apart({k: self.names[k] for k in shown}, 15)
-        for row in rows:
-            lines += ["..."] * (row > last + 1) + [self._row(order[row], stubs)]
-            last = row
-        for note in self._notes():
-            lines += ["", *textwrap.wrap(note, 80)]
-        for remedy in self.remedies:
-            lines += ["", *textwrap.wrap(f"Remedy by {remedy.kind}: {remedy.message}", 80)]
-        return "\n".join(lines)
-
-    def _notes(self) -> list[str]:
-        if int(self.solution.status) != Status.certified:
-            return ["Not certified: slack is known without solving, but not phase, rank, norms and cosines."]
-        if int(self.solution.phase) == Phase.separated and self.collapsed.any():
-            return ["(*) slack < 0, yet all classifiers differ: a class whose count no other has keeps a direction."]
-        return []
-
-    def _row(self, k: int, stubs: Mapping[int, str]) -> str:
-        near, cosine = "-", "-"
-        if self.nearest[k] >= 0:
-            near, value = stubs[self.nearest[k]], self.cosine[k]
-            cosine = f"{value:.4f}" if abs(value) >= 1e-3 else f"{value:.1e}"
-        return (
-            f"{stubs[k]:<15}{self.counts[k]:>9}{self.slack[k]:>9.4f}{'*' if self.collapsed[k] else ' ':>2}"
-            f"{self.w_norm2[k]:>10.4g}{self.h_norm2[k]:>10.4g}  {near:<15}{cosine:>8}"
-        )
+_ALL = 600  #: distinct counts up to which all are solved for if no ``tol`` is given
+_TOL_IN_BANDS = 1e-4  #: of more
 
 
 @nan_is_a_value
@@ -262,16 +82,19 @@ def diagnose(
     E_W, E_H : mean squared norms (by default 1 and 5, as in Fang et al.);  lambda_W, lambda_H : weight decays.
     remedies : whether to look for them; they take most of the time, and ``with_remedies`` of a diagnosis without them
         looks for them later.
-    tol : relative duality gap of a certified result, by default that of :func:`lpmjax.solve`.
+    tol : relative duality gap of a certified result, by default that of :func:`lpmjax.solve` for up to 600 distinct
+        counts, and 1e-4 for more. From some 150 distinct counts on a loose one is answered in bands of near-equal
+        classes (``Diagnosis.in_bands``), where half as many bands as distinct counts prove it or fewer: then the
+        multiplier is known in an interval (about 1 % at 1e-4), and classes within it are ``undecided``.
     progress : called before every solve as ``progress(solves done, what the next one is for)``; how many there will be
         is not known beforehand.
 
     Returns
     -------
     Diagnosis. It takes a compilation (about ten seconds) for each number G of distinct counts and a solve (a second at
-    G = 100, some ten at G = 1000). Remedies under budgets take three compilations and 5 to 15 solves more; from some
-    150 distinct counts on they are searched in bands of near-equal weights and verified by three to six solves each, to
-    a few ten-thousandths. With weight decay they take nothing.
+    G = 100, a minute and more at G = 1000). Remedies under budgets take three compilations and 5 to 15 solves more;
+    from some 150 distinct counts on they are searched in bands of near-equal weights and verified by three to six
+    solves each, to a few ten-thousandths, in bands to about a hundredth. With weight decay they take nothing.
 
     Raises
     ------
@@ -295,14 +118,19 @@ def diagnose(
     with jax.enable_x64(True):
         groups = ClassGroups.from_counts(number.tolist(), weights, sample_weights=sample_weights)
         problem = _model(groups, {"E_W": E_W, "E_H": E_H}, {"lambda_W": lambda_W, "lambda_H": lambda_H})
-        index = groups.class_index
-        # Without the class order, which is static and would cost a compilation per data set.
-        solution = Solves(tol, announce).first(problem.unordered)
-        solution = dataclasses.replace(solution, problem=problem)
+        bands = _in_bands(problem, tol, announce)
+        if bands is None:
+            # Without the class order, which is static and would cost a compilation per data set.
+            solution = Solves(tol, announce).first(problem.unordered)
+            solution = dataclasses.replace(solution, problem=problem)
+        else:
+            solution = bands.proof.bands
+        index = solution.problem.groups.class_index
         nearest, cosine = _nearest(np.asarray(solution.cosines()), index)
-        margin = _dual_margin(solution)
-    columns = (groups.weights, solution.slack, solution.w_norm2, solution.h_norm2)
-    weight, slack, w_norm2, h_norm2 = (np.asarray(x)[index] for x in columns)
+        margin = _dual_margin(solution) if bands is None else float("nan")
+        slack = np.asarray(slacks(Program.of(problem), jnp.log(solution.multiplier)))
+    weight, slack = (np.asarray(x)[groups.class_index] for x in (groups.weights, slack))
+    w_norm2, h_norm2 = (np.asarray(x)[index] for x in (solution.w_norm2, solution.h_norm2))
     found = Diagnosis(
         names=labels,
         counts=number,
@@ -317,9 +145,17 @@ def diagnose(
         equivalent=_equivalent(solution, number, w_norm2, h_norm2),
         remedies=(),
         solution=solution,
+        in_bands=bands,
         reading=getattr(counts, "reading", ""),
     )
     return [found, *found._one_by_one(announce)][-1] if remedies else found
+
+
+def _in_bands(problem: GroupedProblem, tol: float | None, announce: Callable[[str], None]) -> NarrowBands | None:
+    """In bands, where a solve of all groups would take long and no more is asked for than bands prove."""
+    groups = problem.groups.num_groups
+    asked = tol if tol is not None else _TOL_IN_BANDS if groups > _ALL else 0.0
+    return in_narrow_bands(problem, asked, Solves(None, announce)) if groups > MANY and asked > 0 else None
 
 
 def _nearest(cosines: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -364,16 +200,3 @@ def _model(groups: ClassGroups, budgets: dict[str, Any], decays: dict[str, Any])
     if given.keys() not in (budgets.keys(), decays.keys()):
         raise ValueError(f"got {', '.join(given)}: give both of E_W, E_H, or both of lambda_W, lambda_H, or none.")
     return (LayerPeeled if "E_W" in given else UnconstrainedFeatures)(groups, **given)
-
-
-def _listed(values: dict[str, float]) -> str:
-    return ", ".join(f"{name} = {value:.6g}" for name, value in values.items())
-
-
-def _rows_shown(collapsed: np.ndarray) -> list[int]:
-    """All rows, or the first, the last and those around the first collapsed one, in order of slack."""
-    K = collapsed.size
-    if K <= _ROWS:
-        return list(range(K))
-    change = int(np.argmax(collapsed)) if collapsed.any() else 0
-    return sorted({*range(5), *range(max(change - 5, 0), min(change + 5, K)), *range(K - 5, K)})

@@ -21,6 +21,11 @@ what is orthogonal to u they are ``-a_b diag(u)`` and stay within the band, orth
 u`` below the norm nu of the bands, ``(beta x + d z)^2 <= beta^2 x^2 / (1 - d^2/nu^2) + nu^2 z^2`` bounds what the two
 add up to, so that the norm is at most the larger of nu and that of the bands' block with the rows of a diagonal matrix,
 ``beta_b / (1 - d_b^2/nu^2)^(1/2)``, below it. It grows by the square of the width of the bands.
+
+The optimal value v is convex in a budget c, of slope -multiplier. At t times the expanded logits, which cost t times
+what they do, the loss u(t) is at least v there. With v(c) at least the lower bound, chords on both sides hold the
+multiplier: (lower - u(t)) / (t cost - c) <= multiplier <= (u(t) - lower) / (c - t cost). Where the gap is small, the
+best of them are as far apart as its square root.
 """
 
 import dataclasses
@@ -44,6 +49,8 @@ from .results.solution import Solution
 _SHARES = np.linspace(0.0, 1.0, 9)
 #: shares of the norm, tried in turn, below which a band is far enough from being pulled apart
 _REACHES = (0.0, 0.7, 0.9, 0.95, 0.98, 0.99, 0.995)
+#: relative distances from the budget that chords are tried over
+_CHORDS = np.exp2(np.linspace(-20.0, -1.0, 39))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # equality of arrays is an array
@@ -55,6 +62,8 @@ class Unbanded:
     problem : that problem, in groups of equal classes (``ClassGroups.original``).
     value : its objective at the expanded logits, which cost what those of the bands do.
     lower_bound, gap : ``value - gap``; the gap includes an allowance for its own rounding.
+    multiplier : (least, largest) that the multiplier of its spectral cost can be; of a penalised problem both are the
+        price.
     bands : the solution that was expanded.
     """
 
@@ -62,6 +71,7 @@ class Unbanded:
     value: float
     lower_bound: float
     gap: float
+    multiplier: tuple[float, float]
     bands: Solution
 
     @property
@@ -109,8 +119,8 @@ def unbanded(solution: Solution) -> Unbanded:
         problem = eqx.tree_at(lambda p: p.groups, solution.problem, solution.problem.groups.original)
     coarse = _on_host(solution.problem)
     with np.errstate(all="ignore"):  # what is not finite says so in the interval
-        value, gap = _bounds(coarse, _on_host(problem), solution)
-    return Unbanded(problem, value, value - gap, gap, solution)
+        value, gap, multiplier = _bounds(coarse, _on_host(problem), solution)
+    return Unbanded(problem, value, value - gap, gap, multiplier, solution)
 
 
 def _require_single(solution: Solution) -> None:
@@ -161,8 +171,8 @@ class _Columns(NamedTuple):
     most: Any  #: (G,) by how much its gradient can be multiplied
 
 
-def _bounds(coarse_problem: Any, fine_problem: Any, solution: Solution) -> tuple[float, float]:
-    """Value and gap of the original problem."""
+def _bounds(coarse_problem: Any, fine_problem: Any, solution: Solution) -> tuple[float, float, tuple[float, float]]:
+    """Value, gap and range of the multiplier of the original problem."""
     band = _band_of_group(coarse_problem.groups, fine_problem.groups)
     coarse, fine = Program.of(coarse_problem), Program.of(fine_problem)
     proof = duality_gap(coarse, *_given(solution))
@@ -172,9 +182,9 @@ def _bounds(coarse_problem: Any, fine_problem: Any, solution: Solution) -> tuple
     most = coarse.loss.largest_scale(at.loss, at.rival_counts)
     columns = _Columns(*(x[..., band] for x in (margins, at.rival_counts, at.loss.wrong, inner, most)))
     scale = coarse.omega[band] / fine.omega
-    loss, gap_of = _of_columns(fine, columns, scale, proof.log_scale)
+    loss_at, gap_of = _of_columns(fine, columns, scale, proof.log_scale)
     cost = symmetry.spectral_cost(proof.within, proof.between, coarse.classes, coarse.omega)
-    value = np.sum(fine.classes * fine.weights * loss.value) + fine.charge.paid(cost)
+    value = loss_at(1.0) + fine.charge.paid(cost)
     size = np.max(scale) * (1 + largest_term(coarse, proof.within, proof.between, None))
     ulps = 2 * max(2, band.size) * np.finfo(np.float64).eps
     wanted = coarse.weights[band] / (fine.weights * scale)
@@ -196,7 +206,23 @@ def _bounds(coarse_problem: Any, fine_problem: Any, solution: Solution) -> tuple
         rounding = ulps * (size * (value + moved) + price * cost)
         gap = np.fmin(gap, proof.direct + more + gap_of(shrunk * wanted, shrunk * factor, free[band]) + rounding)
     unscaled = np.exp(-proof.log_scale)
-    return float(value * unscaled), float(gap * unscaled)
+    if isinstance(fine.charge, Price):
+        price = float(fine.charge.amount)
+        return float(value * unscaled), float(gap * unscaled), (price, price)
+    least, most = _between_chords(loss_at, value - gap, fine.charge.amount, cost, ulps * size)
+    return float(value * unscaled), float(gap * unscaled), (float(least * unscaled), float(most * unscaled))
+
+
+def _between_chords(loss_at: Any, lower: Any, budget: Any, cost: Any, rounding: Any) -> tuple[Any, Any]:
+    """Least and largest multiplier; ``rounding``: relative, of losses and of what their logits cost."""
+
+    def slope(share: float) -> Any:
+        """From the lower bound at the budget to the loss of logits that cost ``share`` times as much."""
+        return ((1 + rounding) * loss_at(share) - lower) / (budget - (1 + rounding) * share * cost)
+
+    steeper = [slope(1 - step) for step in (0.0, *_CHORDS) if budget > (1 + rounding) * (1 - step) * cost]
+    flatter = [slope(1 + step) for step in _CHORDS if budget < (1 - rounding) * (1 + step) * cost]
+    return np.fmax(0.0, np.fmax.reduce(flatter, initial=0.0)), np.fmin.reduce(steeper, initial=np.inf)
 
 
 def _as_they_weigh(coarse: Program, fine: Program, band, proof, pulls, reach: float) -> tuple[Any, Any, Any]:
@@ -227,15 +253,19 @@ def _as_they_weigh(coarse: Program, fine: Program, band, proof, pulls, reach: fl
 
 
 def _of_columns(fine: Program, columns: _Columns, scale: Any, taken: Any) -> tuple[Any, Any]:
-    """The loss of the original classes at ``scale`` times the logits, times ``exp(taken)``, and a function: what their
-    gap is more than that of the bands, by what is wanted of gradients and by the factors of those in ``free`` bands."""
+    """Two functions: the original classes' loss, times ``exp(taken)``, at a multiple of the logits; and what the gap is
+    more than that of the bands, by what is wanted of gradients and by the factors of those in ``free`` bands."""
     loss, share, rivals = fine.loss, fine.classes * fine.weights, columns.rival_counts
-    margins = scale * columns.margins - taken
-    margins = np.where((rivals > 0) | (taken == 0), margins, np.maximum(margins, 0.0))
-    at = loss.on_groups(margins, rivals)
+
+    def at(multiple: float) -> Any:
+        margins = multiple * scale * columns.margins - taken
+        margins = np.where((rivals > 0) | (taken == 0), margins, np.maximum(margins, 0.0))
+        return loss.on_groups(margins, rivals)
+
+    here = at(1.0)
 
     def gap(used: Any, wanted: Any) -> Any:
-        open_ = loss.fenchel_gap(at, rivals, used * columns.wrong, np.zeros_like(used))
+        open_ = loss.fenchel_gap(here, rivals, used * columns.wrong, np.zeros_like(used))
         return open_ + scale * (wanted - used) * columns.inner
 
     def gap_of(wanted: Any, factor: Any, free: Any) -> Any:
@@ -245,4 +275,4 @@ def _of_columns(fine: Program, columns: _Columns, scale: Any, taken: Any) -> tup
             least = np.fmin(least, gap(np.where(possible > 1, 1 + part * (possible - 1), possible), wanted))
         return np.sum(share * np.where(free, gap(factor, wanted), least))
 
-    return at, gap_of
+    return lambda multiple: np.sum(share * at(multiple).value), gap_of

@@ -136,6 +136,35 @@ def test_the_interval_holds_at_any_coordinates(solved):
             assert bound.lower_bound <= full.value and bound.value >= full.value - full.gap
 
 
+def test_the_interval_of_the_multiplier_holds_that_of_all_classes(solved):
+    build, full, solution = solved
+    least, most = unbanded(solution).multiplier
+    if build is budgets:
+        assert 0.85 * most < least <= full.multiplier <= most
+    else:
+        assert least == most == full.problem.penalty
+
+
+@pytest.mark.parametrize("loss", [None, lpm.LabelSmoothing(0.1)])
+@pytest.mark.parametrize("E_H", [0.01, 5.0, 1000.0])
+def test_chords_hold_the_multiplier_wherever_the_budget_is(loss, E_H):
+    """Also where one of a smoothed loss does not bind: it is 0 there, and so is what holds it."""
+    full, bands, exact = (
+        lpm.solve(lpm.LayerPeeled(groups, 1.0, E_H, loss))
+        for groups in (lpm.ClassGroups.from_counts(COUNTS), *(lpm.ClassGroups.banded(COUNTS, r) for r in (0.25, 0.0)))
+    )
+    free = loss is not None and E_H == 1000
+    assert (float(full.multiplier) == 0) == free
+    for solution, within in ((bands, 0.3), (exact, 1e-4)):
+        bound = unbanded(solution)
+        least, most = bound.multiplier
+        assert least <= full.multiplier <= most
+        assert most < 1e-6 * bound.value if free else most - least < within * most
+        if not free:  # nothing proved about the value, nothing about the multiplier
+            loose = module._between_chords(lambda share: 1 / share, 0.0, 1.0, 1.0, 0.0)
+            assert loose[0] == 0 and loose[1] > 3
+
+
 def test_bands_of_equal_classes_prove_what_the_solution_does(solved):
     build, full, _ = solved
     same = lpm.solve(build(lpm.ClassGroups.banded(COUNTS, 0.0)))

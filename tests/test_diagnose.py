@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import sys
 import warnings
 from functools import partial
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ import lpmjax as lpm
 from lpmjax import symmetry
 from lpmjax.remedies import of_budgets, regrouped, thresholds
 
+diagnose = sys.modules["lpmjax.diagnose"]  # the name is the function's
 COUNTS = np.array([6, 40, 2, 40, 2, 20, 6, 2])  # four distinct counts: all solves here share a compilation
 N, K = COUNTS.sum(), COUNTS.size
 DECAY = np.sqrt(10) / N  # classes of at most 10 samples collapse
@@ -312,17 +314,113 @@ def test_secants_find_both_sides_of_a_threshold(slope):
     def trial(x, exact, status=lpm.Status.certified, gap=1e-9):
         asked.append((x, exact))
         slack = np.array([2.0, 1 - np.exp(0.3 - x)])
-        return SimpleNamespace(slack=slack, status=int(status), gap=np.array(gap), value=np.array(1.0))
+        return SimpleNamespace(slack=slack, status=int(status), gap=np.array(gap), value=np.array(1.0), problem=None)
 
     found = thresholds.approached(trial, 0.28, slope, 1e-4)
     assert 0.3 <= found.x < 0.3005 and found.x - found.accuracy < 0.3
-    assert found.after.slack.min() >= 0 and found.accuracy < 1e-3
+    assert found.slack >= 0 and found.accuracy < 1e-3
     assert [exact for _, exact in asked].count(True) <= 2 and len(asked) <= 7
     stalled = partial(trial, status=lpm.Status.stalled)
     vague = partial(trial, gap=2e-6)
     assert thresholds.approached(stalled, 0.28, slope, 1e-4) is thresholds.approached(vague, 0.28, slope, 1e-4) is None
     never = thresholds.approached(lambda x, exact: trial(x - 9.0 * exact, exact), 0.28, slope, 1e-4)
     assert never is None
+
+
+@pytest.mark.parametrize("slope", [0.7, 1.0, 1.5])
+def test_intervals_of_slack_enclose_a_threshold(slope):
+    """Above, all of the interval is non-negative, and below negative, though slack is nearly flat above."""
+    asked = []
+
+    def trial(x, width=0.01):
+        asked.append(x)
+        slack = (x - 0.3) * (1.0 if x < 0.3 else 0.4)
+        return thresholds.Shown((slack - width, slack + width), lpm.Status.certified, None)
+
+    for start in (0.28, 0.3, 0.33):
+        found = thresholds.enclosed(trial, start, slope)
+        assert trial(found.x).slack[0] >= 0 > trial(found.x - found.accuracy).slack[1]
+        assert found.slack == trial(found.x).slack[0] and found.accuracy < 0.1
+    assert len(asked) <= 3 * (7 + 3)
+
+    def exact(x, vague=False):
+        slack, code = sum(trial(x).slack) / 2, lpm.Status.certified
+        gap = np.array(1e-3 if vague else 1e-9)
+        return SimpleNamespace(slack=np.array([slack]), status=int(code), gap=gap, value=np.array(1.0), problem=None)
+
+    for start in (0.28, 0.3, 0.302):
+        found = thresholds.approached_from_above(exact, trial, start, slope, 1e-3)
+        assert 0 <= found.slack < 5e-3 and found.x >= 0.3 and found.x - found.accuracy < 0.29 and found.accuracy < 0.03
+    assert thresholds.approached_from_above(partial(exact, vague=True), trial, 0.3, slope, 1e-3) is None
+    assert thresholds.enclosed(lambda x: trial(x, np.inf), 0.3, slope) is None
+    assert thresholds.enclosed(lambda x: trial(min(x, 0.31), 0.02), 0.3, slope) is None  # never all above zero
+
+
+@pytest.fixture(scope="module")
+def in_bands():
+    """61 distinct counts, diagnosed all, and in bands that leave a gap of at most 5e-3."""
+    counts = np.round(np.geomspace(400, 20, 80)).astype(int).tolist()
+    exact = lpm.diagnose(counts, E_W=1.0, E_H=0.5, remedies=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diagnose, "MANY", 0)
+        return exact, lpm.diagnose(counts, E_W=1.0, E_H=0.5, tol=5e-3)
+
+
+@pytest.mark.slow
+def test_bands_say_what_they_know_of_every_class(in_bands):
+    exact, found = in_bands
+    groups = found.solution.problem.groups
+    assert groups.num_groups < np.unique(found.counts).size / 2 and found.certified
+    assert (found.collapsed <= exact.collapsed).all() and (exact.collapsed <= found.collapsed | found.undecided).all()
+    assert 0 < found.undecided.sum() < 15 < found.collapsed.sum() and not exact.undecided.any()
+    np.testing.assert_allclose(found.slack, exact.slack, atol=0.03)
+    np.testing.assert_allclose(found.weight, exact.weight, rtol=1e-14)
+    proof = found.in_bands.proof
+    assert proof.lower_bound <= exact.solution.value <= proof.value and proof.relative_gap <= 5e-3
+    assert proof.multiplier[0] <= exact.solution.multiplier <= proof.multiplier[1]
+
+
+@pytest.mark.slow
+def test_what_is_undecided_says_so_everywhere(in_bands):
+    _, found = in_bands
+    record, frame, text = found.record(), found.to_dataframe(), str(found)
+    open_ = found.undecided.tolist()
+    assert [told is None for told in record["collapsed"]] == frame["collapsed"].isna().tolist() == open_
+    assert record["num_undecided"] == sum(open_) and record["num_collapsed"] == found.collapsed.sum()
+    assert (record["num_bands"], record["phase"], record["rank"]) == (
+        found.solution.problem.groups.num_groups,
+        "undetermined",
+        None,
+    )
+    low, high = record["multiplier_range"]
+    assert low < record["multiplier"] < high and record["gap"] < record["tol"] * record["value"]
+    marks = [line[34] for line in text.splitlines() if re.match(r"\d+ +\d+ ", line)]
+    assert marks == sorted(marks, key=" ?*".index) and set(marks) == set(" ?*")
+    assert f"in {record['num_bands']} bands; certified" in text and max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.slow
+def test_remedies_of_bands_are_those_of_all_classes(in_bands):
+    exact, found = in_bands
+    for remedy, better in zip(found.remedies, exact.with_remedies().remedies, strict=True):
+        assert remedy.status == lpm.Status.certified and remedy.slack >= 0
+        low, high = np.log(remedy.scale) - remedy.accuracy, np.log(remedy.scale)
+        assert low - 2e-3 <= np.log(better.scale) <= high + 2e-3
+        assert remedy.accuracy < 0.2 and remedy.factors.shape == found.counts.shape
+    budget = found.remedies[1]
+    again = lpm.diagnose(found.counts.tolist(), remedies=False, **budget.parameters)
+    assert not again.collapsed.any()
+
+
+def test_bands_of_decays_leave_nothing_open(monkeypatch):
+    monkeypatch.setattr(diagnose, "MANY", 0)
+    counts = np.repeat([40, 39, 20, 19, 6, 5, 3, 2], 2).tolist()
+    found = lpm.diagnose(counts, lambda_W=4 * DECAY, lambda_H=DECAY / 4, tol=0.05)
+    exact = lpm.diagnose(counts, lambda_W=4 * DECAY, lambda_H=DECAY / 4, remedies=False)
+    assert found.in_bands is not None and not found.undecided.any()
+    np.testing.assert_allclose(found.slack, exact.slack, rtol=1e-13)
+    assert (found.collapsed == exact.collapsed).all() and [r.kind for r in found.remedies] == ["weights", "decay"]
+    assert "multiplier_range" in found.record() and found.remedies[0].factors.shape == (16,)
 
 
 def test_groups_are_put_into_bands_and_taken_apart():

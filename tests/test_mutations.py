@@ -446,6 +446,13 @@ MUTANTS = (
     Mutant(
         "bands close to being pulled apart", BANDS, "1 - (apart / proof.norm) ** 2", "1", f"{BANDED} -k as_they_weigh"
     ),
+    Mutant(
+        "gap beneath chords",
+        BANDS,
+        "loss_at(share) - lower)",
+        "loss_at(share) - loss_at(1.0))",
+        f"{BANDED} -k chords_hold",
+    ),
     Mutant("price of a larger norm", BANDS, "(norm - proof.norm) *", "0.0 *", f"{BANDED} -k what_weighs_is_paid"),
     Mutant(
         "less of a gradient than wanted",

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..arguments import require_type
 from ..counts.names import told_apart
-from ..diagnose import Diagnosis
+from ..diagnosis import Diagnosis
 from .given import two_axes
 
 
@@ -21,26 +21,28 @@ def diagnosis(found: Any, axes: Any = None) -> Any:
     Returns
     -------
     The two Axes: classes across, by decreasing slack (log scale from 300 classes; names up to 30), collapsed classes
-    as orange triangles. A norm of zero is drawn at the lower edge.
+    as orange triangles, undecided ones as grey squares. A norm of zero is drawn at the lower edge.
     """
     require_type("found", found, Diagnosis, "a Diagnosis, as lpmjax.diagnose returns it")
     axes = two_axes(axes, nrows=2, sharex=True, figsize=(6.4, 5.6))
     above, below = axes
     K = found.counts.size
     order = np.lexsort((-found.counts, -found.slack))
-    collapsed, place = found.slack[order] < 0, np.arange(1, K + 1)
-    names = (r"slack $\geq$ 0", "collapsed: slack < 0" if found.known else "slack < 0, not certified")
+    negative, place = found.slack[order] < 0, np.arange(1, K + 1)
+    collapsed, open_ = (found.collapsed[order], found.undecided[order]) if found.known else (negative, negative & False)
+    kept = ~(collapsed | open_)
     size = float(np.clip(60 / K, 3, 6))
     style = {"ls": "none", "rasterized": K > 2000}
     for chosen, marker, colour, name in (
-        (~collapsed, "o", "#2166ac", names[0]),
-        (collapsed, "v", "#d6600a", names[1]),
+        (kept, "o", "#2166ac", r"slack $\geq$ 0"),
+        (open_, "s", "#808080", "undecided"),
+        (collapsed, "v", "#d6600a", "collapsed: slack < 0" if found.known else "slack < 0, not certified"),
     ):
         if chosen.any():
             label = f"{name} ({chosen.sum()} of {K})"
             above.plot(place[chosen], found.slack[order][chosen], marker, color=colour, ms=size, label=label, **style)
     above.axhline(0, color="black", lw=0.8)
-    _draw_norms(below, found, order, collapsed, size, style)
+    _draw_norms(below, found, order, ((kept, "o"), (open_, "s"), (collapsed, "v")), size, style)
     _label_classes(below, found, order)
     title = f"{K} classes, imbalance {found.counts.max() / found.counts.min():.4g}"
     above.set(ylabel="slack", title=f"{type(found.solution.problem).__name__}: {title}")
@@ -49,8 +51,8 @@ def diagnosis(found: Any, axes: Any = None) -> Any:
     return axes
 
 
-def _draw_norms(below: Any, found: Diagnosis, order: np.ndarray, collapsed, size: float, style) -> None:
-    """Squared norms, collapsed classes as triangles."""
+def _draw_norms(below: Any, found: Diagnosis, order: np.ndarray, markers, size: float, style) -> None:
+    """Squared norms, with ``markers`` by what is known of slack."""
     place = np.arange(1, order.size + 1)
     # Open features around smaller filled classifiers: both show where they coincide.
     norms = (
@@ -60,7 +62,7 @@ def _draw_norms(below: Any, found: Diagnosis, order: np.ndarray, collapsed, size
     positive = np.concatenate([norm[norm > 0] for _, norm, *_ in norms])
     floor = positive.min() / 4 if positive.size else 1.0
     for name, norm, colour, face, width in norms:
-        for chosen, marker in ((~collapsed, "o"), (collapsed, "v")):
+        for chosen, marker in markers:
             height = np.maximum(norm[chosen], floor)
             below.plot(place[chosen], height, marker, color=colour, mfc=face, mew=0.8, ms=width, **style)
         below.plot([], [], "o", color=colour, mfc=face, ms=width, label=name)

@@ -9,12 +9,14 @@ from ..groups import ClassGroups
 from ..problems.layer_peeled import LayerPeeled
 from ..problems.unconstrained import UnconstrainedFeatures
 from ..results.solution import Solution
+from .narrow_bands import NarrowBands
 from .of_many import budget_of_many, weights_of_many
 from .regrouped import raised
 from .remedy import Remedy, digits, least, none_needed, reweighting, status, without
 from .solves import MANY, Solves
 from .thresholds import Found, noise, root_between, verified
 
+_UNDECIDED = "none found: whether any class collapses is undecided; a smaller tol may do."
 _UNSOLVED = "none found: a solve beside the threshold was not certified; a larger tol may do."
 
 
@@ -28,12 +30,26 @@ def of_budgets(solution: Solution, solves: Solves) -> Iterator[Remedy]:
         for kind in ("budget", "weights"):
             yield none_needed(model, kind, least(solution))
     elif model.groups.num_groups > MANY:
-        yield _more_budget(model, budget_of_many(solution, solves))
-        yield _more_weight(model, weights_of_many(solution, solves))
+        yield _more_budget(model, budget_of_many(model, least(solution), solves))
+        yield _more_weight(model, weights_of_many(model, least(solution), solves))
     else:
         at_price = solves.next(_cheapest(model.groups), "the budget needed")
         yield _more_budget(model, _budget(model, at_price, solves))
         yield _more_weight(model, _level(model, at_price, solves))
+
+
+def of_budgets_in_bands(bands: NarrowBands, solves: Solves) -> Iterator[Remedy]:
+    """The same, of intervals."""
+    model, (low, high) = bands.proof.problem.unordered, map(np.min, bands.slack)
+    if low < 0 <= high:
+        for kind in ("budget", "weights"):
+            yield without(model, kind, Status.stalled, _UNDECIDED)
+    elif low >= 0:
+        for kind in ("budget", "weights"):
+            yield none_needed(model, kind, float(low))
+    else:
+        yield _more_budget(model, budget_of_many(model, float(high), solves, bands))
+        yield _more_weight(model, weights_of_many(model, float(high), solves, bands))
 
 
 def _cheapest(groups: ClassGroups) -> UnconstrainedFeatures:
@@ -82,7 +98,7 @@ def _level(model: LayerPeeled, at_price: Solution, solves: Solves) -> Found | No
 def _more_budget(model: LayerPeeled, found: Found | None) -> Remedy:
     if found is None:
         return without(model, "budget", Status.stalled, _UNSOLVED)
-    new, scale = found.after.problem.scalars, float(np.exp(found.x))
+    new, scale = found.problem.scalars, float(np.exp(found.x))
     shown = f"E_W = {new['E_W']:.6g}, E_H = {digits(new['E_H'], found.accuracy, up=True)}"
     what = f"E_H times {digits(scale, found.accuracy, up=True)}: {shown}."
     return found.remedy("budget", scale, np.ones(model.groups.num_groups), what)

@@ -69,8 +69,8 @@ def status(s: Solution) -> Status:
 
 
 def digits(value: float, accuracy: float, up: bool) -> str:
-    """As many digits as a relative accuracy bears, at most ten, rounded to the side on which nothing collapses."""
-    number = min(10, max(1, int(-np.log10(max(accuracy, 1e-12)))))
+    """As many digits as a relative accuracy bears, from two to ten, rounded to the side on which nothing collapses."""
+    number = min(10, max(2, int(-np.log10(max(accuracy, 1e-12)))))
     rounding = decimal.ROUND_CEILING if up else decimal.ROUND_FLOOR
     rounded = decimal.Context(prec=number, rounding=rounding).create_decimal_from_float(value)
     return f"{float(rounded):.{number}g}"

@@ -28,9 +28,9 @@ class Solves:
     tol: float | None
     announce: Callable[[str], None]
 
-    def first(self, problem: GroupedProblem) -> Solution:
+    def first(self, problem: GroupedProblem, purpose: str = "the model") -> Solution:
         """Optimum of the model as it is."""
-        self.announce("the model")
+        self.announce(purpose)
         # The default as a number: beside None it would compile again.
         tol = float(as_tol(problem, choose_solver(problem, "auto"), self.tol))
         # The rank may be far below the number of groups, which is worth a few compilations where there are many.
