@@ -23,7 +23,7 @@ from .remedies.solves import MANY, Solves, announcer
 from .results.solution import Solution
 from .settings import nan_is_a_value
 
-_ALL = 600  #: distinct counts up to which all are solved for if no ``tol`` is given
+_ALL = 500  #: distinct counts up to which all are solved for if no ``tol`` is given
 _TOL_IN_BANDS = 1e-4  #: of more
 
 
@@ -82,7 +82,7 @@ def diagnose(
     E_W, E_H : mean squared norms (by default 1 and 5, as in Fang et al.);  lambda_W, lambda_H : weight decays.
     remedies : whether to look for them; they take most of the time, and ``with_remedies`` of a diagnosis without them
         looks for them later.
-    tol : relative duality gap of a certified result, by default that of :func:`lpmjax.solve` for up to 600 distinct
+    tol : relative duality gap of a certified result, by default that of :func:`lpmjax.solve` for up to 500 distinct
         counts, and 1e-4 for more. From some 150 distinct counts on a loose one is answered in bands of near-equal
         classes (``Diagnosis.in_bands``), where half as many bands as distinct counts prove it or fewer: then the
         multiplier is known in an interval (about 1 % at 1e-4), and classes within it are ``undecided``.
