@@ -85,7 +85,7 @@ def diagnose(
     tol : relative duality gap of a certified result, by default that of :func:`lpmjax.solve` for up to 500 distinct
         counts, and 1e-4 for more. From some 150 distinct counts on a loose one is answered in bands of near-equal
         classes (``Diagnosis.in_bands``), where half as many bands as distinct counts prove it or fewer: then the
-        multiplier is known in an interval (about 1 % at 1e-4), and classes within it are ``undecided``.
+        multiplier is known in an interval (of 1 or 2 % at 1e-4), and classes within it are ``undecided``.
     progress : called before every solve as ``progress(solves done, what the next one is for)``; how many there will be
         is not known beforehand.
 

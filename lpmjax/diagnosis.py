@@ -171,7 +171,8 @@ class Diagnosis:
         s = self.solution
         if self.in_bands is None:
             numbers = {name: float(getattr(s, name)) for name in ("value", "gap", "tol")}
-            return {"phase": Phase(int(s.phase)).name, "rank": int(s.rank), "num_bands": None, **numbers}
+            known = {"phase": Phase(int(s.phase)).name, "rank": int(s.rank)}
+            return known | numbers | {"num_bands": None, "multiplier_range": None}
         proof = self.in_bands.proof
         return {
             "phase": Phase.undetermined.name,

@@ -35,16 +35,16 @@ def budget_of_many(model: LayerPeeled, slack: float, solves: Solves, narrow: Nar
     def with_more(x: float) -> LayerPeeled:
         return LayerPeeled(model.groups, model.E_W, model.E_H * np.exp(x))
 
-    def close(search: _Search, x: float, slope: float) -> Found | None:
-        return _by_solves(search, x, slope) if narrow is None else enclosed(search.proved, x, slope)
-
-    search = _Search(with_more, solves, "E_H", in_bands(model.groups)[0].num_groups, narrow, close)
+    search = _Search(with_more, solves, "E_H", in_bands(model.groups)[0].num_groups, narrow)
     low, x = (0.0, slack), 1.0
     while not (slack := search.slack_in_bands(x)) > 0:
         low, x = (x, slack), 2 * x
         if not x <= _FARTHEST:
             return None
-    return search.found(low, (x, slack))
+    near = search.near_threshold(low, (x, slack))
+    if near is None:
+        return None
+    return approached(search.of_all, *near, _MARGIN) if narrow is None else enclosed(search.proved, *near)
 
 
 def weights_of_many(
@@ -58,19 +58,15 @@ def weights_of_many(
     def with_raised(x: float) -> LayerPeeled:
         return LayerPeeled(raised(model.groups, np.exp(x)), model.E_W, model.E_H)
 
-    def close(search: _Search, x: float, slope: float) -> Found | None:
-        if narrow is None:
-            return _by_solves(search, x, slope)
-        # Slack is too flat above for an interval; but classes that are raised are one group, which leaves fewer.
-        return approached_from_above(lambda x: search.of_all(x, True), search.proved, x, slope, _ROUGH)
-
-    search = _Search(with_raised, solves, "the weights", in_bands(model.groups)[0].num_groups, narrow, close)
+    search = _Search(with_raised, solves, "the weights", in_bands(model.groups)[0].num_groups, narrow)
     top = float(np.log(weights.max()))  # at equal weights nothing collapses
-    return search.found((float(np.log(weights.min())), slack), (top, search.slack_in_bands(top)))
-
-
-def _by_solves(search: "_Search", x: float, slope: float) -> Found | None:
-    return approached(search.of_all, x, slope, _MARGIN)
+    near = search.near_threshold((float(np.log(weights.min())), slack), (top, search.slack_in_bands(top)))
+    if near is None:
+        return None
+    if narrow is None:
+        return approached(search.of_all, *near, _MARGIN)
+    # Slack is too flat above for an interval; but classes that are raised are one group, which leaves fewer.
+    return approached_from_above(lambda x: search.of_all(x, True), search.proved, *near, _ROUGH)
 
 
 @dataclasses.dataclass
@@ -82,18 +78,15 @@ class _Search:
     purpose: str
     bands: int
     narrow: NarrowBands | None
-    close: Callable[["_Search", float, float], Found | None]  #: from a point near the threshold, and the slope there
     size: int = 0  #: groups of a solve of all
-    near: Solution | None = None  #: the last one
+    last: Solution | None = None
 
-    def found(self, low: tuple[float, float], high: tuple[float, float]) -> Found | None:
-        """Around the threshold between two points (x, least slack)."""
+    def near_threshold(self, low: tuple[float, float], high: tuple[float, float]) -> tuple[float, float] | None:
+        """A point near the threshold between two points (x, least slack), and the slope there."""
         x = root_between(lambda x: -self.slack_in_bands(x), (low[0], -low[1]), (high[0], -high[1]), _CLOSE)
         # From below: above a threshold, where classes come apart, slack can be flat, and its root would be far.
         slope = (self.slack_in_bands(x) - self.slack_in_bands(x - _STEP)) / _STEP
-        if not 0 < slope < np.inf:
-            return None
-        return self.close(self, x, slope)
+        return (x, slope) if 0 < slope < np.inf else None
 
     def slack_in_bands(self, x: float) -> float:
         """Least slack, by the multiplier of the bands."""
@@ -115,12 +108,12 @@ class _Search:
         if present > self.size:
             self.size = min(present + _SPARE, model.groups.num_groups)
         model = LayerPeeled(compact(model.groups, self.size), model.E_W, model.E_H)
-        near = self.near
+        near = self.last
         if near is None or not np.array_equal(near.problem.groups.classes, model.groups.classes):
             near = self._expanded(x, model)
         purpose = f"verifying {self.purpose}" if exact else f"{self.purpose} needed"
-        self.near = self.solves.from_near(model, purpose, near, None if exact else _LOOSE)
-        return self.near
+        self.last = self.solves.from_near(model, purpose, near, None if exact else _LOOSE)
+        return self.last
 
     def _in_bands(self, x: float) -> tuple[Solution, np.ndarray]:
         model = self.change(x)
