@@ -146,7 +146,9 @@ def test_the_interval_of_the_multiplier_holds_that_of_all_classes(solved):
 
 
 @pytest.mark.parametrize("loss", [None, lpm.LabelSmoothing(0.1)])
-@pytest.mark.parametrize("E_H", [0.01, 5.0, 1000.0])
+@pytest.mark.parametrize(
+    "E_H", [pytest.param(0.01, marks=pytest.mark.slow), 5.0, pytest.param(1e3, marks=pytest.mark.slow)]
+)
 def test_chords_hold_the_multiplier_wherever_the_budget_is(loss, E_H):
     """Also where one of a smoothed loss does not bind: it is 0 there, and so is what holds it."""
     full, bands, exact = (
