@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .arguments import require_flag, require_positive, scalars
 from .counts.files import read
 from .counts.given import by_class, class_counts
 from .diagnosis import Diagnosis
-from .duality import Program, duality_gap, evaluate, gradient, slacks
+from .duality import Program, duality_gap, evaluate, gradient
 from .groups import ClassGroups
 from .problems.grouped import GroupedProblem
 from .problems.layer_peeled import LayerPeeled
@@ -92,8 +91,8 @@ def diagnose(
     Returns
     -------
     Diagnosis. It takes a compilation (about ten seconds) for each number G of distinct counts and a solve (a second at
-    G = 100, a minute and more at G = 1000). Remedies under budgets take three compilations and 5 to 15 solves more;
-    from some 150 distinct counts on they are searched in bands of near-equal weights and verified by three to six
+    G = 100, ten seconds to minutes at G = 1000). Remedies under budgets take three compilations and 5 to 15 solves
+    more; from some 150 distinct counts on they are searched in bands of near-equal weights and verified by three to six
     solves each, to a few ten-thousandths, in bands to about a hundredth. With weight decay they take nothing.
 
     Raises
@@ -128,14 +127,15 @@ def diagnose(
         index = solution.problem.groups.class_index
         nearest, cosine = _nearest(np.asarray(solution.cosines()), index)
         margin = _dual_margin(solution) if bands is None else float("nan")
-        slack = np.asarray(slacks(Program.of(problem), jnp.log(solution.multiplier)))
-    weight, slack = (np.asarray(x)[groups.class_index] for x in (groups.weights, slack))
-    w_norm2, h_norm2 = (np.asarray(x)[index] for x in (solution.w_norm2, solution.h_norm2))
+        # A class weighs what it does, not what its band does.
+        more = _log_price(problem)[groups.class_index] - _log_price(solution.problem)[index]
+    weight = np.asarray(groups.weights)[groups.class_index]
+    slack, w_norm2, h_norm2 = (np.asarray(x)[index] for x in (solution.slack, solution.w_norm2, solution.h_norm2))
     found = Diagnosis(
         names=labels,
         counts=number,
         weight=weight,
-        slack=slack,
+        slack=slack + more,
         w_norm2=w_norm2,
         h_norm2=h_norm2,
         nearest=nearest,
@@ -156,6 +156,11 @@ def _in_bands(problem: GroupedProblem, tol: float | None, announce: Callable[[st
     groups = problem.groups.num_groups
     asked = tol if tol is not None else _TOL_IN_BANDS if groups > _ALL else 0.0
     return in_narrow_bands(problem, asked, Solves(None, announce)) if groups > MANY and asked > 0 else None
+
+
+def _log_price(problem: GroupedProblem) -> np.ndarray:
+    """(G,) log of the multiplier at which slack is 0."""
+    return np.log(np.asarray(problem.groups.weights) / np.asarray(problem.omega))
 
 
 def _nearest(cosines: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

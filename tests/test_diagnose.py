@@ -412,6 +412,11 @@ def test_remedies_of_bands_are_those_of_all_classes(in_bands):
     assert not again.collapsed.any()
 
 
+def test_without_bands_slack_is_that_of_the_solution(budgets):
+    solution = budgets.solution
+    np.testing.assert_array_equal(budgets.slack, np.asarray(solution.slack)[solution.problem.groups.class_index])
+
+
 def test_bands_of_decays_leave_nothing_open(monkeypatch):
     monkeypatch.setattr(diagnose, "MANY", 0)
     counts = np.repeat([40, 39, 20, 19, 6, 5, 3, 2], 2).tolist()

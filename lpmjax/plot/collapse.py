@@ -29,7 +29,9 @@ def diagnosis(found: Any, axes: Any = None) -> Any:
     K = found.counts.size
     order = np.lexsort((-found.counts, -found.slack))
     negative, place = found.slack[order] < 0, np.arange(1, K + 1)
-    collapsed, open_ = (found.collapsed[order], found.undecided[order]) if found.known else (negative, negative & False)
+    collapsed, open_ = (
+        (found.collapsed[order], found.undecided[order]) if found.known else (negative, np.zeros(K, bool))
+    )
     kept = ~(collapsed | open_)
     size = float(np.clip(60 / K, 3, 6))
     style = {"ls": "none", "rasterized": K > 2000}
