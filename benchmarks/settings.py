@@ -6,27 +6,27 @@ from typing import TypeVar
 T = TypeVar("T")
 
 CEILINGS = "ceilings"  #: runs before every case
-#: the cases in the order in which they run, and whether they are part of quick
+#: the cases in the order in which they run, the longest last, and whether they are part of quick
 CASES = {
-    "programs": True,
-    "two_group": True,
-    "grouped": True,
-    "many_classes": False,
-    "factored": False,
-    "padded": True,
-    "rounds": False,
-    "derivative": True,
-    "boundary": True,
     "eager": True,
-    "phase_diagram": True,
+    "many_classes": False,
     "precision": False,
+    "boundary": True,
+    "derivative": True,
+    "phase_diagram": True,
+    "padded": True,
     "devices": False,
-    "peers": True,
-    "work_precision": False,
-    "tails": True,
     "deep_separable": True,
     "deep_referee": False,
     "flow": False,
+    "rounds": False,
+    "two_group": True,
+    "programs": True,
+    "factored": False,
+    "work_precision": False,
+    "grouped": True,
+    "peers": True,
+    "tails": True,
 }
 #: from the least telling to the fullest
 MODES = ("tiny", "quick", "device", "full")
@@ -62,22 +62,23 @@ class Settings:
     @property
     def seconds(self) -> float:
         """Seconds of warm calls of one row."""
-        return self.pick(0.0, 1.0, 30.0, 5.0)
+        return self.pick(0.0, 1.0, 10.0, 5.0)
 
     @property
     def case_seconds(self) -> float:
-        """Time limit of one case, compilation included; the rows that it had finished are kept."""
+        """Time limit of one case, compilation included, where its share of the run is not less; the rows that it had
+        finished are kept."""
         return self.pick(300.0, 90.0, 600.0, 120.0)
 
     @property
     def all_seconds(self) -> float:
-        """No case is begun after this."""
-        return self.pick(600.0, 240.0, 1500.0, 200.0)
+        """Time limit of the run."""
+        return self.pick(600.0, 240.0, 1500.0, 450.0)
 
     @property
     def peer_seconds(self) -> float:
         """Time limit of one solve of one peer, and of the search for the setting that certifies."""
-        return self.pick(2.0, 3.0, 15.0)
+        return self.pick(2.0, 3.0, 6.0)
 
     def gap(self, method: str) -> float:
         """Relative duality gap asked of "two_group" or "grouped"."""

@@ -349,7 +349,7 @@ def test_compare_from_the_command(stored, capsys):
     "words, remedy",
     [
         (["fast"], "use quick, device, full"),
-        (["quick", "--only", "nothing"], "choose among programs"),
+        (["quick", "--only", "nothing"], "choose among eager"),
         (["compare", "a.json"], "needs two files"),
         (["compare", "a.json", "b.json"], "give a JSON file"),
         (["quick", "a.json"], "choose cases with --only"),
@@ -375,3 +375,20 @@ def test_a_record_that_hides_failures_is_refused(record, tmp_path):
     path.write_text("{")
     with pytest.raises(ValueError, match="is not JSON"):
         suite.load(path)
+
+
+def test_every_case_has_its_turn_on_a_machine_too_slow_for_any(monkeypatch, tmp_path):
+    clock, limits = [0.0], []
+
+    def stopped(name, settings, limit):
+        limits.append(limit)
+        clock[0] += limit
+        return [], {"seconds": limit, "error": f"stopped after {limit:.0f} s"}
+
+    monkeypatch.setattr(suite, "_one", stopped)
+    monkeypatch.setattr(suite.time, "perf_counter", lambda: clock[0])
+    settings = Settings("full")
+    record = suite.load(suite.run(settings, folder=tmp_path))
+    assert list(record["cases"]) == ["ceilings", *LISTED]
+    assert sum(limits) <= settings.all_seconds * (1 + 1e-12) and min(limits) > 5
+    assert limits[-3:] == sorted(limits[-3:], reverse=True) and limits[0] > 100

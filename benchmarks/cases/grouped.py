@@ -22,38 +22,32 @@ def tail_problem(G: int, dtype: str) -> lpm.LayerPeeled:
     return lpm.LayerPeeled(lpm.ClassGroups.long_tail(G, jnp.asarray(100.0, dtype)), 1.0, 1.0)
 
 
-def many_groups(settings: Settings) -> Iterator[Row]:
-    """``lpm.solve`` of G distinct counts."""
-    yield from _tail("grouped", settings.pick([3], [100], [3, 5, 10, 20, 50, 100, 200], [100, 1000]), settings)
-
-
 def factored(settings: Settings) -> Iterator[Row]:
-    """All K classes distinct: ``lpm.factored``, and ``lpm.solve``, which is W and H at an adaptive width."""
+    """All K classes distinct: ``lpm.factored``, to be read beside :func:`many_groups`."""
     for K in settings.pick([6], [10], [10, 20, 50, 100]):
         problem = lpm.LayerPeeled(lpm.ClassGroups.per_class(100.0 ** -np.linspace(0, 1, K)), 1.0, 1.0)
         measured = time_eager(lambda p=problem: lpm.factored(p, restarts=1), settings)
         verdict = judge(measured.result, settings.gap("grouped"))
         yield row("factored", {"K": K, "how": "factored"}, verdict, measured, settings)
-    sizes = settings.pick([6], [10, 50], [10, 20, 50, 100, 200, 500, 1000, 2000])
-    yield from _tail("factored", sizes, settings)
 
 
-def _tail(case: str, sizes: list[int], settings: Settings) -> Iterator[Row]:
+def many_groups(settings: Settings) -> Iterator[Row]:
+    """``lpm.solve`` of G distinct counts, which is W and H at an adaptive width."""
     last: Row = {}
-    for size in sizes:
+    for size in settings.pick([3], [100], [3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000], [100, 1000]):
         instance = {"G": size, "K": size, "how": "solve"}
         # From G^2 to G^3 a step; a solve is repeated at least three times.
         factor = (size / last["instance"]["G"]) ** 2.5 if last else 0.0
         reason = too_long(last, factor, settings.pick(1, 10, 100))
         if reason is not None:
-            yield missing(case, instance, "lpmjax", "skipped", reason, settings, settings.gap("grouped"))
+            yield missing("grouped", instance, "lpmjax", "skipped", reason, settings, settings.gap("grouped"))
             continue
         problem = tail_problem(size, settings.dtype)
         measured = time_eager(lambda p=problem: lpm.solve(p), settings)
         found = measured.result
         verdict = judge(found, settings.gap("grouped"))
         work = count_solve(lambda p=problem: lpm.solve(p)) if min(measured.seconds["warm"]) < _COUNTED else None
-        last = row(case, instance, verdict, measured, settings, work=work, rank=int(found.rank))
+        last = row("grouped", instance, verdict, measured, settings, work=work, rank=int(found.rank))
         yield last
 
 

@@ -70,22 +70,11 @@ def run(settings: Settings) -> Iterator[Row]:
 
 
 def _program(instance: dict[str, Any], function: Callable[[Any], Any], ratio: Any, gap: float, settings: Settings):
-    """The quickest of some compilations, each with nothing traced before; all samples beside it."""
-    samples: dict[str, list[float]] = {"lower": [], "compile": []}
-    best: Any = None
-    for _ in range(settings.pick(1, 1, 3)):
-        jax.clear_caches()
-        measured = time_jitted(function, ratio, settings=Settings("tiny", settings.dtype))
-        for part, times in samples.items():
-            times.append(measured.seconds[part])
-        if best is None or _cold(measured) < _cold(best):
-            best = measured
-    solution = best.result if instance["how"] == "solve" else best.result[0][1]
+    """One compilation with nothing traced before."""
+    jax.clear_caches()
+    measured = time_jitted(function, ratio, settings=Settings("tiny", settings.dtype))
+    solution = measured.result if instance["how"] == "solve" else measured.result[0][1]
     verdict = judge(solution, gap)
-    if instance["how"] != "solve" and not np.isfinite(best.result[1]):
+    if instance["how"] != "solve" and not np.isfinite(measured.result[1]):
         verdict["certified"] = 0
-    return row("programs", instance, verdict, best, settings, samples=samples)
-
-
-def _cold(measured: Any) -> float:
-    return measured.seconds["lower"] + measured.seconds["compile"]
+    return row("programs", instance, verdict, measured, settings)

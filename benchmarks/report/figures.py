@@ -53,13 +53,8 @@ def _scaling(record: Record):
         size = row["instance"].get("K")
         if row["outcome"] != "certified" or row["case"] not in ("grouped", "factored", "many_classes"):
             continue
-        word = {"grouped": "all counts distinct, G = K", "many_classes": f"{row['instance'].get('G')} groups"}
-        how = (
-            "lpm.factored"
-            if row["instance"]["how"] == "factored"
-            else word.get(row["case"], "all counts distinct, G = K")
-        )
-        yield how, size, per_cell(row)
+        words = {"factored": "lpm.factored", "many_classes": f"{row['instance'].get('G')} groups"}
+        yield words.get(row["case"], "all counts distinct, G = K"), size, per_cell(row)
 
 
 def _of_kind(kind: str) -> Callable[[Record], Any]:

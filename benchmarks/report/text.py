@@ -122,7 +122,7 @@ def _programs(record: Record) -> str:
         sizes = [str(size.get(name, "")) for name in ("stablehlo_lines", "instructions", "fusions")]
         lines.append([row["instance"]["problem"], row["instance"]["how"], _outcome(row), *times, *sizes])
     head = ["problem", "what", "outcome", "lower", "compile", "StableHLO lines", "XLA instructions", "fusions"]
-    words = "### What a first call costs\n\nThe quickest of some compilations, nothing traced before, in seconds.\n\n"
+    words = "### What a first call costs\n\nOne compilation, nothing traced before, in seconds.\n\n"
     return words + table(head, lines) if lines else ""
 
 
