@@ -12,10 +12,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from .files import write_bytes
 from .orders import ClassOrder, order_of
+from .traced import holds_tracers
 
 _FORMAT = 1  #: raised when older programs could not read what is written
 _HEADER = "header"  #: JSON in which every array is its name in the archive
@@ -35,7 +35,7 @@ def write(path: Path | str, name: str, value: Any) -> None:
     Raises ValueError under a trace, or for a path that does not end in .npz; OSError naming the path.
     """
     path = archive_path(path)
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value)):
+    if holds_tracers(value):
         raise ValueError(f"a {name} under a trace holds no numbers yet: save it outside jit, vmap and grad.")
     arrays: dict[str, np.ndarray] = {}
     header = {"format": _FORMAT, "lpmjax": version("lpmjax"), name: _describe(value, name, arrays)}

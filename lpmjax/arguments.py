@@ -53,11 +53,6 @@ def scalars(**values: Any) -> dict[str, Array]:
     return arrays
 
 
-def concrete(array: Any) -> Any:
-    """The array in NumPy, of whose operations none is compiled; as it is if it is traced."""
-    return array if isinstance(array, Tracer) else np.asarray(array)
-
-
 def require_unmasked(name: str, value: Any) -> None:
     """ValueError for a NumPy array with masked entries, whose hidden values every computation would use."""
     if np.ma.is_masked(value):

@@ -5,7 +5,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from .arguments import leaves, require, require_type
 from .conclude import conclude
@@ -13,6 +12,7 @@ from .problems.problem import Problem
 from .results.result import Result
 from .settings import nan_is_a_value
 from .solvers.solver import Claim, HostSolver
+from .traced import holds_tracers
 
 #: relative gap beyond which nothing is taken for certified unless the caller asks for it
 _LOOSEST = 1e-3
@@ -49,7 +49,7 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     """
     require_type("problem", problem, Problem, "a lpmjax Problem such as LayerPeeled")
     require_type("solution", solution, Result, "a lpmjax Solution, as lpmjax.solve returns it")
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, solution))):
+    if holds_tracers((problem, solution)):
         raise ValueError("certify works on the host: call it on the results of jit and vmap, not inside.")
     limit = _limit(solution, tol)
     solvers = {solver.name: solver for solver in problem.solvers}

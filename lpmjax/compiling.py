@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import jax
-from jax.core import Tracer
+
+from .traced import is_traced
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,14 +34,6 @@ def quick_jit(
         return (inside if is_traced((args, kwargs)) else alone())(*args, **kwargs)
 
     return call
-
-
-def is_traced(arguments: Any) -> bool:
-    """Whether a computation on these is not carried out now: one is traced, or the caller is, with all of it closed
-    over."""
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arguments)):
-        return True
-    return isinstance(jax.lax.stop_gradient(0.0), Tracer)  # all that is done in a traced function is traced
 
 
 @functools.cache

@@ -11,7 +11,6 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from .arguments import (
-    concrete,
     is_class_count,
     is_positive,
     leaves,
@@ -26,6 +25,7 @@ from .fields import Words
 from .orders import Bands as Bands
 from .orders import ClassOrder as ClassOrder
 from .orders import bands_of
+from .traced import concrete, holds_tracers
 
 
 class ClassGroups(eqx.Module):
@@ -153,7 +153,8 @@ class ClassGroups(eqx.Module):
         values = scalars(K=K, n=n)
         require("K", values["K"], "from 2 to 2^53", lambda k: (k >= 2) & is_class_count(k), "It counts classes.")
         require_positive("It counts the samples of a class.", n=values["n"])
-        return ClassGroups(values["K"][None], values["n"][None])
+        K, n = concrete((values["K"], values["n"]))
+        return ClassGroups(K[None], n[None])
 
     @staticmethod
     def two_group(K_A: Any, K_B: Any, R: Any) -> "ClassGroups":
@@ -162,8 +163,8 @@ class ClassGroups(eqx.Module):
         require_class_counts(K_A=values["K_A"], K_B=values["K_B"])
         _require_ratio("R = n_A / n_B; R = 1 is balanced.", R=values["R"])
         # A traced count below 1 must not pass for an absent group.
-        K_A, K_B, R = (concrete(values[name]) for name in ("K_A", "K_B", "R"))
-        if any(isinstance(x, Tracer) for x in (K_A, K_B, R)):
+        K_A, K_B, R = concrete(tuple(values[name] for name in ("K_A", "K_B", "R")))
+        if holds_tracers((K_A, K_B, R)):
             K_A, K_B = (jnp.where(x >= 1, x, jnp.nan) for x in (K_A, K_B))
             return ClassGroups(jnp.stack([K_A, K_B]), jnp.stack([R, jnp.ones_like(R)]))
         return ClassGroups(np.stack([K_A, K_B]), np.stack([R, np.ones_like(R)]))
@@ -178,24 +179,25 @@ class ClassGroups(eqx.Module):
         if size is None:
             size = K = require_integer("K", K, 2)
         values = scalars(K=K, ratio=ratio)
-        K, ratio = values["K"], values["ratio"]
         size = require_integer("size", size, 2)
-        require("K", K, f"from 2 to size = {size}", lambda k: (k >= 2) & (k <= size), "Raise size.")
-        _require_ratio("It is n_max / n_min.", ratio=ratio)
-        k = jnp.arange(size, dtype=ratio.dtype)
+        require("K", values["K"], f"from 2 to size = {size}", lambda k: (k >= 2) & (k <= size), "Raise size.")
+        _require_ratio("It is n_max / n_min.", ratio=values["ratio"])
+        K, ratio = concrete((values["K"], values["ratio"]))
+        nx = ratio.__array_namespace__()
+        k = nx.arange(size, dtype=ratio.dtype)
         # An absent class keeps the last present one's count, so that nothing underflows.
-        place = jnp.minimum(k, K - 1) / (K - 1)
-        present = jnp.where((K >= 2) & (K <= size), (k < K).astype(ratio.dtype), jnp.nan)
-        return ClassGroups(present, jnp.exp(-place * jnp.log(ratio)))
+        place = nx.minimum(k, K - 1) / (K - 1)
+        present = nx.where((K >= 2) & (K <= size), (k < K).astype(ratio.dtype), nx.nan)
+        return ClassGroups(present, nx.exp(-place * nx.log(ratio)))
 
     @staticmethod
     def per_class(n_k: Any, weights: Any = None, *, sample_weights: Any = None) -> "ClassGroups":
         """Every class its own group (G = K; traceable)."""
-        n_k = leaves(n_k=n_k)["n_k"]
+        n_k = concrete(leaves(n_k=n_k)["n_k"])
         if n_k.ndim != 1:
             raise ValueError(f"n_k has shape {n_k.shape}: it must be one-dimensional, one entry per class.")
         require_positive("Leave classes without samples out.", n_k=n_k)
-        return ClassGroups(jnp.ones_like(n_k), n_k, weights, sample_weights=sample_weights)
+        return ClassGroups(n_k.__array_namespace__().ones_like(n_k), n_k, weights, sample_weights=sample_weights)
 
     @staticmethod
     def from_counts(
@@ -210,7 +212,7 @@ class ClassGroups(eqx.Module):
         """
         table, given = _columns(n_k, weights, sample_weights)
         kinds, group, classes = np.unique(-table, axis=0, return_inverse=True, return_counts=True)
-        samples, chosen = jnp.asarray(-kinds.T, table.dtype)
+        samples, chosen = -kinds.T
         return ClassGroups(classes, samples, chosen if given else None, ClassOrder(group.ravel()))
 
     @staticmethod
@@ -242,7 +244,7 @@ class ClassGroups(eqx.Module):
         # The square of the mean root, and exactly the count where a band has but one.
         at, root = table[first, 0], np.sqrt(table[first, 0])
         samples = at + (roots - root) * (roots + root)
-        return ClassGroups(classes, jnp.asarray(samples, table.dtype), jnp.asarray(means, table.dtype), order)
+        return ClassGroups(classes, samples.astype(table.dtype), means.astype(table.dtype), order)
 
     @property
     def original(self) -> "ClassGroups":
@@ -264,7 +266,7 @@ def _one_of(weights, sample_weights) -> dict[str, Any]:
 
 def _columns(n_k, weights, sample_weights) -> tuple[np.ndarray, bool]:
     """(K, 2) count and weight of each class, and whether weights were given."""
-    if any(isinstance(x, Tracer) for x in (n_k, weights, sample_weights)):
+    if holds_tracers((n_k, weights, sample_weights)):
         raise ValueError("from_counts and banded group on the host and cannot be traced; use ClassGroups.per_class.")
     given = _one_of(weights, sample_weights)
     columns = leaves(n_k=n_k, **given)

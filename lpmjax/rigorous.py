@@ -12,13 +12,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.core import Tracer
 
 from . import symmetry
 from .arguments import is_positive, require, require_type, scalars
 from .files import json_text, write_json
 from .losses.softmax import CrossEntropy
 from .results.solution import Solution
+from .traced import holds_tracers
 from .written import as_written
 
 
@@ -104,7 +104,7 @@ def rigorous(solution: Any) -> RigorousBound:
     problem = solution.problem
     kind = type(problem).__name__
     _require_covered(problem, kind, checker)
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, solution.within, solution.between))):
+    if holds_tracers((problem, solution.within, solution.between)):
         raise ValueError("solution is traced: balls are not JAX arrays; call rigorous outside jit, vmap and grad.")
     within, between = (np.asarray(x, np.float64) for x in (solution.within, solution.between))
     if within.ndim != 1:

@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from .arguments import require_integer, require_key, require_precision, require_type
 from .codes import Status
-from .compiling import is_traced, quick_jit
+from .compiling import quick_jit
 from .conclude import conclude
 from .forks import require_unforked
 from .problems.problem import Problem
@@ -19,6 +19,7 @@ from .results.result import Result
 from .settings import nan_is_a_value
 from .solvers.claims import claim_of
 from .solvers.solver import AbstractSolver, HostSolver, RestartedSolver, TracedSolver
+from .traced import is_traced
 from .tries import as_tol, best, tries
 
 _LARGEST_BLOCK = 2**31  #: bytes of a G x G block; a descent needs some fifty times as much

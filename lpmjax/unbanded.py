@@ -34,7 +34,6 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import numpy as np
-from jax.core import Tracer
 
 from . import symmetry
 from .arguments import require_type
@@ -44,6 +43,7 @@ from .losses.loss import ConvexLoss
 from .objectives.of_groups import GroupCoordinates
 from .orders import Bands
 from .results.solution import Solution
+from .traced import holds_tracers
 
 #: factors of a gradient that are tried between the gradient itself and the whole of what is wanted
 _SHARES = np.linspace(0.0, 1.0, 9)
@@ -125,7 +125,7 @@ def unbanded(solution: Solution) -> Unbanded:
 
 def _require_single(solution: Solution) -> None:
     problem = solution.problem
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(solution)):
+    if holds_tracers(solution):
         raise ValueError("unbanded works on the host: call it on the results of jit, not inside.")
     if not isinstance(problem.groups.order, Bands):
         raise ValueError(

@@ -63,8 +63,9 @@ class NuclearObjective(GroupObjective):
 
 def factors(Z, omega, scale, d: int) -> tuple[Array, Array]:
     """W (K, d) and H (d, K) of ``W H = Z`` with least ``|W|^2 / scale + scale |H diag(omega)|^2``, cut to d columns."""
-    left, singular, right = spectral.svd(Z * omega[None, :])
-    root, scale = jnp.sqrt(singular), jnp.sqrt(scale)
+    nx = Z.__array_namespace__()
+    left, singular, right = spectral.singular_vectors(Z * omega[None, :])
+    root, scale = nx.sqrt(singular), nx.sqrt(scale)
     W, H = scale * left * root[None, :], root[:, None] * right / (omega * scale)[None, :]
     keep = min(d, root.size)
-    return jnp.pad(W[:, :keep], ((0, 0), (0, d - keep))), jnp.pad(H[:keep], ((0, d - keep), (0, 0)))
+    return nx.pad(W[:, :keep], ((0, 0), (0, d - keep))), nx.pad(H[:keep], ((0, d - keep), (0, 0)))

@@ -78,12 +78,12 @@ class OrthogonalObjective(GroupObjective):
 
     def factors(self, Z, group, dim):
         """One dimension for each class alive, the largest features first."""
-        K, d = Z.shape[0], Z.shape[0] if dim is None else dim
-        norm2 = jnp.diagonal(Z) * jnp.sqrt(K / (K - 1)) / (self.scale * self.program.omega[group])
-        order, length = jnp.argsort(-norm2)[:d], jnp.sqrt(jnp.maximum(norm2, 0.0))
-        H = jnp.diag(length)[order]
-        W = (Z / jnp.where(length > 0, length, 1.0)[None, :])[:, order]
-        return jnp.pad(W, ((0, 0), (0, d - order.size))), jnp.pad(H, ((0, d - order.size), (0, 0)))
+        nx, K, d = Z.__array_namespace__(), Z.shape[0], Z.shape[0] if dim is None else dim
+        norm2 = nx.diagonal(Z) * (K / (K - 1)) ** 0.5 / (self.scale * self.program.omega[group])
+        order, length = nx.argsort(-norm2, stable=True)[:d], nx.sqrt(nx.maximum(norm2, 0.0))
+        H = nx.diag(length)[order]
+        W = (Z / nx.where(length > 0, length, 1.0)[None, :])[:, order]
+        return nx.pad(W, ((0, 0), (0, d - order.size))), nx.pad(H, ((0, d - order.size), (0, 0)))
 
     def coordinates_of(self, Z):
         """The margins of ``Z = (I - J/K) diag(margins)``."""

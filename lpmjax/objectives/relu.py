@@ -11,7 +11,6 @@ nuclear norm: with M = 2, six classes on a hexagon are better than the orthogona
 import math
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -135,18 +134,18 @@ class ReluObjective(SeparableObjective):
 
     def factors(self, Z: Any, group: Any, dim: int | None) -> tuple[Array, ...]:
         """All L of them, last layer first and class features last; between them a ReLU, which leaves the product Z."""
-        omega, L, K = self.program.omega[group], self.num_factors, Z.shape[0]
-        size, r = jnp.diagonal(Z) * omega, int(self.minimiser().graph)
+        nx, omega, L, K = Z.__array_namespace__(), self.program.omega[group], self.num_factors, Z.shape[0]
+        size, r = nx.diagonal(Z) * omega, int(self.minimiser().graph)
         if r == 0:
             width = K if dim is None else dim
-            order = jnp.argsort(-size)[:width]
-            chosen = jnp.pad(jnp.eye(K, dtype=Z.dtype)[:, order], ((0, 0), (0, width - order.size)))
-            roots = jnp.sqrt(self.sizes)[:, None] * (size @ chosen)[None, :] ** (1 / L)
-            inner = tuple(jnp.diag(root) for root in roots[1:-1])
+            order = nx.argsort(-size, stable=True)[:width]
+            chosen = nx.pad(nx.eye(K, dtype=Z.dtype)[:, order], ((0, 0), (0, width - order.size)))
+            roots = nx.sqrt(self.sizes)[:, None] * (size @ chosen)[None, :] ** (1 / L)
+            inner = tuple(nx.diag(root) for root in roots[1:-1])
             return chosen * roots[0][None, :], *inner, roots[-1][:, None] * chosen.T / omega[None, :]
         shapes = graph_factors(r, L)
-        paid = jnp.exp(self.log_dearer(jnp.asarray(r, Z.dtype))) * jnp.sum(size ** (2 / L)) * self.sizes
-        scaled = [jnp.asarray(F) * jnp.sqrt(p / np.sum(F * F)) for F, p in zip(shapes, paid, strict=True)]
+        paid = nx.exp(self.log_dearer(nx.asarray(r, Z.dtype))) * nx.sum(size ** (2 / L)) * self.sizes
+        scaled = [nx.asarray(F, Z.dtype) * nx.sqrt(p / np.sum(F * F)) for F, p in zip(shapes, paid, strict=True)]
         return *scaled[:-1], scaled[-1] / omega[None, :]
 
 

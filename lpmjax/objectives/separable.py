@@ -275,13 +275,14 @@ class SeparableObjective(GroupObjective):
         """All L of them, last layer first and class features last, at balanced norms, every inner width ``dim``."""
         omega, L = self.program.omega[group], self.num_factors
         width = self.widest(Z.shape[0]) if dim is None else dim
-        left, values, right = spectral.svd(Z * omega[None, :])
+        nx = Z.__array_namespace__()
+        left, values, right = spectral.singular_vectors(Z * omega[None, :])
         used = min(width, values.size)
-        root = jnp.pad(spectral.kept(values)[:used] ** (1 / L), (0, width - used))
-        roots = jnp.sqrt(self.sizes)[:, None] * root[None, :]
-        left = jnp.pad(left[:, :used], ((0, 0), (0, width - used)))
-        right = jnp.pad(right[:used], ((0, width - used), (0, 0)))
-        inner = tuple(jnp.diag(root) for root in roots[1:-1])
+        root = nx.pad(spectral.kept(values)[:used] ** (1 / L), (0, width - used))
+        roots = nx.sqrt(self.sizes)[:, None] * root[None, :]
+        left = nx.pad(left[:, :used], ((0, 0), (0, width - used)))
+        right = nx.pad(right[:used], ((0, width - used), (0, 0)))
+        inner = tuple(nx.diag(root) for root in roots[1:-1])
         return left * roots[0][None, :], *inner, roots[-1][:, None] * right / omega[None, :]
 
     def dim_of(self, within: Any, rank: Any) -> Any:

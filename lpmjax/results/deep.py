@@ -1,12 +1,14 @@
 """DeepSolution: a stationary point of a deep linear network, class by class, with a bound on the global optimum."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from ..arguments import require_integer, require_precision
 from ..fields import variable
+from ..traced import concrete
 from .result import Result
 
 
@@ -65,20 +67,22 @@ class DeepSolution(Result):
         require_precision(solution=self)
         if self.W.ndim > 2:
             raise ValueError("factors of a batched solution: use jax.vmap(lambda s: s.factors())(solution).")
-        d = self.W.shape[1] if dim is None else require_integer("dim", dim, 1)
-        if d < self.rank:
-            raise ValueError(f"dim = {d} is below the rank of the optimum: pass dim >= {int(self.rank)}.")
-        at = self.problem.objective().coordinates(self)
-        left, root, right = (jnp.asarray(x) for x in (at.left, at.root, at.right))
-        order = jnp.sort(jnp.argsort(-root)[:d])
+        found = concrete(self)
+        d = found.W.shape[1] if dim is None else require_integer("dim", dim, 1)
+        if d < found.rank:
+            raise ValueError(f"dim = {d} is below the rank of the optimum: pass dim >= {int(found.rank)}.")
+        problem, at = found.problem, found.problem.objective().coordinates(found)
+        nx = at.root.__array_namespace__()
+        order = nx.sort(nx.argsort(-at.root, stable=True)[:d])
         pad = d - order.size
-        left, right = jnp.pad(left[:, order], ((0, 0), (0, pad))), jnp.pad(right[order], ((0, pad), (0, 0)))
-        inner = jnp.diag(jnp.pad(root[order], (0, pad)))
-        decays = [*self.problem.lambda_W, self.problem.lambda_H]
-        mean = jnp.exp(jnp.mean(jnp.log(jnp.stack(decays))))
-        first, *middle, last = (jnp.sqrt(mean / decay) for decay in decays)
-        omega = self.problem.omega[jnp.asarray(self.problem.groups.class_index)]
-        return (first * left, *(scale * inner for scale in middle), last * right / omega[None, :])
+        left, right = nx.pad(at.left[:, order], ((0, 0), (0, pad))), nx.pad(at.right[order], ((0, pad), (0, 0)))
+        inner = nx.diag(nx.pad(at.root[order], (0, pad)))
+        decays = [*problem.lambda_W, problem.lambda_H]
+        mean = nx.exp(nx.mean(nx.log(nx.stack(decays))))
+        first, *middle, last = (nx.sqrt(mean / decay) for decay in decays)
+        omega = problem.omega[problem.groups.class_index]
+        factors = first * left, *(scale * inner for scale in middle), last * right / omega[None, :]
+        return jax.tree.map(jnp.asarray, factors)
 
     def _size(self) -> str:
         return f", K = {self.W.shape[-2]}, L = {self.problem.num_factors} factors"

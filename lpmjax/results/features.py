@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from .. import symmetry
 from ..arguments import require_integer, require_precision
 from ..fields import variable
+from ..traced import concrete
 from .logits import group_names
 from .result import Result
 
@@ -56,15 +57,16 @@ class FeatureSolution(Result):
         On the host, of one solution; raises ValueError for a batched one or class counts that are not whole.
         """
         require_precision(solution=self)
-        groups = self.problem.groups
+        at = concrete(self)
+        groups = at.problem.groups
         counts = np.asarray(groups.classes)
         if self.within.ndim > 1 or not np.array_equal(np.rint(counts), counts):
             raise ValueError(f"gram is of one solution and whole numbers of classes, got classes = {counts}.")
-        index = np.asarray(groups.class_index)
+        index = groups.class_index
         K = symmetry.present(groups.classes)[index]
-        shared = self.between[index[:, None], index[None, :]] / jnp.sqrt(K[:, None] * K[None, :])
-        same = index[:, None] == index[None, :]
-        return shared + jnp.where(same, self.within[index][:, None] * (jnp.eye(index.size) - 1 / K[None, :]), 0.0)
+        shared = at.between[index[:, None], index[None, :]] / (K[:, None] * K[None, :]) ** 0.5
+        frame = np.where(index[:, None] == index[None, :], np.eye(index.size, dtype=K.dtype) - 1 / K[None, :], 0.0)
+        return jnp.asarray(shared + at.within[index][:, None] * frame)
 
     def features(self, dim: int | None = None) -> Float[Array, "d K"]:
         """(d, K) class features with these inner products, unique up to a rotation; d defaults to the problem's

@@ -3,7 +3,6 @@
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ..fields import variable
@@ -45,10 +44,11 @@ class KeptSolution(Solution):
 
     def _frame(self, same: Any, K: Any, group: Any) -> Any:
         """Of the first classes of each group, as many as there are dimensions and one."""
-        place = jnp.sum(jnp.tril(same, -1), axis=1)
+        nx = K.__array_namespace__()
+        place = nx.sum(nx.tril(same, -1), axis=1)
         size = self.kept[group] * (K - 1) + 1
         here = same & (place < size - 0.5)[:, None] & (place < size - 0.5)[None, :]
-        return jnp.where(here, jnp.eye(K.size, dtype=K.dtype) - 1 / size[None, :], 0.0)
+        return nx.where(here, nx.eye(K.size, dtype=K.dtype) - 1 / size[None, :], 0.0)
 
 
 class NetworkSolution(KeptSolution):
@@ -68,7 +68,8 @@ class NetworkSolution(KeptSolution):
 
     def _frame(self, same: Any, K: Any, group: Any) -> Any:
         """Of the first classes of each group, as many as there are dimensions, where not all stay."""
-        place = jnp.sum(jnp.tril(same, -1), axis=1)
-        chosen = jnp.diag(jnp.where(place < self.kept[group] * (K - 1) - 0.5, 1.0, 0.0).astype(K.dtype))
-        cut = (self.kept < 1) | (jnp.diagonal(self.between) == 0)
-        return jnp.where(cut[group][None, :], chosen, Solution._frame(self, same, K, group))
+        nx = K.__array_namespace__()
+        place = nx.sum(nx.tril(same, -1), axis=1)
+        chosen = nx.diag(nx.where(place < self.kept[group] * (K - 1) - 0.5, 1.0, 0.0).astype(K.dtype))
+        cut = (self.kept < 1) | (nx.diagonal(self.between) == 0)
+        return nx.where(cut[group][None, :], chosen, Solution._frame(self, same, K, group))

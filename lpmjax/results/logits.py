@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -11,6 +12,7 @@ from jaxtyping import Array, Float
 from .. import symmetry
 from ..arguments import require_integer, require_precision
 from ..fields import variable
+from ..traced import concrete
 from .result import Result
 
 _LARGEST_MATRIX = 2**31  #: bytes of K x K logits; making them takes some times as much
@@ -55,10 +57,11 @@ class LogitSolution(Result):
         require_precision(solution=self)
         if self.within.ndim > 1:
             raise ValueError("logits of a batched solution: use jax.vmap(lambda s: s.logits(num_classes=K))(solution).")
-        groups = self.problem.groups
+        at = concrete(self)
+        groups = at.problem.groups
         traced = isinstance(groups.classes, Tracer)
         if not traced or groups.order is not None:
-            group = jnp.asarray(groups.class_index)
+            group = groups.class_index
             if num_classes is not None and require_integer("num_classes", num_classes, 2) != group.size:
                 raise ValueError(f"num_classes = {num_classes!r}, but this solution has {group.size} classes.")
             if not traced and not np.array_equal(np.rint(groups.classes), groups.classes):
@@ -76,14 +79,15 @@ class LogitSolution(Result):
                 "are taken: use within and between, which hold one entry a group and pair of groups."
             )
         K = symmetry.present(groups.classes)[group]
-        shared = self.between[group[:, None], group[None, :]] / jnp.sqrt(K[:, None] * K[None, :])
+        shared = at.between[group[:, None], group[None, :]] / (K[:, None] * K[None, :]) ** 0.5
         same = group[:, None] == group[None, :]
-        own = self.within[group][None, :] * self._frame(same, K, group)
-        return own + shared + self._bias_of(group)
+        own = at.within[group][None, :] * at._frame(same, K, group)
+        return jnp.asarray(own + shared + at._bias_of(group))
 
     def _frame(self, same: Any, K: Any, group: Any) -> Any:
         """(K, K) what ``within`` multiplies: the projector onto each group's own dimensions."""
-        return jnp.where(same, jnp.eye(group.size, dtype=K.dtype) - 1 / K[None, :], 0.0)
+        nx = K.__array_namespace__()
+        return nx.where(same, nx.eye(group.size, dtype=K.dtype) - 1 / K[None, :], 0.0)
 
     def factors(self, dim: int | None = None) -> tuple[Float[Array, "K d"], Float[Array, "d K"]]:
         """Optimal classifier W (K, d) and class features H (d, K) with ``W @ H = logits()`` and balanced norms.
@@ -93,13 +97,14 @@ class LogitSolution(Result):
         not part of ``W @ H``.
         """
         require_precision(solution=self)
-        d = self.problem.dim if dim is None else require_integer("dim", dim, 1)
-        objective = self.problem.objective()
-        needed = int(objective.dim_of(self.within, self.rank))
+        at = concrete(self)
+        d = at.problem.dim if dim is None else require_integer("dim", dim, 1)
+        objective = at.problem.objective()
+        needed = int(objective.dim_of(at.within, at.rank))
         if d is not None and d < needed:
             raise ValueError(f"dim = {d} is below the rank of the optimum: pass dim >= {needed}.")
-        group = jnp.asarray(self.problem.groups.class_index)
-        return objective.factors(self.logits() - self._bias_of(group), group, d)
+        group = at.problem.groups.class_index
+        return jax.tree.map(jnp.asarray, objective.factors(concrete(self.logits()) - at._bias_of(group), group, d))
 
     def _bias_of(self, group: Any) -> Any:
         """(K, 1) what is added to the logits ``W @ H``."""

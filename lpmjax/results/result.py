@@ -4,14 +4,13 @@ from html import escape
 from typing import Any
 
 import equinox as eqx
-import jax
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Int8
 
 from .. import archive
 from ..codes import Phase, Status
 from ..fields import variable
+from ..traced import holds_tracers
 from .html import as_html
 
 
@@ -87,13 +86,13 @@ class Result(eqx.Module):
         return ""
 
     def __str__(self) -> str:
-        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self)):
+        if holds_tracers(self):
             return repr(self)
         return self._table() if np.ndim(self.value) == 0 else self._summary()
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the certificate in a sentence above the printed table; of a batch its summary."""
-        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self))
+        traced = holds_tracers(self)
         if traced or np.ndim(self.value):
             return f"<pre>{escape(str(self))}</pre>"
         bounds = float(self.lower_bound), float(self.value)

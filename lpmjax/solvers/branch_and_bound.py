@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from ..branch_and_bound.program import Program
 from ..branch_and_bound.search import global_bounds
 from ..objectives.schatten import DeepCoordinates, SchattenObjective
+from ..traced import holds_tracers
 from .claims import claim_of
 from .named import relaxation
 from .solver import Candidate, Claim, HostSolver
@@ -32,7 +32,7 @@ class BranchAndBound(HostSolver):
 
     def __call__(self, problem: Any, tol: Any, key: Any, start: Any = None) -> Claim:
         """One claim. Raises ValueError under a trace."""
-        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((problem, tol))):
+        if holds_tracers((problem, tol)):
             raise ValueError(
                 "method = 'branch_and_bound' works on the host: call solve outside jit, vmap and grad, or use another "
                 f"method of {problem.methods}."

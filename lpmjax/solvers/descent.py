@@ -111,7 +111,8 @@ def descend(
 
     accept = jnp.asarray(until.accept)
     given = jax.lax.stop_gradient((start, parameters, jnp.asarray(until.goal, accept.dtype), accept))
-    return jax.lax.platform_dependent(*given, cpu=sequential_vmap(run), default=run)
+    once = jax.jit(run)  # traced once for both
+    return jax.lax.platform_dependent(*given, cpu=sequential_vmap(once), default=once)
 
 
 def norm(tree: Any) -> Float[Array, ""]:

@@ -22,6 +22,7 @@ from ..objectives.objective import Structure
 from ..objectives.of_groups import GroupObjective
 from ..objectives.orthogonal import OrthogonalObjective
 from ..spectral import singular_values
+from ..traced import holds_tracers
 from .pairs import Columns, Found, Pair, is_stationary, measured, random_pair, solve_pairs, unscaled, widened
 from .slopes import log_multiplier_at, slopes_at
 from .solver import Claim, RestartedSolver
@@ -67,7 +68,7 @@ class Factored(RestartedSolver):
         if start is not None:
             return run(problem, program, tol, _from_result(start, program, problem.dim or full))
         keys = jax.random.split(key, self.restarts)
-        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(problem))
+        traced = holds_tracers(problem)
         dim = problem.dim or (full if traced or full <= 64 else full // 4)
         starts = jax.vmap(lambda k: random_pair(k, program, dim))(keys)
         while True:

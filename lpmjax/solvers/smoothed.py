@@ -68,6 +68,7 @@ def follow(program: Program, start: Logits, gap, goal, needed: Bool[Array, ""]) 
     return jax.lax.platform_dependent(*given, cpu=sequential_vmap(_follow), default=_follow)
 
 
+@jax.jit  # traced once for both
 def _follow(program: Program, start: Logits, gap, goal, needed):
     space, first = _flat(program, start)
     G, kept = program.classes.size, (start, jnp.full_like(program.charge.amount, jnp.inf), jnp.int32(0))
