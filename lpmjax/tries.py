@@ -14,6 +14,7 @@ from .conclude import conclude
 from .problems.problem import Problem
 from .results.result import Result
 from .solvers.solver import AbstractSolver, Claim, HostSolver
+from .traced import concrete
 
 
 def as_tol(problem: Problem, solver: AbstractSolver, tol: float | None) -> Array:
@@ -39,8 +40,9 @@ def best(solutions: Any) -> Any:
     require_type("solutions", solutions, Result, "a lpmjax Solution with one leading axis")
     if solutions.status.ndim != 1:
         raise ValueError("solutions must be a Solution with one leading axis, as lpmjax.factored returns it.")
-    failed = (solutions.status != Status.certified) & (solutions.status != Status.converged)
-    value = jnp.where(jnp.isnan(solutions.value), jnp.inf, solutions.value)
-    order = jnp.where(failed, jnp.inf, value)
-    chosen = jnp.argmin(jnp.where(jnp.all(failed), value, order))
-    return jax.tree.map(lambda leaf: leaf[chosen], solutions)
+    every = concrete(solutions)
+    nx = every.value.__array_namespace__()
+    failed = (every.status != Status.certified) & (every.status != Status.converged)
+    value = nx.where(nx.isnan(every.value), nx.inf, every.value)
+    chosen = nx.argmin(nx.where(nx.all(failed), value, nx.where(failed, nx.inf, value)))
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf[chosen]), every)

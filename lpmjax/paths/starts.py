@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..arguments import is_positive, require, require_integer, require_key, require_unmasked, scalars
+from ..compiling import quick_jit
 from .setting import Setting
 
 Factors = tuple[Any, ...]
+_normal = quick_jit(jax.random.normal, ("shape", "dtype"), once=True)
 #: standard deviation of random entries
 SCALE = 0.1
 
@@ -37,7 +39,7 @@ class RandomStart(NamedTuple):
         widths = (setting.K, *(dim,) * (setting.depth - 1), setting.labels.size)
         keys = jax.random.split(require_key(self.key), setting.depth)
         shapes = zip(keys, pairwise(widths), strict=True)
-        return tuple(scale * jax.random.normal(key, (seeds, m, n), jnp.float64) for key, (m, n) in shapes)
+        return tuple(scale * _normal(key, (seeds, m, n), jnp.float64) for key, (m, n) in shapes)
 
     def provenance(self, start: Any) -> dict[str, Any]:
         """How the path began, for its data set."""

@@ -1,6 +1,7 @@
 """Deep cross-entropy of few classes to a proven global optimum, by branch and bound on the host."""
 
 import dataclasses
+from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -9,8 +10,9 @@ import numpy as np
 
 from ..branch_and_bound.program import Program
 from ..branch_and_bound.search import global_bounds
+from ..compiling import quick_jit
 from ..objectives.schatten import DeepCoordinates, SchattenObjective
-from ..traced import holds_tracers
+from ..traced import concrete, holds_tracers
 from .claims import claim_of
 from .named import relaxation
 from .solver import Candidate, Claim, HostSolver
@@ -37,10 +39,10 @@ class BranchAndBound(HostSolver):
                 "method = 'branch_and_bound' works on the host: call solve outside jit, vmap and grad, or use another "
                 f"method of {problem.methods}."
             )
-        objective = problem.objective()
+        objective = concrete(problem).objective()
         found = global_bounds(_program(objective, problem.num_factors), tol=float(tol), max_nodes=self.max_steps)
         claim = self._claim(objective, _coordinates(objective, found.Z), tol, found.lower, found.nodes)
-        return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], claim)
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[None], claim)
 
     def prove_again(self, problem: Any, result: Any, tol: Any, rounding: Any) -> Claim | None:
         """The search anew, from the logits of the result. Takes as long as the first."""
@@ -54,14 +56,20 @@ class BranchAndBound(HostSolver):
         return self._claim(objective, at, tol, found.lower, found.nodes)
 
     def _claim(self, objective: SchattenObjective, at: DeepCoordinates, tol: Any, lower: float, nodes: int) -> Claim:
-        """What the objective says of the coordinates, with the bound of the search in place of the relaxation's."""
-        at = at._replace(relaxed=relaxation(objective, objective.lagrangian(at, None), tol))
-        ended = jnp.bool_(nodes < self.max_steps)
-        claim = claim_of(objective, Candidate(at, None, jnp.int32(nodes), ended), tol, self.exact)
-        eps = jnp.finfo(claim.value.dtype).eps
-        gap = jnp.maximum(claim.value - lower, 0.0) + 256 * eps * claim.value
-        gap = jnp.minimum(gap, claim.gap)
-        return claim._replace(gap=gap, proved=gap <= tol * claim.value)
+        return _claimed(objective, at, tol, lower, np.int32(nodes), np.bool_(nodes < self.max_steps), self.exact)
+
+
+@partial(quick_jit, static_argnames="exact", once=True)
+def _claimed(
+    objective: SchattenObjective, at: DeepCoordinates, tol: Any, lower: Any, nodes: Any, ended: Any, exact: bool
+) -> Claim:
+    """What the objective says of the coordinates, with the bound of the search in place of the relaxation's."""
+    at = at._replace(relaxed=relaxation(objective, objective.lagrangian(at, None), tol))
+    claim = claim_of(objective, Candidate(at, None, nodes, ended), tol, exact)
+    eps = jnp.finfo(claim.value.dtype).eps
+    gap = jnp.maximum(claim.value - lower, 0.0) + 256 * eps * claim.value
+    gap = jnp.minimum(gap, claim.gap)
+    return claim._replace(gap=gap, proved=gap <= tol * claim.value)
 
 
 def _program(objective: SchattenObjective, L: int) -> Program:
@@ -76,5 +84,5 @@ def _coordinates(objective: SchattenObjective, Z: Any) -> DeepCoordinates:
     program = objective.classes
     left, singular, right = np.linalg.svd(np.asarray(Z) * np.asarray(program.omega))
     d = len(singular) - 1  # the columns of the logits of an optimum sum to zero
-    left, singular, right = (jnp.asarray(x, program.weights.dtype) for x in (left[:, :d], singular[:d], right[:d]))
+    left, singular, right = (np.asarray(x, program.weights.dtype) for x in (left[:, :d], singular[:d], right[:d]))
     return objective.balanced((left, singular, right), None)

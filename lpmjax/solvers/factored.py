@@ -22,7 +22,7 @@ from ..objectives.objective import Structure
 from ..objectives.of_groups import GroupObjective
 from ..objectives.orthogonal import OrthogonalObjective
 from ..spectral import singular_values
-from ..traced import holds_tracers
+from ..traced import concrete, holds_tracers
 from .pairs import Columns, Found, Pair, is_stationary, measured, random_pair, solve_pairs, unscaled, widened
 from .slopes import log_multiplier_at, slopes_at
 from .solver import Claim, RestartedSolver
@@ -57,7 +57,7 @@ class Factored(RestartedSolver):
     def __call__(self, problem: Any, tol: Any, key: Any, start: Any = None) -> Claim:
         """Claims of ``restarts`` pairs, or of one descent from W and H of ``start``. With ``dim=None`` the width grows
         until every gap closes."""
-        objective = problem.objective()
+        objective = concrete(problem).objective()
         if self.projected and (self.optimizer is None or isinstance(objective.program.charge, Price)):
             raise ValueError(
                 "projected = True needs norm budgets (LayerPeeled) and a first-order optimizer, e.g. optax.sgd(1.0)."
@@ -70,7 +70,7 @@ class Factored(RestartedSolver):
         keys = jax.random.split(key, self.restarts)
         traced = holds_tracers(problem)
         dim = problem.dim or (full if traced or full <= 64 else full // 4)
-        starts = jax.vmap(lambda k: random_pair(k, program, dim))(keys)
+        starts = _drawn(keys, program, dim)
         while True:
             claims = run(problem, program, tol, starts)
             if problem.dim is not None or dim == full or bool(jnp.all(claims.proved)):
@@ -79,7 +79,7 @@ class Factored(RestartedSolver):
             dim = min(full, max(int(1.5 * dim), int(1.1 * float(jnp.sum(seen["slack"][0] > 0))) + 8))
             bias = None if seen["bias"] is None else seen["bias"][..., index]
             pairs = Pair(seen["W"], seen["H"], bias)
-            starts = jax.vmap(lambda k, pair, dim=dim: widened(k, unscaled(pair, program), program, dim))(keys, pairs)
+            starts = _widened(keys, pairs, program, dim)
 
     def prove_again(self, problem: Any, result: Any, tol: Any, rounding: Any) -> Claim | None:
         """From W and H (and bias) alone, scaled onto the budgets; ``converged`` where they are stationary."""
@@ -117,9 +117,10 @@ def columns(
             raise ValueError(f"the factored method needs whole numbers of classes, got classes = {counts}.")
         single = groups.order is None and counts.max() <= 1
         index = np.arange(counts.size) if single else groups.class_index
-        rows = jnp.asarray(counts[index] > 0)
+        rows = counts[index] > 0
     program, scale = objective.program, objective.scale
-    label, weights, omega = np.arange(index.size), jnp.where(rows, program.weights[index], 0.0), program.omega[index]
+    nx = program.weights.__array_namespace__()
+    label, weights, omega = np.arange(index.size), nx.where(rows, program.weights[index], 0.0), program.omega[index]
     if per_sample:
         samples = groups.samples
         if program.loss.of_classes(index) is not program.loss:
@@ -135,12 +136,23 @@ def columns(
     else:
         penalties = (program.charge.amount / scale, program.charge.amount * scale)
     return index, Columns(
-        loss=program.loss.of_classes(index), rows=rows, label=jnp.asarray(label), weights=weights, omega=omega,
+        loss=program.loss.of_classes(index), rows=jnp.asarray(rows), label=jnp.asarray(label),
+        weights=weights, omega=omega,
         shift=None if program.offsets is None else program.offsets[index],
         budgets=budgets, penalties=penalties,
         bias=program.bias,
         squared=isinstance(objective, OrthogonalObjective), projected=projected,
     )  # fmt: skip
+
+
+@partial(quick_jit, static_argnames="dim", once=True)
+def _drawn(keys: Array, program: Columns, dim: int) -> Pair:
+    return jax.vmap(lambda key: random_pair(key, program, dim))(keys)
+
+
+@partial(quick_jit, static_argnames="dim", once=True)
+def _widened(keys: Array, pairs: Pair, program: Columns, dim: int) -> Pair:
+    return jax.vmap(lambda key, pair: widened(key, unscaled(pair, program), program, dim))(keys, pairs)
 
 
 def _from_result(start: Any, program: Columns, dim: int) -> Pair:
