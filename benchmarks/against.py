@@ -1,7 +1,8 @@
 """``python -m benchmarks.against CHECKOUT``: this checkout and another in turns, by what a person waits for.
 
 Each process (:mod:`.targets`) runs once with this lpmjax, then once with the other, and again: what the machine
-does meanwhile meets both. Every sample is kept, in ``results/<date>-against-<commit>.json``.
+does meanwhile meets both. Every sample is kept, in ``results/<date>-<commit>-against-<other commit>.json``; targets
+are added to what that file of the same day and commits has of others.
 """
 
 import argparse
@@ -69,13 +70,15 @@ def main(words: list[str] | None = None) -> None:
     if unknown := [name for name in chosen.only if name not in targets.TARGETS]:
         parser.error(f"--only {unknown[0]!r}: choose among {', '.join(targets.TARGETS)}.")
     head: dict[str, Any] = {"schema": pairs.SCHEMA, "started": datetime.now(UTC).isoformat(timespec="seconds")}
-    before = environment.source(chosen.checkout)
-    head |= {"before": before, "after": environment.source(), "environment": environment.machine()}
-    path = chosen.out / f"{head['started'][:10]}-against-{str(before['commit'])[:7]}.json"
+    before, after = environment.source(chosen.checkout), environment.source()
+    head |= {"before": before, "after": after, "environment": environment.machine()}
+    commits = [str(source["commit"])[:7] for source in (after, before)]
+    path = chosen.out / f"{head['started'][:10]}-{'-against-'.join(commits)}.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))["targets"] if path.exists() else {}
     record: dict[str, Any] = {}
     say = partial(print, file=sys.stderr, flush=True)
     for found in measure(chosen.checkout.resolve(), chosen.only, chosen.seconds, say):
-        record = environment.redacted(head | {"targets": found})
+        record = environment.redacted(head | {"targets": kept | found})
         write_json(path, record)  # each time: all of them take an hour
     print(pairs.table_of(record), end="")
 

@@ -1,7 +1,7 @@
 """The type checker for ``pytest --jaxtyping-packages=lpmjax,runtime_types.checked``: beartype, where it can.
 
-Annotations say ``jax.Array``, which is what is traced and returned. On the host, ``certify`` and ``factors`` evaluate the same
-formulas in NumPy: tests of that are not for this option.
+Annotations say ``jax.Array``, which is what is traced and returned. On the host, ``certify`` and ``factors`` evaluate
+the same formulas in NumPy: tests of that are not for this option.
 """
 
 from beartype import BeartypeConf, beartype

@@ -304,6 +304,12 @@ def test_two_checkouts_are_timed_in_turns(tmp_path, capsys):
     against.main([str(environment.ROOT), "--only", "import", "--out", str(tmp_path)])
     record = json.loads(next(tmp_path.glob(pairs.FILES)).read_text())
     assert all(len(record["targets"]["import"][side]) == 5 for side in ("before", "after"))
+    file = next(tmp_path.glob(pairs.FILES))
+    file.write_text(json.dumps(record | {"targets": {"another": record["targets"]["import"]}}))
+    capsys.readouterr()
+    against.main([str(environment.ROOT), "--only", "import", "--out", str(tmp_path)])
+    record = json.loads(file.read_text())
+    assert list(record["targets"]) == ["another", "import"]
     assert capsys.readouterr().out == pairs.table_of(record) and pairs.page(tmp_path).endswith(pairs.table_of(record))
 
 

@@ -15,11 +15,11 @@ Runs = list[dict[str, Any]]
 
 def page(results: Path) -> str:
     """The newest record of :mod:`benchmarks.against` among these, or nothing."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob(FILES))]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in results.glob(FILES)]
     found = [record for record in found if record.get("schema") == SCHEMA]
     if not found:
         return ""
-    record = found[-1]
+    record = max(found, key=lambda record: record["started"])
     commits = [str(record[side]["commit"])[:7] for side in ("before", "after")]
     words = (
         f"## Before and after\n\nCommits {commits[0]} and {commits[1]} in turns, one process at a time, in one run "
