@@ -89,3 +89,12 @@ def test_gram_is_differentiable_in_the_solution():
 
     value, slope = jax.value_and_grad(of)(1.0)
     np.testing.assert_allclose(slope, 2 * value, rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+def test_views_of_a_bad_lane_are_nan_without_a_warning():
+    bad = jax.jit(lambda R: lpm.solve(lpm.LayerPeeled.two_group(2, 3, R, 1.0, 2.0)))(-1.0)
+    assert bad.status == lpm.Status.invalid
+    groups = lpm.solve(PROBLEMS["budget"]()).problem.groups  # of whole classes
+    bad = eqx.tree_at(lambda s: s.problem.groups, bad, groups)
+    assert np.isnan(bad.logits()).all() and all(np.isnan(factor).any() for factor in bad.factors(4))

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from ..arguments import require_integer, require_precision
 from ..fields import variable
+from ..settings import nan_is_a_value
 from ..traced import concrete
 from .result import Result
 
@@ -58,6 +59,7 @@ class DeepSolution(Result):
         """(..., K, K) cosines between classifier rows."""
         return self.pairwise
 
+    @nan_is_a_value
     def factors(self, dim: int | None = None) -> tuple[Array, ...]:
         """All L = M + 1 factors at balanced norms, last layer first, features (d, K) last; ``W = W_M ... W_1``.
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from .. import symmetry
 from ..arguments import require_integer, require_precision
 from ..fields import variable
+from ..settings import nan_is_a_value
 from ..traced import concrete
 from .logits import group_names
 from .result import Result
@@ -51,6 +52,7 @@ class FeatureSolution(Result):
         """(..., G, G) cosine between features of two groups (within a group on the diagonal)."""
         return self.pairwise
 
+    @nan_is_a_value
     def gram(self) -> Float[Array, "K K"]:
         """(K, K) inner products of the class features, in the caller's class order.
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from .. import symmetry
 from ..arguments import require_integer, require_precision
 from ..fields import variable
+from ..settings import nan_is_a_value
 from ..traced import concrete
 from .result import Result
 
@@ -48,6 +49,7 @@ class LogitSolution(Result):
         """(..., G, G) cosine between classifier rows of two groups (within a group on the diagonal)."""
         return self.pairwise
 
+    @nan_is_a_value
     def logits(self, num_classes: int | None = None) -> Float[Array, "K K"]:
         """(K, K) logit matrix; column k holds the logits of every sample of class k, in the caller's class order.
 
@@ -89,6 +91,7 @@ class LogitSolution(Result):
         nx = K.__array_namespace__()
         return nx.where(same, nx.eye(group.size, dtype=K.dtype) - 1 / K[None, :], 0.0)
 
+    @nan_is_a_value
     def factors(self, dim: int | None = None) -> tuple[Float[Array, "K d"], Float[Array, "d K"]]:
         """Optimal classifier W (K, d) and class features H (d, K) with ``W @ H = logits()`` and balanced norms.
 

@@ -5,6 +5,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,8 +19,6 @@ from ..objectives.of_groups import GroupCoordinates
 from ..results.solution import Solution
 
 _SCOUTING = 100  #: steps of the descent in single precision that tells how wide the factorisation has to be
-
-_MANY = 128  #: groups from which these, not optimised, take a good part of the time of a solve
 
 Run = Callable[[Any, Any, Any, Any], Solution]
 
@@ -50,7 +49,7 @@ def widening(run: Run, problem: Any, tol: Any, start: GroupCoordinates | None, s
     if start is None and solver.max_steps > _SCOUTING:
         scout = dataclasses.replace(solver, max_steps=_SCOUTING, width=width)
         single, loose = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (problem, jnp.asarray(tol)))
-        steps, value, found = (_scout_few if G < _MANY else _scout_many)(run, single, loose, scout)
+        steps, value, found = _scout(run, single, loose, scout)
         taken, again = int(steps), 1
         if jnp.isfinite(value):
             if rank_by(found.slack) < width:  # else directions are lacking, and would grow from next to nothing
@@ -69,14 +68,11 @@ def widening(run: Run, problem: Any, tol: Any, start: GroupCoordinates | None, s
         start = coordinates_of(solution, problem)
 
 
+@partial(quick_jit, static_argnames=("run", "solver"))
 def _scout(run: Run, problem: Any, tol: Any, solver: Any) -> tuple[Any, Any, GroupCoordinates]:
     """Steps, value and coordinates of a solve; what else a solution says is not computed."""
     found = run(problem, tol, None, solver)
     return found.steps, found.value, coordinates_of(found, problem)
-
-
-_scout_few = quick_jit(_scout, ("run", "solver"), once=True)
-_scout_many = quick_jit(_scout, ("run", "solver"))
 
 
 def newton_if_it_rests(run: Run, problem: Any, tol: Any, start: GroupCoordinates | None, solver: Any) -> Solution:
