@@ -27,7 +27,7 @@ lint: .venv/test.stamp
 types: .venv/test.stamp
 	$(BIN)/pyright
 
-# Into benchmarks/results: some three minutes on two idle cores, and 25; each precision four minutes on a GPU or TPU.
+# Into benchmarks/results: some three minutes on two idle cores, and 25; each precision at most eight minutes on a GPU or TPU.
 bench: .venv/test.stamp
 	$(BIN)/python -m benchmarks quick
 

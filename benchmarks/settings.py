@@ -6,7 +6,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 CEILINGS = "ceilings"  #: runs before every case
-#: the cases in the order in which they run, the longest last, and whether they are part of quick
+#: the cases in the order in which they run, the short ones first, and whether they are part of quick
 CASES = {
     "eager": True,
     "many_classes": False,
@@ -21,12 +21,12 @@ CASES = {
     "flow": False,
     "rounds": False,
     "two_group": True,
-    "programs": True,
     "factored": False,
-    "work_precision": False,
     "grouped": True,
     "peers": True,
     "tails": True,
+    "programs": True,
+    "work_precision": False,
 }
 #: from the least telling to the fullest
 MODES = ("tiny", "quick", "device", "full")

@@ -20,10 +20,10 @@ CASES: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "flow": flow.run,
     "rounds": batches.rounds,
     "two_group": two_group.run,
-    "programs": programs.run,
     "factored": grouped.factored,
-    "work_precision": side_by_side.work_precision,
     "grouped": grouped.many_groups,
     "peers": side_by_side.peers,
     "tails": side_by_side.tails,
+    "programs": programs.run,
+    "work_precision": side_by_side.work_precision,
 }
