@@ -163,7 +163,7 @@ class ClassGroups(eqx.Module):
         require_class_counts(K_A=values["K_A"], K_B=values["K_B"])
         _require_ratio("R = n_A / n_B; R = 1 is balanced.", R=values["R"])
         # A traced count below 1 must not pass for an absent group.
-        K_A, K_B, R = concrete(tuple(values[name] for name in ("K_A", "K_B", "R")))
+        K_A, K_B, R = concrete((values["K_A"], values["K_B"], values["R"]))
         if holds_tracers((K_A, K_B, R)):
             K_A, K_B = (jnp.where(x >= 1, x, jnp.nan) for x in (K_A, K_B))
             return ClassGroups(jnp.stack([K_A, K_B]), jnp.stack([R, jnp.ones_like(R)]))
