@@ -58,30 +58,29 @@ def certify(problem: Any, solution: Any, tol: float | None = None) -> Any:
     if again is not None:
         return again
     double, rounding = problem.as_written()
-    with np.errstate(all="ignore"):  # a lane that is not finite says so in its status
-        objective = double.objective()
-        at = objective.coordinates(jax.tree.map(np.asarray, solution))
-        proof = objective.prove(at)
-        proof = proof._replace(gap=proof.gap + objective.left_open(proof, at, rounding))
-        log_multiplier = objective.log_multiplier(proof)
-        found = objective.structure(proof, np.exp(log_multiplier + proof.log_scale))
-        limit = limit * np.ones_like(proof.value)
-        proved = objective.gap_within(proof, limit)
-        claim = Claim(
-            value=proof.value * np.exp(-proof.log_scale),
-            log_value=np.log(proof.value) - proof.log_scale,
-            gap=proof.gap * np.exp(-proof.log_scale),
-            log_multiplier=log_multiplier,
-            structure=found,
-            description=objective.describe(objective.proved(proof, at), found, log_multiplier),
-            proved=proved,
-            finished=np.ones_like(proved),
-            steps=solution.steps,
-            restarts=solution.restarts,
-            stationary=objective.is_stationary(proof),
-            told=proved | (solver is None or solver.exact),
-        )
-        return conclude(double, claim, limit, np.asarray(double.is_valid()), solution.method)
+    objective = double.objective()
+    at = objective.coordinates(jax.tree.map(np.asarray, solution))
+    proof = objective.prove(at)
+    proof = proof._replace(gap=proof.gap + objective.left_open(proof, at, rounding))
+    log_multiplier = objective.log_multiplier(proof)
+    found = objective.structure(proof, np.exp(log_multiplier + proof.log_scale))
+    limit = limit * np.ones_like(proof.value)
+    proved = objective.gap_within(proof, limit)
+    claim = Claim(
+        value=proof.value * np.exp(-proof.log_scale),
+        log_value=np.log(proof.value) - proof.log_scale,
+        gap=proof.gap * np.exp(-proof.log_scale),
+        log_multiplier=log_multiplier,
+        structure=found,
+        description=objective.describe(objective.proved(proof, at), found, log_multiplier),
+        proved=proved,
+        finished=np.ones_like(proved),
+        steps=solution.steps,
+        restarts=solution.restarts,
+        stationary=objective.is_stationary(proof),
+        told=proved | (solver is None or solver.exact),
+    )
+    return conclude(double, claim, limit, np.asarray(double.is_valid()), solution.method)
 
 
 def _limit(solution: Any, tol: float | None) -> np.ndarray:

@@ -22,7 +22,7 @@ def page(results: Path) -> str:
     record = max(found, key=lambda record: record["started"])
     commits = [str(record[side]["commit"])[:7] for side in ("before", "after")]
     words = (
-        f"## Before and after\n\nCommits {commits[0]} and {commits[1]} in turns, one process at a time, in one run "
+        f"## Before and after\n\nCommits {commits[0]} and {commits[1]} in turns, one process at a time "
         f"({record['started']}, {record['environment']['cpu']}, {record['environment']['cores']} cores); medians.\n\n"
     )
     return words + table_of(record)
