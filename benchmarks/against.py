@@ -19,7 +19,7 @@ from typing import Any
 
 from lpmjax.files import write_json
 
-from . import environment, targets
+from . import environment, processes, targets
 from .report import pairs
 
 
@@ -47,8 +47,13 @@ def _one(name: str, folder: Path, seconds: float) -> dict[str, Any]:
     script = str(Path(targets.__file__))
     variables = os.environ | {"PYTHONPATH": str(folder)}
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", script, name], capture_output=True, text=True, env=variables, timeout=seconds
+        done = processes.run(
+            [sys.executable, "-P", script, name],
+            seconds,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=variables,
         )
     except subprocess.TimeoutExpired:
         return {"error": f"stopped after {seconds:.0f} s"}

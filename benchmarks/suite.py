@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from typing import Any
 
 from lpmjax.files import write_json
 
-from . import environment
+from . import environment, processes
 from .settings import CEILINGS, Settings
 
 SCHEMA = "lpmjax.benchmark/1"
@@ -111,16 +110,11 @@ def _one(name: str, settings: Settings, limit: float) -> tuple[list[dict[str, An
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "lines"
         command = [sys.executable, "-m", "benchmarks.worker", name, settings.mode, settings.dtype, str(file)]
-        process = subprocess.Popen(command, env=variables, start_new_session=True)
         try:
-            code = process.wait(limit)
+            code = processes.run(command, limit, env=variables).returncode
             error = None if code == 0 else f"the process ended with exit code {code}"
         except subprocess.TimeoutExpired:
             error = f"stopped after {limit:.0f} s"
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
         text = file.read_text(encoding="utf-8") if file.exists() else ""
     complete = text.splitlines() if text.endswith("\n") else text.splitlines()[:-1]
     ended = {"seconds": round(time.perf_counter() - begin, 1), "error": error}

@@ -1,7 +1,10 @@
 """The benchmark package: records, verdicts, report and command. No time is asserted."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +12,7 @@ import numpy as np
 import pytest
 
 import lpmjax as lpm
-from benchmarks import against, environment, suite
+from benchmarks import against, environment, processes, suite
 from benchmarks.__main__ import main
 from benchmarks.cases import CASES, side_by_side
 from benchmarks.compare import compare
@@ -326,6 +329,18 @@ def test_what_fails_or_takes_too_long_says_so(tmp_path, monkeypatch):
         row = found["it"]
         assert len(row["before"]) == len(row["after"]) == 1 and row["after"][0]["error"].startswith(reason)
         assert pairs.table_of({"targets": {"it": row}}).count(reason) == 2
+
+
+def test_a_process_whose_time_is_up_takes_its_children_along():
+    child = "import os, sys, time; time.sleep(3); os.write(int(sys.argv[1]), b'alive')"
+    call = f"subprocess.run([sys.executable, '-c', {child!r}, sys.argv[1]], pass_fds=[int(sys.argv[1])])"
+    listening, speaking = os.pipe()
+    command = [sys.executable, "-c", f"import subprocess, sys; {call}", str(speaking)]
+    with pytest.raises(subprocess.TimeoutExpired):
+        processes.run(command, 1.0, pass_fds=[speaking])
+    os.close(speaking)
+    assert os.read(listening, 5) == b""
+    os.close(listening)
 
 
 def test_pairs_show_medians_and_how_many_times_faster():
