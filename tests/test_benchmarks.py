@@ -259,6 +259,13 @@ def test_report_does_not_pass_a_failure_for_fast(record):
         assert drawn == without
 
 
+def test_no_figure_is_kept_that_the_page_does_not_show():
+    folder = environment.ROOT / "benchmarks"
+    page = (folder / "REPORT.md").read_text()
+    kept = [path.name for path in (folder / "figures").glob("*.png")]
+    assert kept and [name for name in kept if f"(figures/{name})" not in page] == []
+
+
 def test_figures_plot_what_the_record_says(record):
     for name, draw in figures.FIGURES.items():
         figure = draw(record)
